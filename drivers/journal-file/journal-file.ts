@@ -1,0 +1,29 @@
+/**
+ * The journal's file: preallocated, written at positions by its one owner thread, made durable by a thread of its own.
+ *
+ * It knows nothing of records (src/journal/ does). Writes are synchronous (a write into the page cache takes 2 to 4 µs
+ * and can't queue behind LevelDB in libuv's pool); fdatasync never runs on the caller's thread.
+ */
+export class JournalFileError extends Error {
+  readonly kind: "io" | "noSpace" | "foreign" | "missing";
+  constructor(kind: JournalFileError["kind"], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "JournalFileError";
+    this.kind = kind;
+  }
+}
+
+export interface JournalFile {
+  /** Size of the file, fixed when it was made. */
+  readonly bytes: number;
+  /** Writes all of `buffers` one after the other from `position`; when it returns they are in the kernel's page cache. */
+  write(position: number, buffers: readonly Uint8Array[]): void;
+  /** Fills `target` from `position`; returns the bytes read (less only at the end of the file). */
+  read(position: number, target: Uint8Array): number;
+  /**
+   * Asks for an fdatasync that covers every write made so far. `done` runs on this thread after it returned;
+   * requests made while one runs share the next. An fdatasync that fails is fatal to the file: every later call throws.
+   */
+  sync(done: (error: JournalFileError | undefined) => void): void;
+  close(): Promise<void>;
+}

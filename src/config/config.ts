@@ -1,0 +1,68 @@
+/**
+ * The array's configuration, parsed once at start into a frozen object and handed to every thread.
+ * The schema (defaults, units, reasons) is in schema.ts; this is the shape that the rest of the code sees.
+ */
+export interface DirectorConfig {
+  /** "1A", "1B", "2A" … */
+  readonly name: string;
+  readonly index: number;
+  readonly engine: number;
+  readonly portal: {
+    readonly host: string;
+    readonly port: number;
+    /** What SendTargets answers, "host:port": behind a port mapping the socket's own address is wrong. */
+    readonly advertise: string;
+    /** Target portal group tag and relative target port id: index + 1. */
+    readonly groupTag: number;
+  };
+}
+
+export interface PoolConfig {
+  readonly name: string;
+  readonly index: number;
+  readonly raid: { readonly level: 5; readonly dataDrives: number };
+  /** Names of `dataDrives + 1` drives, in RAID position order; folders `drives/<name>`. */
+  readonly drives: readonly string[];
+  /** Index of the director that owns the pool at start. */
+  readonly owner: number;
+  /** The directors that reach its drives: the pair of the owner's engine. */
+  readonly reachedBy: readonly number[];
+}
+
+export interface Config {
+  readonly dataFolder: string;
+  readonly targetName: string;
+  readonly directors: readonly DirectorConfig[];
+  readonly pools: readonly PoolConfig[];
+  readonly memory: { readonly frameBytes: number };
+  readonly drive: { readonly capacityBytes: number; readonly stripBlocks: number; readonly zoneBytes: number };
+  readonly journal: { readonly bytes: number };
+  /** Volumes made at the first start. */
+  readonly initialVolumes: readonly { readonly name: string; readonly pool: string; readonly sizeBytes: number; readonly lun: number }[];
+  /** Logical block size given to new volumes: 512 or 4096. */
+  readonly logicalBlockBytes: 512 | 4096;
+  readonly iscsi: {
+    readonly loginTimeoutSeconds: number;
+    readonly idlePingSeconds: number;
+    readonly idleTimeoutSeconds: number;
+    readonly sessionsPerDirectorMax: number;
+    readonly connectionsPerAddressMax: number;
+    readonly commandWindow: number;
+    readonly maxRecvDataSegmentBytes: number;
+    readonly firstBurstBytes: number;
+    readonly maxBurstBytes: number;
+  };
+  readonly api: {
+    readonly host: string;
+    readonly port: number;
+    /** Bearer token; when none is configured one is made at the first start and kept in `<data>/api-token`. */
+    readonly token: string | undefined;
+    /** Host header names accepted beside loopback. */
+    readonly allowedHosts: readonly string[];
+  };
+  /** Portals beyond loopback may start without CHAP or an allow-list. */
+  readonly open: boolean;
+  readonly threadPool: { readonly threadsMax: number };
+  readonly destage: { readonly dirtyPercentMax: number; readonly ageSeconds: number };
+  readonly log: { readonly level: "debug" | "info" | "warn" | "error" };
+}

@@ -1,0 +1,151 @@
+/**
+ * Messages between the control plane and the directors, and the documents that both keep on the drives.
+ *
+ * Setup path only: these travel as structured clones over a MessagePort, never on the data path. Every request is
+ * answered by exactly one reply with its `id`; events come unasked.
+ */
+import type { VolumeNumber } from "../volume/block-io.ts";
+
+export const FORMAT_VERSION = 1;
+
+/** One initiator that may log in, with its CHAP secret if it needs one. */
+export interface HostDocument {
+  readonly name: string;
+  /** iSCSI name: iqn., eui. or naa. */
+  readonly initiatorName: string;
+  /** One-way CHAP: the name and secret that the initiator must prove. */
+  readonly chap?: { readonly user: string; readonly secret: string };
+}
+
+/** What belongs to the whole array. Kept on every drive of every pool; the highest version wins at start. */
+export interface ArrayDocument {
+  readonly formatVersion: number;
+  readonly version: number;
+  readonly arrayId: string;
+  readonly targetName: string;
+  /** The next volume number; raised durably before a volume gets it, so that none is used twice. */
+  readonly nextVolume: VolumeNumber;
+  readonly hosts: readonly HostDocument[];
+  /** True: only initiators in `hosts` may log in. */
+  readonly allowListOnly: boolean;
+  readonly luns: readonly { readonly lun: number; readonly volume: VolumeNumber }[];
+}
+
+export interface VolumeDocument {
+  readonly volume: VolumeNumber;
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly logicalBlockBytes: number;
+  readonly naa: string;
+  readonly serial: string;
+  readonly writeCacheEnabled: boolean;
+  /** ISO 8601. */
+  readonly createdAt: string;
+}
+
+/** Which director serves which volume: pushed to every director whenever it changes. */
+export interface Routing {
+  readonly array: ArrayDocument;
+  readonly volumes: readonly { readonly volume: VolumeNumber; readonly pool: number; readonly owner: number }[];
+}
+
+export type DirectorRequestBody =
+  /** Writes the array document to the drives of this director's pools. */
+  | { readonly kind: "storeArrayDocument"; readonly document: ArrayDocument }
+  /** Takes new routing into force; sent to every director after the document is stored. */
+  | { readonly kind: "route"; readonly routing: Routing }
+  | { readonly kind: "openPortal" }
+  | { readonly kind: "createVolume"; readonly pool: number; readonly volume: VolumeDocument }
+  | { readonly kind: "growVolume"; readonly volume: VolumeNumber; readonly sizeBytes: number }
+  | { readonly kind: "deleteVolume"; readonly volume: VolumeNumber }
+  /** Answered when everything that was dirty is on the drives and the journal is empty. */
+  | { readonly kind: "destagePool"; readonly pool: number }
+  | { readonly kind: "status" }
+  /** Stops portals, ends sessions, makes journals durable. */
+  | { readonly kind: "stop" };
+
+export type DirectorRequest = DirectorRequestBody & { readonly id: number };
+
+export interface DriveStatus {
+  readonly name: string;
+  readonly state: "online" | "missing" | "failed" | "foreign";
+  readonly reason?: string;
+  readonly capacityBytes: number;
+  readonly zonesUsed: number;
+  readonly zoneCount: number;
+}
+
+export interface VolumeStatus extends VolumeDocument {
+  readonly pool: number;
+  readonly mappedBytes: number;
+}
+
+export interface PoolStatus {
+  readonly index: number;
+  readonly name: string;
+  readonly state: "optimal" | "degraded" | "failed";
+  readonly reason?: string;
+  readonly owner: number;
+  readonly epoch: number;
+  readonly drives: readonly DriveStatus[];
+  readonly volumes: readonly VolumeStatus[];
+  /** Bytes that hosts can store, the compaction reserve taken off. */
+  readonly usableBytes: number;
+  /** Bytes of live blocks on the drives. */
+  readonly liveBytes: number;
+  readonly dirtyBytes: number;
+  readonly journalBytes: number;
+  readonly journalLiveBytes: number;
+  readonly zonesFree: number;
+  readonly zonesUsed: number;
+}
+
+export interface SessionStatus {
+  readonly director: string;
+  readonly initiatorName: string;
+  readonly isid: string;
+  readonly tsih: number;
+  readonly address: string;
+  readonly headerDigest: boolean;
+  readonly dataDigest: boolean;
+  readonly since: string;
+  readonly discovery: boolean;
+}
+
+export interface DirectorStatus {
+  readonly name: string;
+  readonly index: number;
+  readonly portal: { readonly address: string; readonly listening: boolean; readonly reason?: string };
+  readonly pools: readonly PoolStatus[];
+  readonly sessions: readonly SessionStatus[];
+}
+
+/** What a director found when it opened its pools: its first message. */
+export interface DirectorOpened {
+  readonly director: number;
+  readonly pools: readonly PoolStatus[];
+  /** The newest array document on its drives, if any. */
+  readonly array: ArrayDocument | undefined;
+  readonly arrayDocumentIsNew: boolean;
+}
+
+export type DirectorReply =
+  | { readonly id: number; readonly ok: true; readonly value: unknown }
+  | { readonly id: number; readonly ok: false; readonly code: "conflict" | "notFound" | "spaceExhausted" | "failed"; readonly message: string };
+
+export type Severity = "info" | "warning" | "critical";
+
+/** Something that people should know: event stream, metric and log. */
+export interface ArrayEvent {
+  readonly time: string;
+  readonly severity: Severity;
+  /** Dotted and stable, e.g. "drive.missing", "pool.nearlyFull", "session.login". */
+  readonly type: string;
+  readonly subject: string;
+  readonly message: string;
+}
+
+export type DirectorMessage =
+  | { readonly kind: "opened"; readonly opened: DirectorOpened }
+  | { readonly kind: "reply"; readonly reply: DirectorReply }
+  | { readonly kind: "event"; readonly event: ArrayEvent };

@@ -1,0 +1,119 @@
+/**
+ * One SCSI command between its transport and its logical unit.
+ *
+ * The transport (iSCSI session, or the channel from another director) fills in the request half and submits it to a
+ * LogicalUnitServer; that fills in the response half and calls `onComplete` exactly once, perhaps before `submit` returns.
+ * After the data was sent the transport calls `release()`, which unpins what the response refers to.
+ * Tasks are pooled and used again: nobody keeps one after release.
+ */
+
+/** I_T nexus, unique in the array: director index × 65536 + TSIH. */
+export type NexusNumber = number;
+
+/** SAM-6 §5.3.1. */
+export const STATUS = {
+  GOOD: 0x00,
+  CHECK_CONDITION: 0x02,
+  CONDITION_MET: 0x04,
+  BUSY: 0x08,
+  RESERVATION_CONFLICT: 0x18,
+  TASK_SET_FULL: 0x28,
+  ACA_ACTIVE: 0x30,
+  TASK_ABORTED: 0x40,
+} as const;
+
+/** Fixed-format sense data as this target sends it: 18 bytes (SPC-5 §4.4.3). */
+export const SENSE_BYTES_MAX = 32;
+
+/** RFC 7143 §11.3.1 ATTR. */
+export const TASK_ATTRIBUTE = { untagged: 0, simple: 1, ordered: 2, headOfQueue: 3, aca: 4 } as const;
+
+/**
+ * A run of bytes that lies in frames of global memory: `bytes` bytes starting `phase` bytes into the first frame, the
+ * frames being 4096 bytes each, in the order of `frames`. With `phase = byte offset on the volume % 4096`, each frame
+ * is one block of the volume.
+ */
+export interface FrameRun {
+  frames: Int32Array;
+  frameCount: number;
+  phase: number;
+  bytes: number;
+}
+
+export class ScsiTask {
+  // — request —
+  nexus: NexusNumber = 0;
+  /** Eight-byte LUN as it came (SAM-6 §4.7), first two bytes decoded: 0 … 16383, or −1 when not addressable. */
+  lun = 0;
+  initiatorTaskTag = 0;
+  attribute: number = TASK_ATTRIBUTE.simple;
+  readonly cdb = new Uint8Array(16);
+  /** Write direction: RESERVED frames of the submitting director's pool, filled by the transport; the server takes them over. */
+  readonly dataOut: FrameRun = { frames: new Int32Array(64), frameCount: 0, phase: 0, bytes: 0 };
+  /** Read and write flags of the transport's command: checked against the CDB's direction. */
+  readFlag = false;
+  writeFlag = false;
+
+  // — response —
+  status: number = STATUS.GOOD;
+  readonly sense = new Uint8Array(SENSE_BYTES_MAX);
+  senseBytes = 0;
+  /** Read direction, either frames … */
+  readonly dataIn: FrameRun = { frames: new Int32Array(64), frameCount: 0, phase: 0, bytes: 0 };
+  /** … or a small answer built on the spot (INQUIRY and alike). */
+  inlineDataIn: Uint8Array | undefined = undefined;
+  /** Bytes that the command itself would transfer (in or out), whatever the transport expected: for the residual count. */
+  transferBytes = 0;
+
+  // — plumbing —
+  /** Set by the transport once, when the task is made. */
+  onComplete: (task: ScsiTask) => void;
+  /** Set by the server when the response refers to memory that must be given back. */
+  onRelease: ((task: ScsiTask) => void) | undefined = undefined;
+  /** The server's own bookkeeping for this task. */
+  serverContext: unknown = undefined;
+
+  constructor(onComplete: (task: ScsiTask) => void) {
+    this.onComplete = onComplete;
+  }
+
+  release(): void {
+    const onRelease = this.onRelease;
+    if (onRelease !== undefined) {
+      this.onRelease = undefined;
+      onRelease(this);
+    }
+  }
+}
+
+/** Makes room for `count` frames in a run; keeps what is there. */
+export function growFrameRun(run: FrameRun, count: number): void {
+  if (run.frames.length >= count) return;
+  const grown = new Int32Array(2 ** Math.ceil(Math.log2(count)));
+  grown.set(run.frames);
+  run.frames = grown;
+}
+
+export interface NexusInfo {
+  readonly nexus: NexusNumber;
+  readonly initiatorName: string;
+  /** Hexadecimal, 12 digits. */
+  readonly isid: string;
+  readonly directorIndex: number;
+}
+
+/**
+ * Serves logical units to transports. On the owner's thread it is the target itself; for volumes of another director
+ * it is the channel to that director.
+ */
+export interface LogicalUnitServer {
+  submit(task: ScsiTask): void;
+  /**
+   * LOGICAL UNIT RESET: waits until every command in the unit's task set has ended, drops reservations, and raises unit
+   * attention 29/03 for all nexuses. `done(false)`: there is no such LUN.
+   */
+  resetLogicalUnit(nexus: NexusNumber, lun: number, done: (exists: boolean) => void): void;
+  nexusOpened(info: NexusInfo): void;
+  /** I_T nexus loss: reservations and unit attentions of it go. */
+  nexusClosed(nexus: NexusNumber): void;
+}
