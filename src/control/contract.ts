@@ -46,7 +46,12 @@ export interface VolumeDocument {
 /** Which director serves which volume: pushed to every director whenever it changes. */
 export interface Routing {
   readonly array: ArrayDocument;
-  readonly volumes: readonly { readonly volume: VolumeNumber; readonly pool: number; readonly owner: number }[];
+  readonly volumes: readonly {
+    readonly volume: VolumeNumber;
+    readonly pool: number;
+    readonly owner: number;
+    readonly logicalBlockBytes: number;
+  }[];
 }
 
 export type DirectorRequestBody =

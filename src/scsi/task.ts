@@ -45,6 +45,8 @@ export class ScsiTask {
   nexus: NexusNumber = 0;
   /** Eight-byte LUN as it came (SAM-6 §4.7), first two bytes decoded: 0 … 16383, or −1 when not addressable. */
   lun = 0;
+  /** The volume that the LUN maps to; set by the Target (src/scsi/target.ts), not by the transport. */
+  volume = 0;
   initiatorTaskTag = 0;
   attribute: number = TASK_ATTRIBUTE.simple;
   readonly cdb = new Uint8Array(16);
@@ -102,11 +104,21 @@ export interface NexusInfo {
   readonly directorIndex: number;
 }
 
+/** How many bytes a command will take from the host, and how they lie in blocks. */
+export interface DataOutPlan {
+  /** 0 when the CDB takes no data or is not one that we know. */
+  bytes: number;
+  /** Byte offset on the volume % 4096, for commands that write blocks; else 0. */
+  phase: number;
+}
+
 /**
  * Serves logical units to transports. On the owner's thread it is the target itself; for volumes of another director
  * it is the channel to that director.
  */
 export interface LogicalUnitServer {
+  /** Tells the transport what data to collect before `submit`. Looks at the CDB only; never fails. */
+  planDataOut(lun: number, cdb: Uint8Array, plan: DataOutPlan): void;
   submit(task: ScsiTask): void;
   /**
    * LOGICAL UNIT RESET: waits until every command in the unit's task set has ended, drops reservations, and raises unit
