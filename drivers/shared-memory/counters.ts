@@ -15,6 +15,7 @@ export const COUNTER_BLOCKS = {
   scsi: "director",
   channel: "director",
   cache: "director",
+  director: "director",
   pool: "pool",
   journal: "pool",
   driveThread: "pool",
@@ -53,7 +54,8 @@ export function defineCounters<const Specs extends Record<string, CounterSpec>>(
     slots[name] = next;
     next += spec.type === "histogram" ? HISTOGRAM_SLOTS : 1;
   }
-  if (next > COUNTER_BLOCK_SLOTS) throw new RangeError(`counters of ${subsystem} need ${next} slots, a block has ${COUNTER_BLOCK_SLOTS}`);
+  if (next > COUNTER_BLOCK_SLOTS)
+    throw new RangeError(`counters of ${subsystem} need ${next} slots, a block has ${COUNTER_BLOCK_SLOTS}`);
   return { subsystem, specs, slots: slots as Record<keyof Specs & string, number> };
 }
 
