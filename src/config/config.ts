@@ -1,6 +1,6 @@
 /**
  * The array's configuration, parsed once at start into a frozen object and handed to every thread.
- * The schema (defaults, units, reasons) is in schema.ts; this is the shape that the rest of the code sees.
+ * The schema (defaults, units, reasons) is in schema.ts, the defaults that follow from other settings in assemble.ts; this is the shape that the rest of the code sees.
  */
 export interface DirectorConfig {
   /** "1A", "1B", "2A" … */
@@ -10,7 +10,10 @@ export interface DirectorConfig {
   readonly portal: {
     readonly host: string;
     readonly port: number;
-    /** What SendTargets answers, "host:port": behind a port mapping the socket's own address is wrong. */
+    /**
+     * What SendTargets answers, "host:port": behind a port mapping the socket's own address is wrong.
+     * Empty behind a wildcard address without a setting: the connection's own local address is answered.
+     */
     readonly advertise: string;
     /** Target portal group tag and relative target port id: index + 1. */
     readonly groupTag: number;
@@ -38,7 +41,12 @@ export interface Config {
   readonly drive: { readonly capacityBytes: number; readonly stripBlocks: number; readonly zoneBytes: number };
   readonly journal: { readonly bytes: number };
   /** Volumes made at the first start. */
-  readonly initialVolumes: readonly { readonly name: string; readonly pool: string; readonly sizeBytes: number; readonly lun: number }[];
+  readonly initialVolumes: readonly {
+    readonly name: string;
+    readonly pool: string;
+    readonly sizeBytes: number;
+    readonly lun: number;
+  }[];
   /** Logical block size given to new volumes: 512 or 4096. */
   readonly logicalBlockBytes: 512 | 4096;
   readonly iscsi: {
@@ -57,6 +65,10 @@ export interface Config {
     readonly port: number;
     /** Bearer token; when none is configured one is made at the first start and kept in `<data>/api-token`. */
     readonly token: string | undefined;
+    /** A second token that may only read; where it is set, reading needs a token too. */
+    readonly readToken: string | undefined;
+    /** From one address; bursts of twice as many. */
+    readonly requestsPerSecondMax: number;
     /** Host header names accepted beside loopback. */
     readonly allowedHosts: readonly string[];
   };
