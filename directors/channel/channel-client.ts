@@ -1,0 +1,253 @@
+/**
+ * The channel's requesting end: serves logical units that another director owns, by asking it.
+ *
+ * Runs on: the director that the host asked. Owns: the tokens of one partner (messages.ts), and until the reply the write
+ * frames and list frames of each request.
+ * Invariants:
+ *  1. A token is free, or stands for one task or reset; it is not used again before the reply, and the release if one is due.
+ *  2. Write frames are given back when the reply came, not before: the owner copies out of them.
+ *  3. At most `outstandingFramesMax` frames lie in requests at one time, so that two directors that write through each
+ *     other can't hold all frames of both while each waits for the other's.
+ */
+import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
+import {
+  growFrameRun,
+  type LogicalUnitServer,
+  type NexusInfo,
+  type NexusNumber,
+  type ScsiTask,
+  STATUS,
+} from "../../src/scsi/task.ts";
+import type { FrameSource } from "../../src/volume/block-io.ts";
+import { CHANNEL_COUNTERS } from "./channel-counters.ts";
+import { putFrameList, takeFrameList } from "./frame-list.ts";
+import {
+  LIST_FRAMES_MAX,
+  listFramesFor,
+  MESSAGE,
+  putBytes,
+  REPLY,
+  REPLY_COUNT_SHIFT,
+  REPLY_RELEASE,
+  REQUEST,
+  REQUEST_READ,
+  REQUEST_WRITE,
+  RESET,
+  RESET_DONE,
+  TOKEN_WORD,
+  TOKENS,
+  TRANSFER_FRAMES_MAX,
+  takeBytes,
+} from "./messages.ts";
+import { sendNexusOpened } from "./nexus-messages.ts";
+import type { Outbox } from "./outbox.ts";
+
+const COUNT = CHANNEL_COUNTERS.slots;
+
+export interface ChannelClientOptions {
+  readonly global: GlobalMemory;
+  readonly outbox: Outbox;
+  readonly frames: FrameSource;
+  readonly counters: Float64Array;
+  /** At least one transfer of the largest size. */
+  readonly outstandingFramesMax: number;
+  /** Something was sent: let it leave at the end of this turn. */
+  readonly flushSoon: () => void;
+}
+
+interface Reset {
+  readonly nexus: NexusNumber;
+  readonly lun: number;
+  readonly done: (exists: boolean) => void;
+}
+
+export class ChannelClient implements LogicalUnitServer {
+  readonly #global: GlobalMemory;
+  readonly #outbox: Outbox;
+  readonly #frames: FrameSource;
+  readonly #counters: Float64Array;
+  readonly #outstandingFramesMax: number;
+  readonly #flushSoon: () => void;
+
+  readonly #freeTokens = new Int32Array(TOKENS);
+  #freeCount = TOKENS;
+  readonly #tasks: (ScsiTask | undefined)[] = new Array(TOKENS).fill(undefined);
+  readonly #resets: (Reset | undefined)[] = new Array(TOKENS).fill(undefined);
+  /** Resets that found no token: bounded by the immediate commands that sessions may have. */
+  readonly #waitingResets: Reset[] = [];
+  readonly #lists = new Int32Array(TOKENS * LIST_FRAMES_MAX);
+  #outstandingFrames = 0;
+  readonly #release: (task: ScsiTask) => void;
+
+  constructor(options: ChannelClientOptions) {
+    this.#global = options.global;
+    this.#outbox = options.outbox;
+    this.#frames = options.frames;
+    this.#counters = options.counters;
+    this.#outstandingFramesMax = Math.max(options.outstandingFramesMax, TRANSFER_FRAMES_MAX);
+    this.#flushSoon = options.flushSoon;
+    for (let n = 0; n < TOKENS; n += 1) this.#freeTokens[n] = TOKENS - 1 - n;
+    this.#release = (task) => this.#released(task);
+  }
+
+  planDataOut(): void {
+    throw new Error("invariant: data-out is planned where the host asked, not across the channel");
+  }
+
+  submit(task: ScsiTask): void {
+    const { frameCount } = task.dataOut;
+    if (frameCount > TRANSFER_FRAMES_MAX) throw new Error(`invariant: a command of ${frameCount} frames`);
+    const lists = listFramesFor(frameCount);
+    if (
+      this.#freeCount === 0 ||
+      this.#outstandingFrames + frameCount > this.#outstandingFramesMax ||
+      (lists > 0 && !this.#frames.tryTake(lists, this.#lists, this.#freeTokens[this.#freeCount - 1]! * LIST_FRAMES_MAX))
+    ) {
+      this.#refuse(task);
+      return;
+    }
+    const token = this.#takeToken();
+    this.#tasks[token] = task;
+    this.#outstandingFrames += frameCount;
+    this.#counters[COUNT.requestsSent]! += 1;
+    this.#sendRequest(task, token);
+  }
+
+  resetLogicalUnit(nexus: NexusNumber, lun: number, done: (exists: boolean) => void): void {
+    const reset = { nexus, lun, done };
+    if (this.#freeCount === 0) this.#waitingResets.push(reset);
+    else this.#sendReset(reset);
+  }
+
+  nexusOpened(info: NexusInfo): void {
+    sendNexusOpened(this.#outbox, info);
+    this.#flushSoon();
+  }
+
+  nexusClosed(nexus: NexusNumber): void {
+    this.#outbox.begin(MESSAGE.nexusClosed, nexus);
+    this.#outbox.send();
+    this.#flushSoon();
+  }
+
+  /** Tasks and resets that are on their way. */
+  get inFlight(): number {
+    return TOKENS - this.#freeCount;
+  }
+
+  // — from the owner —
+
+  onReply(words: Int32Array, at: number): void {
+    const token = words[at + TOKEN_WORD]!;
+    const task = this.#tasks[token];
+    if (task === undefined) throw new Error(`invariant: a reply for token ${token}, which stands for no task`);
+    this.#giveBackDataOut(task, token);
+
+    const status = words[at + REPLY.status]!;
+    task.status = status & 0xff;
+    task.senseBytes = (status >> 8) & 0xff;
+    if (task.senseBytes > 0) takeBytes(words, at + REPLY.sense, task.sense, task.sense.length);
+    task.transferBytes = words[at + REPLY.transferBytes]!;
+    task.inlineDataIn = undefined;
+    const { dataIn } = task;
+    dataIn.phase = words[at + REPLY.phase]! & ((1 << REPLY_COUNT_SHIFT) - 1);
+    dataIn.frameCount = words[at + REPLY.phase]! >> REPLY_COUNT_SHIFT;
+    dataIn.bytes = words[at + REPLY.bytes]!;
+    if (dataIn.frameCount > 0) {
+      growFrameRun(dataIn, dataIn.frameCount);
+      takeFrameList(this.#global, { words, at: at + REPLY.frames }, dataIn.frameCount, dataIn.frames);
+    }
+    if ((status & REPLY_RELEASE) !== 0) {
+      task.serverContext = token;
+      task.onRelease = this.#release;
+    } else {
+      this.#freeToken(token);
+    }
+    task.onComplete(task);
+  }
+
+  onResetDone(words: Int32Array, at: number): void {
+    const token = words[at + TOKEN_WORD]!;
+    const reset = this.#resets[token];
+    if (reset === undefined) throw new Error(`invariant: token ${token} stands for no reset`);
+    this.#resets[token] = undefined;
+    this.#freeToken(token);
+    reset.done(words[at + RESET_DONE.exists] !== 0);
+  }
+
+  #sendRequest(task: ScsiTask, token: number): void {
+    const { dataOut } = task;
+    this.#outbox.begin(MESSAGE.request, token);
+    const { words, at } = this.#outbox;
+    words[at + REQUEST.nexus] = task.nexus;
+    words[at + REQUEST.lun] = task.lun;
+    words[at + REQUEST.volume] = task.volume;
+    words[at + REQUEST.initiatorTaskTag] = task.initiatorTaskTag;
+    words[at + REQUEST.flags] = task.attribute | (task.readFlag ? REQUEST_READ : 0) | (task.writeFlag ? REQUEST_WRITE : 0);
+    putBytes(words, at + REQUEST.cdb, task.cdb, 16);
+    words[at + REQUEST.phase] = dataOut.phase;
+    words[at + REQUEST.bytes] = dataOut.bytes;
+    words[at + REQUEST.frameCount] = dataOut.frameCount;
+    const place = { words, at: at + REQUEST.frames };
+    putFrameList(this.#global, place, dataOut.frames, dataOut.frameCount, this.#lists, token * LIST_FRAMES_MAX);
+    this.#outbox.send();
+    this.#flushSoon();
+  }
+
+  #sendReset(reset: Reset): void {
+    const token = this.#takeToken();
+    this.#resets[token] = reset;
+    this.#outbox.begin(MESSAGE.reset, token);
+    this.#outbox.words[this.#outbox.at + RESET.nexus] = reset.nexus;
+    this.#outbox.words[this.#outbox.at + RESET.lun] = reset.lun;
+    this.#outbox.send();
+    this.#flushSoon();
+  }
+
+  #refuse(task: ScsiTask): void {
+    const { dataOut } = task;
+    for (let n = 0; n < dataOut.frameCount; n += 1) this.#frames.give(dataOut.frames[n]!);
+    dataOut.frameCount = 0;
+    this.#counters[COUNT.taskSetFull]! += 1;
+    task.status = STATUS.TASK_SET_FULL;
+    task.senseBytes = 0;
+    task.transferBytes = 0;
+    task.inlineDataIn = undefined;
+    task.dataIn.frameCount = 0;
+    task.dataIn.bytes = 0;
+    task.onComplete(task);
+  }
+
+  #giveBackDataOut(task: ScsiTask, token: number): void {
+    const { dataOut } = task;
+    for (let n = 0; n < dataOut.frameCount; n += 1) this.#frames.give(dataOut.frames[n]!);
+    const lists = listFramesFor(dataOut.frameCount);
+    for (let n = 0; n < lists; n += 1) this.#frames.give(this.#lists[token * LIST_FRAMES_MAX + n]!);
+    this.#outstandingFrames -= dataOut.frameCount;
+    dataOut.frameCount = 0;
+  }
+
+  #released(task: ScsiTask): void {
+    const token = task.serverContext as number;
+    task.serverContext = undefined;
+    this.#outbox.begin(MESSAGE.release, token);
+    this.#outbox.send();
+    this.#flushSoon();
+    this.#freeToken(token);
+  }
+
+  #takeToken(): number {
+    this.#freeCount -= 1;
+    this.#counters[COUNT.requestsInFlight]! += 1;
+    return this.#freeTokens[this.#freeCount]!;
+  }
+
+  #freeToken(token: number): void {
+    this.#tasks[token] = undefined;
+    this.#freeTokens[this.#freeCount] = token;
+    this.#freeCount += 1;
+    this.#counters[COUNT.requestsInFlight]! -= 1;
+    const reset = this.#waitingResets.shift();
+    if (reset !== undefined) this.#sendReset(reset);
+  }
+}

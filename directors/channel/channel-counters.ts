@@ -1,0 +1,61 @@
+/** What the channel of each director counts. */
+import { defineCounters } from "../../drivers/shared-memory/counters.ts";
+
+export const CHANNEL_COUNTERS = defineCounters("channel", {
+  requestsSent: {
+    type: "counter",
+    metric: "varray_channel_requests_total",
+    help: "Commands that crossed the channel between directors.",
+    labels: { side: "requester" },
+  },
+  requestsServed: {
+    type: "counter",
+    metric: "varray_channel_requests_total",
+    help: "Commands that crossed the channel between directors.",
+    labels: { side: "owner" },
+  },
+  requestsInFlight: {
+    type: "gauge",
+    metric: "varray_channel_requests_in_flight",
+    help: "Commands that this director has with owners: not yet answered, or answered and not yet released.",
+  },
+  bytesCopied: {
+    type: "counter",
+    metric: "varray_channel_copied_bytes_total",
+    help: "Write data that the owner copied from the requester's frames into its own.",
+  },
+  ringFullWaits: {
+    type: "counter",
+    metric: "varray_channel_ring_full_waits_total",
+    help: "Messages that waited for room in a ring.",
+  },
+  frameWaits: {
+    type: "counter",
+    metric: "varray_channel_frame_waits_total",
+    help: "Requests that waited at the owner for frames.",
+  },
+  taskSetFull: {
+    type: "counter",
+    metric: "varray_channel_task_set_full_total",
+    help: "Commands answered TASK SET FULL because the channel had no room for them.",
+  },
+  signalsSent: {
+    type: "counter",
+    metric: "varray_channel_signals_total",
+    help: "Doorbells of other threads: rung because the thread slept, or spared because it ran.",
+    labels: { outcome: "sent" },
+  },
+  signalsSaved: {
+    type: "counter",
+    metric: "varray_channel_signals_total",
+    help: "Doorbells of other threads: rung because the thread slept, or spared because it ran.",
+    labels: { outcome: "saved" },
+  },
+  wakeups: {
+    type: "counter",
+    metric: "varray_channel_wakeups_total",
+    help: "Times that this thread was woken by its doorbell.",
+  },
+});
+
+export type ChannelCounters = typeof CHANNEL_COUNTERS;

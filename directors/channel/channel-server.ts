@@ -1,0 +1,279 @@
+/**
+ * The channel's owning end: does what another director's hosts ask of volumes that this director owns.
+ *
+ * Runs on: the owner's thread. Owns: one task for each token of the partner; the frames that it took for write data until
+ * the logical unit takes them over; list and copy frames of a reply until its release.
+ * Invariants:
+ *  1. Write data is copied into the owner's own frames before the task is submitted.
+ *  2. Requests, resets and the end of a nexus take effect in the order in which they came: when one waits for frames, those
+ *     behind it wait too (replies and releases don't: they free frames).
+ *  3. Data-in frames stay pinned until the partner's release.
+ * What waits is bounded by the partner's tokens.
+ */
+import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
+import { FRAME_BYTES, frameAddress } from "../../drivers/shared-memory/layout.ts";
+import { growFrameRun, type LogicalUnitServer, type NexusInfo, ScsiTask } from "../../src/scsi/task.ts";
+import type { FrameSource } from "../../src/volume/block-io.ts";
+import { CHANNEL_COUNTERS } from "./channel-counters.ts";
+import { putFrameList, takeFrameList } from "./frame-list.ts";
+import {
+  listFramesFor,
+  MESSAGE,
+  putBytes,
+  REPLY,
+  REPLY_COUNT_SHIFT,
+  REPLY_RELEASE,
+  REQUEST,
+  REQUEST_READ,
+  REQUEST_WRITE,
+  RESET,
+  RESET_DONE,
+  TOKEN_WORD,
+  TOKENS,
+  takeBytes,
+} from "./messages.ts";
+import { NexusAssembler } from "./nexus-messages.ts";
+import type { Outbox } from "./outbox.ts";
+
+const COUNT = CHANNEL_COUNTERS.slots;
+
+export interface ChannelServerOptions {
+  readonly global: GlobalMemory;
+  readonly outbox: Outbox;
+  readonly frames: FrameSource;
+  readonly server: LogicalUnitServer;
+  readonly counters: Float64Array;
+  readonly flushSoon: () => void;
+}
+
+/** A command of the partner's. */
+class RemoteTask extends ScsiTask {
+  readonly token: number;
+  /** idle → held (waits for frames) → submitted → replied (until release) → idle */
+  state: "idle" | "held" | "submitted" | "replied" = "idle";
+  /** The partner's frames with the write data; their count is dataOut.frameCount. */
+  source = new Int32Array(64);
+  /** Our frames that hold what the reply refers to: copies of inline data first, then lists. */
+  replyFrames = new Int32Array(4);
+  replyFrameCount = 0;
+
+  constructor(token: number, onComplete: (task: ScsiTask) => void) {
+    super(onComplete);
+    this.token = token;
+  }
+}
+
+/** Something that must keep its place behind a request that waits for frames. False: it must go on waiting. */
+interface HeldStep {
+  readonly frames: number;
+  readonly run: () => boolean;
+}
+
+export class ChannelServer {
+  readonly #global: GlobalMemory;
+  readonly #outbox: Outbox;
+  readonly #frames: FrameSource;
+  readonly #server: LogicalUnitServer;
+  readonly #counters: Float64Array;
+  readonly #flushSoon: () => void;
+  readonly #tasks: (RemoteTask | undefined)[] = new Array(TOKENS).fill(undefined);
+  readonly #held: HeldStep[] = [];
+  readonly #assembler = new NexusAssembler();
+  readonly #completed: (task: ScsiTask) => void;
+
+  constructor(options: ChannelServerOptions) {
+    this.#global = options.global;
+    this.#outbox = options.outbox;
+    this.#frames = options.frames;
+    this.#server = options.server;
+    this.#counters = options.counters;
+    this.#flushSoon = options.flushSoon;
+    this.#completed = (task) => this.#reply(task as RemoteTask);
+  }
+
+  onRequest(words: Int32Array, at: number): void {
+    const task = this.#taskOf(words[at + TOKEN_WORD]!);
+    if (task.state !== "idle") throw new Error(`invariant: token ${task.token} is ${task.state} when a request comes`);
+    this.#readRequest(task, words, at);
+    this.#counters[COUNT.requestsServed]! += 1;
+    if (this.#held.length === 0 && this.#start(task)) return;
+    task.state = "held";
+    this.#counters[COUNT.frameWaits]! += 1;
+    this.#hold({ frames: task.dataOut.frameCount, run: () => this.#start(task) });
+  }
+
+  onRelease(words: Int32Array, at: number): void {
+    const task = this.#taskOf(words[at + TOKEN_WORD]!);
+    if (task.state !== "replied") throw new Error(`invariant: token ${task.token} is ${task.state} when a release comes`);
+    this.#finish(task);
+  }
+
+  onReset(words: Int32Array, at: number): void {
+    const token = words[at + TOKEN_WORD]!;
+    const nexus = words[at + RESET.nexus]!;
+    const lun = words[at + RESET.lun]!;
+    this.#inOrder(() => {
+      this.#server.resetLogicalUnit(nexus, lun, (exists) => {
+        this.#outbox.begin(MESSAGE.resetDone, token);
+        this.#outbox.words[this.#outbox.at + RESET_DONE.exists] = exists ? 1 : 0;
+        this.#outbox.send();
+        this.#flushSoon();
+      });
+    });
+  }
+
+  onNexus(kind: number, words: Int32Array, at: number): void {
+    if (kind === MESSAGE.nexusClosed) {
+      const nexus = words[at + TOKEN_WORD]!;
+      this.#inOrder(() => this.#server.nexusClosed(nexus));
+      return;
+    }
+    const info: NexusInfo | undefined = this.#assembler.take(kind, words, at);
+    if (info !== undefined) this.#inOrder(() => this.#server.nexusOpened(info));
+  }
+
+  // — order —
+
+  #inOrder(run: () => void): void {
+    if (this.#held.length === 0) {
+      run();
+      return;
+    }
+    this.#hold({
+      frames: 0,
+      run: () => {
+        run();
+        return true;
+      },
+    });
+  }
+
+  #hold(step: HeldStep): void {
+    this.#held.push(step);
+    if (this.#held.length === 1) this.#frames.whenAvailable(step.frames, () => this.#runHeld());
+  }
+
+  #runHeld(): void {
+    for (let step = this.#held[0]; step !== undefined; step = this.#held[0]) {
+      if (!step.run()) {
+        this.#frames.whenAvailable(step.frames, () => this.#runHeld());
+        return;
+      }
+      this.#held.shift();
+    }
+  }
+
+  // — one task —
+
+  #taskOf(token: number): RemoteTask {
+    const known = this.#tasks[token];
+    if (known !== undefined) return known;
+    if (!(token >= 0 && token < TOKENS)) throw new Error(`invariant: token ${token}`);
+    const made = new RemoteTask(token, this.#completed);
+    this.#tasks[token] = made;
+    return made;
+  }
+
+  #readRequest(task: RemoteTask, words: Int32Array, at: number): void {
+    const { dataOut } = task;
+    task.nexus = words[at + REQUEST.nexus]!;
+    task.lun = words[at + REQUEST.lun]!;
+    task.volume = words[at + REQUEST.volume]!;
+    task.initiatorTaskTag = words[at + REQUEST.initiatorTaskTag]!;
+    const flags = words[at + REQUEST.flags]!;
+    task.attribute = flags & 0xff;
+    task.readFlag = (flags & REQUEST_READ) !== 0;
+    task.writeFlag = (flags & REQUEST_WRITE) !== 0;
+    takeBytes(words, at + REQUEST.cdb, task.cdb, 16);
+    dataOut.phase = words[at + REQUEST.phase]!;
+    dataOut.bytes = words[at + REQUEST.bytes]!;
+    dataOut.frameCount = words[at + REQUEST.frameCount]!;
+    if (dataOut.frameCount > 0) {
+      growFrameRun(dataOut, dataOut.frameCount);
+      if (task.source.length < dataOut.frameCount) task.source = new Int32Array(dataOut.frames.length);
+      takeFrameList(this.#global, { words, at: at + REQUEST.frames }, dataOut.frameCount, task.source);
+    }
+    task.senseBytes = 0;
+    task.transferBytes = 0;
+    task.inlineDataIn = undefined;
+    task.dataIn.frameCount = 0;
+    task.dataIn.bytes = 0;
+    task.dataIn.phase = 0;
+  }
+
+  /** False: there are no frames for the write data now. */
+  #start(task: RemoteTask): boolean {
+    const { frameCount, frames } = task.dataOut;
+    if (frameCount > 0) {
+      if (!this.#frames.tryTake(frameCount, frames, 0)) return false;
+      this.#copyDataOut(task);
+    }
+    task.state = "submitted";
+    this.#server.submit(task);
+    return true;
+  }
+
+  #copyDataOut(task: RemoteTask): void {
+    const { frames, frameCount, phase, bytes } = task.dataOut;
+    const { source } = task;
+    const end = phase + bytes;
+    for (let n = 0; n < frameCount; ) {
+      let run = 1;
+      while (n + run < frameCount && source[n + run] === source[n]! + run && frames[n + run] === frames[n]! + run) run += 1;
+      const from = n === 0 ? phase : 0;
+      const to = Math.min((n + run) * FRAME_BYTES, end) - n * FRAME_BYTES;
+      const { layout, kernels } = this.#global;
+      kernels.copy(frameAddress(layout, frames[n]!) + from, frameAddress(layout, source[n]!) + from, to - from);
+      n += run;
+    }
+    this.#counters[COUNT.bytesCopied]! += bytes;
+  }
+
+  #reply(task: RemoteTask): void {
+    const inlineFrames = Math.ceil((task.inlineDataIn?.length ?? 0) / FRAME_BYTES);
+    const dataFrames = inlineFrames > 0 ? inlineFrames : task.dataIn.frameCount;
+    const count = inlineFrames + listFramesFor(dataFrames);
+    if (count > 0) {
+      if (task.replyFrames.length < count) task.replyFrames = new Int32Array(count);
+      if (!this.#frames.tryTake(count, task.replyFrames, 0)) {
+        this.#counters[COUNT.frameWaits]! += 1;
+        this.#frames.whenAvailable(count, () => this.#reply(task));
+        return;
+      }
+      task.replyFrameCount = count;
+      if (inlineFrames > 0) this.#copyInline(task, inlineFrames);
+    }
+    task.state = "replied";
+    this.#sendReply(task, inlineFrames, dataFrames);
+    if (dataFrames === 0) this.#finish(task);
+  }
+
+  #copyInline(task: RemoteTask, inlineFrames: number): void {
+    const data = task.inlineDataIn!;
+    for (let n = 0; n < inlineFrames; n += 1) {
+      this.#frames.view(task.replyFrames[n]!).set(data.subarray(n * FRAME_BYTES, (n + 1) * FRAME_BYTES));
+    }
+  }
+
+  #sendReply(task: RemoteTask, inlineFrames: number, dataFrames: number): void {
+    const inline = inlineFrames > 0;
+    this.#outbox.begin(MESSAGE.reply, task.token);
+    const { words, at } = this.#outbox;
+    words[at + REPLY.status] = task.status | (task.senseBytes << 8) | (dataFrames > 0 ? REPLY_RELEASE : 0);
+    words[at + REPLY.transferBytes] = task.transferBytes;
+    words[at + REPLY.phase] = (inline ? 0 : task.dataIn.phase) | (dataFrames << REPLY_COUNT_SHIFT);
+    words[at + REPLY.bytes] = inline ? task.inlineDataIn!.length : task.dataIn.bytes;
+    if (task.senseBytes > 0) putBytes(words, at + REPLY.sense, task.sense, task.sense.length);
+    const frames = inline ? task.replyFrames : task.dataIn.frames;
+    putFrameList(this.#global, { words, at: at + REPLY.frames }, frames, dataFrames, task.replyFrames, inlineFrames);
+    this.#outbox.send();
+    this.#flushSoon();
+  }
+
+  #finish(task: RemoteTask): void {
+    for (let n = 0; n < task.replyFrameCount; n += 1) this.#frames.give(task.replyFrames[n]!);
+    task.replyFrameCount = 0;
+    task.state = "idle";
+    task.release();
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * What directors say to each other through the rings of global memory: the message table of the channel (CA).
+ *
+ * Between every two directors there are two rings, one each way, of slots of 32 words (Int32). One ring carries every
+ * kind of message, so that all of them keep their order:
+ *
+ *   director that was asked (ChannelClient)              owner of the volume (ChannelServer)
+ *   nexusOpened ─────────────────────────────────────▶  I_T nexus is known
+ *   request  token, CDB, write frames ────────────────▶  frames of its own taken, write data copied, task submitted
+ *   write frames given back, task completed ◀─────────  reply  token, status, sense, data-in frames (pinned)
+ *   data sent to the host; release  token ─────────────▶ frames unpinned, task free
+ *   reset  token, LUN ────────────────────────────────▶  LOGICAL UNIT RESET
+ *   done ◀────────────────────────────────────────────  resetDone  token, exists
+ *   nexusClosed ─────────────────────────────────────▶   I_T nexus loss
+ *
+ * A token is a row of the requester's table, and of a table of the same size at the owner: it is free again when the
+ * reply has come (nothing to release) or the release was sent. So per token at most two messages lie in one direction.
+ * Word 0 of a slot is the sender's epoch: what a dead incarnation left in a ring is told by it. Data is never in a slot: frames are named by number; more than
+ * INLINE_FRAMES of them are listed in list frames, whose numbers stand in the slot instead.
+ */
+import { FRAME_BYTES, SLOT_WORDS } from "../../drivers/shared-memory/layout.ts";
+
+/** Word 1 of every message. */
+export const MESSAGE = {
+  request: 1,
+  reply: 2,
+  release: 3,
+  nexusOpened: 4,
+  nexusName: 5,
+  nexusClosed: 6,
+  reset: 7,
+  resetDone: 8,
+} as const;
+
+export const KIND_WORD = 1;
+/** Word 2 of every message: the token, or the nexus for the nexus messages. */
+export const TOKEN_WORD = 2;
+
+/** Requests that one director may have with another at one time; past it hosts get TASK SET FULL. */
+export const TOKENS = 1024;
+
+export const REQUEST = {
+  nexus: 3,
+  lun: 4,
+  volume: 5,
+  initiatorTaskTag: 6,
+  /** attribute (8 bits), then the bits below. */
+  flags: 7,
+  /** 16 bytes, as they come, in four little-endian words. */
+  cdb: 8,
+  phase: 12,
+  bytes: 13,
+  frameCount: 14,
+  frames: 15,
+} as const;
+export const REQUEST_READ = 1 << 8;
+export const REQUEST_WRITE = 1 << 9;
+
+export const REPLY = {
+  /** status (8 bits), senseBytes (8 bits), then REPLY_RELEASE. */
+  status: 3,
+  transferBytes: 4,
+  phase: 5,
+  bytes: 6,
+  /** 32 bytes in eight words. */
+  sense: 7,
+  /** Data-in frames; the count is in the word before, with the sense out of the way at the front of the slot. */
+  frames: 15,
+} as const;
+/** The owner waits for a release message: data-in frames are pinned. */
+export const REPLY_RELEASE = 1 << 16;
+/** frameCount stands above the phase (12 bits) in REPLY.phase. */
+export const REPLY_COUNT_SHIFT = 12;
+
+export const RESET = { nexus: 3, lun: 4 } as const;
+export const RESET_DONE = { exists: 3 } as const;
+
+export const NEXUS_OPENED = {
+  directorIndex: 3,
+  /** Six bytes in two words. */
+  isid: 4,
+  nameBytes: 6,
+  /** The first part of the name; `nexusName` messages follow with the rest. */
+  name: 7,
+} as const;
+export const NEXUS_NAME = { name: 3 } as const;
+/** RFC 7143 §4.2.7.1: a name is at most 223 bytes. */
+export const INITIATOR_NAME_BYTES_MAX = 223;
+
+/** Frame numbers that fit in a slot: 64 KiB at any phase. */
+export const INLINE_FRAMES = SLOT_WORDS - REQUEST.frames;
+export const LIST_FRAME_ENTRIES = FRAME_BYTES / 4;
+/** 4 MiB at any phase. */
+export const TRANSFER_FRAMES_MAX = 1025;
+export const LIST_FRAMES_MAX = Math.ceil(TRANSFER_FRAMES_MAX / LIST_FRAME_ENTRIES);
+
+/** List frames that name `frameCount` frames. */
+export function listFramesFor(frameCount: number): number {
+  return frameCount <= INLINE_FRAMES ? 0 : Math.ceil(frameCount / LIST_FRAME_ENTRIES);
+}
+
+/** Bytes into words of a slot; `bytes` is a multiple of four. */
+export function putBytes(words: Int32Array, at: number, source: Uint8Array, bytes: number): void {
+  for (let n = 0; n < bytes; n += 4) {
+    words[at + n / 4] = source[n]! | (source[n + 1]! << 8) | (source[n + 2]! << 16) | (source[n + 3]! << 24);
+  }
+}
+
+/** Words of a slot into bytes; `bytes` is a multiple of four. */
+export function takeBytes(words: Int32Array, at: number, target: Uint8Array, bytes: number): void {
+  for (let n = 0; n < bytes; n += 4) {
+    const word = words[at + n / 4]!;
+    target[n] = word;
+    target[n + 1] = word >> 8;
+    target[n + 2] = word >> 16;
+    target[n + 3] = word >> 24;
+  }
+}

@@ -1,0 +1,306 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { Channel } from "../../../../directors/channel/channel.ts";
+import { CHANNEL_COUNTERS } from "../../../../directors/channel/channel-counters.ts";
+import { TOKENS } from "../../../../directors/channel/messages.ts";
+import { counterBlock } from "../../../../drivers/shared-memory/counters.ts";
+import { raiseThreadEpoch } from "../../../../drivers/shared-memory/epoch.ts";
+import { createGlobalMemory, type GlobalMemory } from "../../../../drivers/shared-memory/global-memory.ts";
+import { FRAME_BYTES, threadNumber } from "../../../../drivers/shared-memory/layout.ts";
+import { growFrameRun, type LogicalUnitServer, ScsiTask, STATUS, TASK_ATTRIBUTE } from "../../../../src/scsi/task.ts";
+import { CountedFrames } from "../../../support/counted-frames.ts";
+import { encodeUnitCommand, gather, MemoryUnit, scatter, UNIT_COMMAND, type UnitResult } from "../../../support/memory-unit.ts";
+
+const UNIT_BYTES = 4 * 2 ** 20 + FRAME_BYTES;
+const C = CHANNEL_COUNTERS.slots;
+
+interface Side {
+  readonly frames: CountedFrames;
+  readonly unit: MemoryUnit;
+  readonly channel: Channel;
+  readonly counters: Float64Array;
+}
+
+interface Pair {
+  readonly global: GlobalMemory;
+  readonly asked: Side;
+  readonly owner: Side;
+  /** Runs both ends until nothing moves. */
+  settle(options?: { holdUnit?: boolean; pick?: () => number }): void;
+}
+
+interface PairShape {
+  readonly frames?: number;
+  readonly ringSlots?: number;
+  readonly ownerFrames?: number;
+  readonly unitBytes?: number;
+}
+
+function makePair(shape: PairShape = {}): Pair {
+  const { frames = 4096, ringSlots = 1024, ownerFrames = frames, unitBytes = UNIT_BYTES } = shape;
+  const { global } = createGlobalMemory({
+    directorCount: 2,
+    poolCount: 0,
+    driveCount: 0,
+    poolReachedBy: [],
+    frameCount: frames + ownerFrames,
+    stagingBytesPerPool: 0,
+    mailboxBytes: 0,
+    channelRingSlots: ringSlots,
+  });
+  for (const director of [0, 1]) raiseThreadEpoch(global, threadNumber(global.layout, "director", director), director + 5);
+  const side = (directorIndex: number): Side => {
+    const source = new CountedFrames(global, directorIndex * frames, directorIndex === 0 ? frames : ownerFrames);
+    const unit = new MemoryUnit(global, source, unitBytes);
+    const channel = new Channel({ global, directorIndex, frames: source, server: unit });
+    return { frames: source, unit, channel, counters: counterBlock(global, "channel", directorIndex) };
+  };
+  const asked = side(0);
+  const owner = side(1);
+  const settle: Pair["settle"] = ({ holdUnit = false, pick = () => 0 } = {}) => {
+    for (;;) {
+      asked.channel.flush();
+      owner.channel.flush();
+      let moved = asked.channel.drain();
+      moved = owner.channel.drain() || moved;
+      moved = asked.frames.serveWaiters() || moved;
+      moved = owner.frames.serveWaiters() || moved;
+      if (!holdUnit) moved = owner.unit.step(pick()) || asked.unit.step(pick()) || moved;
+      if (!moved) return;
+    }
+  };
+  return { global, asked, owner, settle };
+}
+
+interface Command {
+  readonly command: number;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly seed: number;
+}
+
+function submit(
+  side: Side,
+  server: LogicalUnitServer,
+  command: Command,
+  done: (result: UnitResult, task: ScsiTask) => void,
+): ScsiTask {
+  const task = new ScsiTask((completed) => {
+    const data = completed.inlineDataIn ?? gather(side.frames, completed.dataIn);
+    done(
+      {
+        status: completed.status,
+        sense: Buffer.from(completed.sense.subarray(0, completed.senseBytes)).toString("hex"),
+        transferBytes: completed.transferBytes,
+        data: Buffer.from(data).toString("base64"),
+      },
+      completed,
+    );
+  });
+  encodeUnitCommand(task.cdb, command.command, command.offset, command.bytes);
+  task.nexus = 7;
+  task.attribute = TASK_ATTRIBUTE.ordered;
+  if (command.command === UNIT_COMMAND.write) {
+    const run = task.dataOut;
+    run.phase = command.offset % FRAME_BYTES;
+    run.bytes = command.bytes;
+    run.frameCount = Math.ceil((run.phase + run.bytes) / FRAME_BYTES);
+    growFrameRun(run, run.frameCount);
+    if (!side.frames.tryTake(run.frameCount, run.frames, 0)) throw new Error("the test has too few frames");
+    scatter(side.frames, run, pattern(command));
+  }
+  server.submit(task);
+  return task;
+}
+
+function pattern({ bytes, seed }: Command): Uint8Array {
+  return Uint8Array.from({ length: bytes }, (_, n) => (n * 31 + (n >> 8) + seed) & 0xff);
+}
+
+const arbitraryCommand = fc
+  .record({
+    command: fc.constantFrom(...Object.values(UNIT_COMMAND)),
+    offset: fc.integer({ min: 0, max: 80_000 }),
+    bytes: fc.oneof(fc.integer({ min: 1, max: 9000 }), fc.integer({ min: 60_000, max: 100_000 })),
+    seed: fc.nat(255),
+  })
+  .map((command) => (command.command === UNIT_COMMAND.nothing ? { ...command, bytes: 0 } : command));
+
+describe("channel between two directors", () => {
+  test("answers random tasks as the owner does locally, and leaks no frame", () => {
+    fc.assert(
+      fc.property(fc.array(arbitraryCommand, { minLength: 1, maxLength: 25 }), fc.boolean(), (commands, tight) => {
+        const unitBytes = 200_000;
+        const pair = makePair({ unitBytes, frames: 1024, ...(tight ? { ringSlots: 2, ownerFrames: 256 } : {}) });
+        const local = makePair({ unitBytes, frames: 256 }).asked;
+        const remote: UnitResult[] = [];
+        const expected: UnitResult[] = [];
+        const client = pair.asked.channel.clientTo(1);
+        const release: ScsiTask[] = [];
+        commands.forEach((command, n) => {
+          submit(pair.asked, client, command, (result, task) => {
+            remote[n] = result;
+            release.push(task);
+          });
+          submit(local, local.unit, command, (result, task) => {
+            expected[n] = result;
+            task.release();
+          });
+          local.unit.step();
+        });
+        // In order of arrival at the unit: the commands are ordered ones. Releases may be late.
+        do {
+          pair.settle();
+          for (const task of release.splice(0)) task.release();
+        } while (client.inFlight > 0);
+        pair.settle();
+        expect(remote).toEqual(expected);
+        expect(Buffer.compare(pair.owner.unit.bytes, local.unit.bytes)).toBe(0);
+        expect([pair.asked.frames.taken.size, pair.owner.frames.taken.size]).toEqual([0, 0]);
+        expect(client.inFlight).toBe(0);
+        expect(pair.asked.counters[C.requestsInFlight]).toBe(0);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test("carries a transfer of the largest size, out and in, at any phase", () => {
+    const pair = makePair();
+    const client = pair.asked.channel.clientTo(1);
+    const bytes = 4 * 2 ** 20;
+    const write = { command: UNIT_COMMAND.write, offset: 1536, bytes, seed: 3 };
+    const seen: UnitResult[] = [];
+    submit(pair.asked, client, write, (result) => seen.push(result));
+    pair.settle();
+    let read: ScsiTask | undefined;
+    submit(pair.asked, client, { ...write, command: UNIT_COMMAND.read }, (result, task) => {
+      seen.push(result);
+      read = task;
+    });
+    pair.settle();
+    expect(seen[1]!.data).toBe(Buffer.from(pattern(write)).toString("base64"));
+    expect(read!.dataIn.frameCount).toBe(1025);
+    expect(pair.owner.frames.taken.size).toBe(1027); // pinned, and two list frames
+    read!.release();
+    pair.settle();
+    expect([pair.asked.frames.taken.size, pair.owner.frames.taken.size]).toEqual([0, 0]);
+    expect(pair.owner.counters[C.bytesCopied]).toBe(bytes);
+  });
+
+  test("keeps the owner's data-in frames as they are until the release", () => {
+    const pair = makePair();
+    const client = pair.asked.channel.clientTo(1);
+    pair.owner.unit.bytes.fill(0x5a);
+    let read: ScsiTask | undefined;
+    submit(pair.asked, client, { command: UNIT_COMMAND.read, offset: 100, bytes: 5000, seed: 0 }, (_result, task) => {
+      read = task;
+    });
+    pair.settle();
+    pair.settle();
+    expect(gather(pair.asked.frames, read!.dataIn).every((byte) => byte === 0x5a)).toBe(true);
+    read!.release();
+    read!.release();
+    pair.settle();
+    expect(pair.owner.frames.taken.size).toBe(0);
+  });
+
+  test("answers TASK SET FULL past its tokens, without a leak, and goes on afterwards", () => {
+    const pair = makePair({ ringSlots: 16 });
+    const client = pair.asked.channel.clientTo(1);
+    const statuses: number[] = [];
+    const command = { command: UNIT_COMMAND.nothing, offset: 0, bytes: 0, seed: 0 };
+    for (let n = 0; n < TOKENS + 3; n += 1) submit(pair.asked, client, command, ({ status }) => statuses.push(status));
+    expect(statuses).toEqual([STATUS.TASK_SET_FULL, STATUS.TASK_SET_FULL, STATUS.TASK_SET_FULL]);
+    expect(pair.asked.counters[C.ringFullWaits]).toBe(TOKENS - 16);
+    pair.settle();
+    expect(statuses.length).toBe(TOKENS + 3);
+    submit(pair.asked, client, command, ({ status }) => statuses.push(status));
+    pair.settle();
+    expect(statuses.at(-1)).toBe(STATUS.GOOD);
+    expect(pair.asked.counters[C.taskSetFull]).toBe(3);
+  });
+
+  test("answers TASK SET FULL when writes would hold more than their share of the frames", () => {
+    const pair = makePair({ frames: 4096, ownerFrames: 4096 }); // a share is 1025 frames, the least
+    const client = pair.asked.channel.clientTo(1);
+    const statuses: number[] = [];
+    for (let n = 0; n < 5; n += 1) {
+      submit(pair.asked, client, { command: UNIT_COMMAND.write, offset: 0, bytes: 2 ** 20, seed: n }, ({ status }) =>
+        statuses.push(status),
+      );
+    }
+    expect(statuses).toEqual([STATUS.TASK_SET_FULL]);
+    pair.settle();
+    expect(statuses).toEqual([STATUS.TASK_SET_FULL, STATUS.GOOD, STATUS.GOOD, STATUS.GOOD, STATUS.GOOD]);
+    expect(pair.asked.frames.taken.size).toBe(0);
+  });
+
+  test("lets nothing overtake a write that waits for the owner's frames", () => {
+    const pair = makePair({ ownerFrames: 256 });
+    const client = pair.asked.channel.clientTo(1);
+    const hoard = new Int32Array(256);
+    pair.owner.frames.tryTake(256, hoard, 0);
+    const order: string[] = [];
+    submit(pair.asked, client, { command: UNIT_COMMAND.write, offset: 0, bytes: 8192, seed: 1 }, () => order.push("write"));
+    submit(pair.asked, client, { command: UNIT_COMMAND.nothing, offset: 0, bytes: 0, seed: 0 }, () => order.push("nothing"));
+    client.resetLogicalUnit(7, 0, (exists) => order.push(`reset ${exists}`));
+    client.nexusClosed(7);
+    pair.settle();
+    expect(order).toEqual([]);
+    expect(pair.owner.unit.log).toEqual([]);
+    for (const frame of hoard) pair.owner.frames.give(frame);
+    pair.settle();
+    expect(pair.owner.unit.log).toEqual(["task 7", "task 7", "reset 7 0", "closed 7"]);
+    expect(order.sort()).toEqual(["nothing", "reset true", "write"]);
+    expect(pair.owner.counters[C.frameWaits]).toBe(2);
+  });
+
+  test("gives the owner no way to be locked out by writes that cross each other", () => {
+    const pair = makePair({ frames: 2304, ownerFrames: 2304 });
+    const done: number[] = [];
+    for (const [from, to] of [
+      [pair.asked, 1],
+      [pair.owner, 0],
+    ] as const) {
+      for (let n = 0; n < 8; n += 1) {
+        submit(
+          from,
+          from.channel.clientTo(to),
+          { command: UNIT_COMMAND.write, offset: 0, bytes: 2 ** 20, seed: n },
+          ({ status }) => done.push(status),
+        );
+      }
+    }
+    pair.settle();
+    expect(done.length).toBe(16);
+    expect([pair.asked.frames.taken.size, pair.owner.frames.taken.size]).toEqual([0, 0]);
+  });
+
+  test.each([1, 100, 101, 216, 217, 223])("carries an initiator name of %i bytes", (length) => {
+    const pair = makePair({ ringSlots: 2 });
+    const client = pair.asked.channel.clientTo(1);
+    const initiatorName = `iqn.${"abcdefghij".repeat(23)}`.slice(0, length);
+    client.nexusOpened({ nexus: 65_540, initiatorName, isid: "00023d0a1b2c", directorIndex: 0 });
+    client.nexusClosed(65_540);
+    pair.settle();
+    expect(pair.owner.unit.log).toEqual([`opened 65540 ${initiatorName} 00023d0a1b2c 0`, "closed 65540"]);
+  });
+
+  test("tells of a reset of a unit that does not exist", () => {
+    const pair = makePair();
+    const answers: boolean[] = [];
+    pair.asked.channel.clientTo(1).resetLogicalUnit(1, 9, (exists) => answers.push(exists));
+    pair.settle();
+    expect(answers).toEqual([false]);
+  });
+
+  test("refuses a message under another epoch than its partner's", () => {
+    const pair = makePair();
+    submit(pair.asked, pair.asked.channel.clientTo(1), { command: UNIT_COMMAND.nothing, offset: 0, bytes: 0, seed: 0 }, () => {});
+    pair.asked.channel.flush();
+    const slot = pair.global.layout.channelRings[0]![1]!.address / 4 + 64;
+    expect(pair.global.i32[slot]).toBe(5);
+    pair.global.i32[slot] = 4;
+    expect(() => pair.owner.channel.drain()).toThrow("invariant: a message of director 0 under epoch 4, not 5");
+  });
+});
