@@ -12,12 +12,11 @@ declare namespace WebAssembly {
   }
   class Module {
     constructor(bytes: Uint8Array);
-    static customSections(module: Module, name: string): ArrayBuffer[];
-    static exports(module: Module): { readonly name: string; readonly kind: string }[];
-    static imports(module: Module): { readonly module: string; readonly name: string; readonly kind: string }[];
   }
   class Instance {
     constructor(module: Module, imports: Readonly<Record<string, Readonly<Record<string, unknown>>>>);
     readonly exports: Readonly<Record<string, unknown>>;
   }
+  /** A trap: an access outside the memory, above all. */
+  class RuntimeError extends Error {}
 }
