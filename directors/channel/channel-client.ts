@@ -30,6 +30,7 @@ import {
   REPLY_COUNT_SHIFT,
   REPLY_RELEASE,
   REQUEST,
+  REQUEST_LUN_SHIFT,
   REQUEST_READ,
   REQUEST_WRITE,
   RESET,
@@ -180,10 +181,14 @@ export class ChannelClient implements LogicalUnitServer {
     this.#outbox.begin(MESSAGE.request, token);
     const { words, at } = this.#outbox;
     words[at + REQUEST.nexus] = task.nexus;
-    words[at + REQUEST.lun] = task.lun;
+    words[at + REQUEST.expectedTransferBytes] = task.expectedTransferBytes;
     words[at + REQUEST.volume] = task.volume;
     words[at + REQUEST.initiatorTaskTag] = task.initiatorTaskTag;
-    words[at + REQUEST.flags] = task.attribute | (task.readFlag ? REQUEST_READ : 0) | (task.writeFlag ? REQUEST_WRITE : 0);
+    words[at + REQUEST.flags] =
+      task.attribute |
+      (task.readFlag ? REQUEST_READ : 0) |
+      (task.writeFlag ? REQUEST_WRITE : 0) |
+      (task.lun << REQUEST_LUN_SHIFT);
     putBytes(words, at + REQUEST.cdb, task.cdb, 16);
     words[at + REQUEST.phase] = dataOut.phase;
     words[at + REQUEST.bytes] = dataOut.bytes;

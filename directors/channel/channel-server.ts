@@ -24,6 +24,7 @@ import {
   REPLY_COUNT_SHIFT,
   REPLY_RELEASE,
   REQUEST,
+  REQUEST_LUN_SHIFT,
   REQUEST_READ,
   REQUEST_WRITE,
   RESET,
@@ -177,10 +178,11 @@ export class ChannelServer {
   #readRequest(task: RemoteTask, words: Int32Array, at: number): void {
     const { dataOut } = task;
     task.nexus = words[at + REQUEST.nexus]!;
-    task.lun = words[at + REQUEST.lun]!;
+    task.expectedTransferBytes = words[at + REQUEST.expectedTransferBytes]!;
     task.volume = words[at + REQUEST.volume]!;
-    task.initiatorTaskTag = words[at + REQUEST.initiatorTaskTag]!;
+    task.initiatorTaskTag = words[at + REQUEST.initiatorTaskTag]! >>> 0;
     const flags = words[at + REQUEST.flags]!;
+    task.lun = flags >> REQUEST_LUN_SHIFT;
     task.attribute = flags & 0xff;
     task.readFlag = (flags & REQUEST_READ) !== 0;
     task.writeFlag = (flags & REQUEST_WRITE) !== 0;

@@ -16,6 +16,7 @@ import { channelRing, threadNumber } from "../../drivers/shared-memory/layout.ts
 import { RingConsumer } from "../../drivers/shared-memory/ring.ts";
 import type { LogicalUnitServer } from "../../src/scsi/task.ts";
 import type { FrameSource } from "../../src/volume/block-io.ts";
+import type { TurnEnd } from "../turn-end.ts";
 import { ChannelClient } from "./channel-client.ts";
 import { CHANNEL_COUNTERS } from "./channel-counters.ts";
 import { ChannelServer } from "./channel-server.ts";
@@ -36,6 +37,7 @@ export interface ChannelOptions {
   readonly frames: FrameSource;
   /** Serves the volumes that this director owns. */
   readonly server: LogicalUnitServer;
+  readonly turnEnd: TurnEnd;
 }
 
 interface Partner {
@@ -52,12 +54,14 @@ export class Channel {
   readonly #thread: number;
   readonly #counters: Float64Array;
   readonly #partners: readonly Partner[];
+  readonly #turnEnd: TurnEnd;
   #flushing = false;
   #retry: NodeJS.Timeout | undefined;
 
   constructor(options: ChannelOptions) {
     const { global, directorIndex } = options;
     this.#global = global;
+    this.#turnEnd = options.turnEnd;
     this.#thread = threadNumber(global.layout, "director", directorIndex);
     this.#counters = counterBlock(global, "channel", directorIndex);
     const { directorCount } = global.layout.shape;
@@ -92,7 +96,6 @@ export class Channel {
         inbox.advance();
       }
     }
-    if (found) this.flush();
     return found;
   }
 
@@ -178,7 +181,8 @@ export class Channel {
   #flushSoon(): void {
     if (this.#flushing) return;
     this.#flushing = true;
-    setImmediate(this.#flushNow);
+    // Behind the storage's work: what that completes goes along.
+    this.#turnEnd.defer("frontEnd", this.#flushNow);
   }
 
   readonly #flushNow = (): void => {

@@ -41,10 +41,11 @@ export const TOKENS = 1024;
 
 export const REQUEST = {
   nexus: 3,
-  lun: 4,
+  /** −1 for the expected length of a transport that has none. */
+  expectedTransferBytes: 4,
   volume: 5,
   initiatorTaskTag: 6,
-  /** attribute (8 bits), then the bits below. */
+  /** attribute (8 bits), the bits below, and from REQUEST_LUN_SHIFT on the LUN, signed. */
   flags: 7,
   /** 16 bytes, as they come, in four little-endian words. */
   cdb: 8,
@@ -55,6 +56,7 @@ export const REQUEST = {
 } as const;
 export const REQUEST_READ = 1 << 8;
 export const REQUEST_WRITE = 1 << 9;
+export const REQUEST_LUN_SHIFT = 16;
 
 export const REPLY = {
   /** status (8 bits), senseBytes (8 bits), then REPLY_RELEASE. */

@@ -37,6 +37,7 @@ export interface UnitResult {
 export class MemoryUnit implements LogicalUnitServer {
   readonly bytes: Uint8Array;
   readonly log: string[] = [];
+  lastRequest: Partial<ScsiTask> = {};
   /** Tasks that wait for `step`. */
   readonly pending: ScsiTask[] = [];
   readonly #global: GlobalMemory;
@@ -52,6 +53,8 @@ export class MemoryUnit implements LogicalUnitServer {
 
   submit(task: ScsiTask): void {
     this.log.push(`task ${task.nexus}`);
+    const { nexus, lun, volume, initiatorTaskTag, attribute, readFlag, writeFlag, expectedTransferBytes } = task;
+    this.lastRequest = { nexus, lun, volume, initiatorTaskTag, attribute, readFlag, writeFlag, expectedTransferBytes };
     this.pending.push(task);
   }
 

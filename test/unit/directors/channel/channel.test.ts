@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { Channel } from "../../../../directors/channel/channel.ts";
 import { CHANNEL_COUNTERS } from "../../../../directors/channel/channel-counters.ts";
 import { TOKENS } from "../../../../directors/channel/messages.ts";
+import { TurnEnd } from "../../../../directors/turn-end.ts";
 import { counterBlock } from "../../../../drivers/shared-memory/counters.ts";
 import { raiseThreadEpoch } from "../../../../drivers/shared-memory/epoch.ts";
 import { createGlobalMemory, type GlobalMemory } from "../../../../drivers/shared-memory/global-memory.ts";
@@ -49,10 +50,12 @@ function makePair(shape: PairShape = {}): Pair {
     channelRingSlots: ringSlots,
   });
   for (const director of [0, 1]) raiseThreadEpoch(global, threadNumber(global.layout, "director", director), director + 5);
+  // Never runs: `settle` flushes.
+  const turnEnd = new TurnEnd(() => {});
   const side = (directorIndex: number): Side => {
     const source = new CountedFrames(global, directorIndex * frames, directorIndex === 0 ? frames : ownerFrames);
     const unit = new MemoryUnit(global, source, unitBytes);
-    const channel = new Channel({ global, directorIndex, frames: source, server: unit });
+    const channel = new Channel({ global, directorIndex, frames: source, server: unit, turnEnd });
     return { frames: source, unit, channel, counters: counterBlock(global, "channel", directorIndex) };
   };
   const asked = side(0);
@@ -162,6 +165,18 @@ describe("channel between two directors", () => {
       }),
       { numRuns: 40 },
     );
+  });
+
+  test.each([
+    { lun: 16_383, attribute: TASK_ATTRIBUTE.headOfQueue, readFlag: true, writeFlag: false, expectedTransferBytes: 2 ** 31 - 1 },
+    { lun: -1, attribute: TASK_ATTRIBUTE.untagged, readFlag: false, writeFlag: true, expectedTransferBytes: -1 },
+  ])("carries the request as it came: $lun", (fields) => {
+    const pair = makePair();
+    const request = { nexus: 65_537, volume: 99, initiatorTaskTag: 0xffff_fffa, ...fields };
+    const task = Object.assign(new ScsiTask(() => {}), request);
+    pair.asked.channel.clientTo(1).submit(task);
+    pair.settle();
+    expect(pair.owner.unit.lastRequest).toEqual(request);
   });
 
   test("carries a transfer of the largest size, out and in, at any phase", () => {

@@ -1,0 +1,30 @@
+/** What each director counts of itself: its thread, its thread pool, and first touch of memory. */
+import { defineCounters } from "../drivers/shared-memory/counters.ts";
+
+export const DIRECTOR_COUNTERS = defineCounters("director", {
+  memoryTouchedBytes: {
+    type: "gauge",
+    metric: "varray_memory_touched_bytes",
+    help: "Global memory touched ahead of its use, of this director's share.",
+  },
+  memoryToTouchBytes: {
+    type: "gauge",
+    metric: "varray_memory_to_touch_bytes",
+    help: "Global memory that this director touches in the background after the start.",
+  },
+  poolTasks: {
+    type: "counter",
+    metric: "varray_thread_pool_tasks_total",
+    help: "Tasks that this director's thread pool has done.",
+  },
+  poolTasksWaiting: {
+    type: "gauge",
+    metric: "varray_thread_pool_tasks_waiting",
+    help: "Tasks that wait for a thread of this director's thread pool.",
+  },
+  busySeconds: {
+    type: "counter",
+    metric: "varray_director_busy_seconds_total",
+    help: "Time that the director's thread was not waiting for events.",
+  },
+});

@@ -1,0 +1,15 @@
+/**
+ * The task table of a director's thread pool: name, input and result of each, and what does it.
+ *
+ * Runs on: pool threads (task.worker.ts). Tasks take addresses of global memory, never data, and keep nothing.
+ */
+import { touchFrames } from "./touch-frames.ts";
+import { verifyChecksums } from "./verify-checksums.ts";
+import { xorStrips } from "./xor-strips.ts";
+
+export const TASKS = { touchFrames, verifyChecksums, xorStrips } as const;
+
+export type TaskName = keyof typeof TASKS;
+export type TaskInput<Name extends TaskName> = Parameters<(typeof TASKS)[Name]>[1];
+export type TaskResult<Name extends TaskName> = ReturnType<(typeof TASKS)[Name]>;
+export type TaskRequest = { readonly [Name in TaskName]: { readonly task: Name; readonly input: TaskInput<Name> } }[TaskName];
