@@ -1,0 +1,279 @@
+/**
+ * The director's side of the rings to one pool's drive thread: sends requests, matches completions, keeps deadlines.
+ *
+ * Runs on: a director. Owns: its request ring's producing end, its completion ring's consuming end, and the mailbox.
+ * Invariants:
+ *  1. At most `requestsInFlightMax` requests are with the drive thread, and at most `requestsWaitingMax` wait for a
+ *     place; one more fails at once.
+ *  2. Requests go out in the order in which they were asked for.
+ *  3. A request's place and its mailbox lease are free again only when the drive thread answered, even if the caller
+ *     was told "unknown" at the deadline meanwhile. The thread begins nothing after the deadline, which lies
+ *     DEADLINE_GRACE_MILLISECONDS before the moment when the caller is told.
+ */
+import { Doorbell } from "../shared-memory/doorbell.ts";
+import type { GlobalMemory } from "../shared-memory/global-memory.ts";
+import { drivePath, SLOT_WORDS, threadNumber } from "../shared-memory/layout.ts";
+import { RingConsumer, RingProducer } from "../shared-memory/ring.ts";
+import { DriveError, type DriveErrorKind } from "./drive.ts";
+import { METADATA_BATCH_BYTES_MAX } from "./drive-checks.ts";
+import { COMPLETION_WORD, type DriveOperation, OUTCOME_DONE, OUTCOME_LARGER, REQUEST_WORD, readError } from "./drive-slots.ts";
+import { MailboxSpace } from "./mailbox-space.ts";
+
+/** A mailbox that is smaller could not take the largest batch. */
+export const MAILBOX_BYTES_MIN = METADATA_BATCH_BYTES_MAX + 4096;
+const REQUESTS_IN_FLIGHT_MAX = 128;
+const REQUESTS_WAITING_MAX = 1024;
+const DEADLINE_MILLISECONDS = 30_000;
+const DEADLINE_GRACE_MILLISECONDS = 1000;
+const DEADLINE_CHECK_MILLISECONDS = 500;
+/** Completions taken in one call of `drain`. */
+const DRAIN_SLOTS_MAX = 256;
+
+/** One request, filled in by RemoteDrive. Numbers only: they go into the slot's words as they are. */
+export interface DriveRequest {
+  readonly drive: string;
+  readonly driveIndex: number;
+  readonly epoch: number;
+  readonly operation: DriveOperation;
+  readonly zone?: number;
+  readonly firstStrip?: number;
+  readonly count?: number;
+  readonly address?: number;
+  readonly strideBytes?: number;
+  readonly bytesMax?: number;
+  /** Bytes that `encode` writes into the mailbox. */
+  readonly requestBytes?: number;
+  readonly encode?: (target: Buffer) => void;
+  readonly answerBytesMax?: number;
+}
+
+export interface DriveAnswer {
+  /** False: the answer needs `bytes.byteLength`… more room than was given: `neededBytes`. */
+  readonly fits: boolean;
+  readonly neededBytes: number;
+  readonly flag: number;
+  /** A copy of what the mailbox held. */
+  readonly bytes: Buffer;
+}
+
+interface Pending {
+  readonly request: DriveRequest;
+  readonly resolve: (answer: DriveAnswer) => void;
+  readonly reject: (error: DriveError) => void;
+  readonly deadline: number;
+  settled: boolean;
+  id: number;
+  mailboxOffset: number;
+}
+
+const NO_BYTES = Buffer.alloc(0);
+const DONE: DriveAnswer = { fits: true, neededBytes: 0, flag: 0, bytes: NO_BYTES };
+
+export interface DriveChannelOptions {
+  readonly pool: number;
+  readonly director: number;
+  readonly deadlineMilliseconds?: number;
+  readonly requestsInFlightMax?: number;
+}
+
+export class DriveChannel {
+  readonly global: GlobalMemory;
+  readonly pool: number;
+  readonly #requests: RingProducer;
+  readonly #completions: RingConsumer;
+  readonly #doorbell: Doorbell;
+  readonly #mailboxAddress: number;
+  readonly #mailbox: MailboxSpace;
+  readonly #deadlineMilliseconds: number;
+  readonly #inFlightMax: number;
+  readonly #inFlight = new Map<number, Pending>();
+  #waiting: Pending[] = [];
+  #nextId = 1;
+  #timer: NodeJS.Timeout | undefined;
+  #failure: DriveError | undefined;
+
+  constructor(global: GlobalMemory, options: DriveChannelOptions) {
+    const { layout } = global;
+    const { pool, director } = options;
+    const path = drivePath(layout, pool, director);
+    if (layout.shape.mailboxBytes < MAILBOX_BYTES_MIN) throw new RangeError(`mailboxes need ${MAILBOX_BYTES_MIN} bytes`);
+    this.global = global;
+    this.pool = pool;
+    this.#requests = new RingProducer(global, path.requests);
+    this.#completions = new RingConsumer(global, path.completions);
+    this.#doorbell = new Doorbell(global, {
+      consumer: threadNumber(layout, "drive", pool),
+      producer: threadNumber(layout, "director", director),
+    });
+    this.#mailboxAddress = path.mailbox;
+    this.#mailbox = new MailboxSpace(layout.shape.mailboxBytes);
+    this.#deadlineMilliseconds = options.deadlineMilliseconds ?? DEADLINE_MILLISECONDS;
+    this.#inFlightMax = Math.min(options.requestsInFlightMax ?? REQUESTS_IN_FLIGHT_MAX, path.requests.slots);
+  }
+
+  /** Requests that the drive thread has not answered. */
+  get inFlight(): number {
+    return this.#inFlight.size;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** Sends a request, or keeps it until there is room. Rejects with DriveError. */
+  transact(request: DriveRequest): Promise<DriveAnswer> {
+    if (this.#failure !== undefined) return Promise.reject(new DriveError("unreachable", request.drive, this.#failure.message));
+    if (this.#waiting.length >= REQUESTS_WAITING_MAX) {
+      return Promise.reject(new DriveError("unreachable", request.drive, `${REQUESTS_WAITING_MAX} requests wait for its thread`));
+    }
+    return new Promise((resolve, reject) => {
+      const deadline = this.#now() + this.#deadlineMilliseconds;
+      this.#waiting.push({ request, resolve, reject, deadline, settled: false, id: 0, mailboxOffset: -1 });
+      this.#pump();
+      this.#timer ??= this.#startTimer();
+    });
+  }
+
+  /** Takes what the drive thread answered; part of the director's drain. Says whether there was anything. */
+  drain(): boolean {
+    let taken = 0;
+    while (taken < DRAIN_SLOTS_MAX) {
+      const word = this.#completions.peek();
+      if (word < 0) break;
+      this.#complete(word);
+      this.#completions.advance();
+      taken += 1;
+    }
+    if (taken > 0) this.#pump();
+    return taken > 0;
+  }
+
+  /** The drive thread is gone: what it had is "unknown", what comes is "unreachable". */
+  fail(message: string): void {
+    this.#failure = new DriveError("unreachable", `of pool ${this.pool}`, message);
+    for (const pending of this.#inFlight.values()) this.#reject(pending, "unknown", message);
+    for (const pending of this.#waiting.splice(0)) this.#reject(pending, "unreachable", message);
+    this.#inFlight.clear();
+    this.#stopTimer();
+  }
+
+  /** Ends the timer; nothing is in flight any more. */
+  close(): void {
+    if (this.#inFlight.size + this.#waiting.length > 0) this.fail("the director closed its channel");
+    this.#stopTimer();
+  }
+
+  #pump(): void {
+    let sent = 0;
+    while (sent < this.#waiting.length && this.#trySend(this.#waiting[sent]!)) sent += 1;
+    if (sent === 0) return;
+    this.#waiting.splice(0, sent);
+    this.#doorbell.ring();
+  }
+
+  #trySend(pending: Pending): boolean {
+    if (pending.settled) return true;
+    if (this.#inFlight.size >= this.#inFlightMax) return false;
+    const word = this.#requests.tryReserve();
+    if (word < 0) return false;
+    const { request } = pending;
+    const requestBytes = request.requestBytes ?? 0;
+    const leaseBytes = Math.max(requestBytes, request.answerBytesMax ?? 0);
+    if (leaseBytes > 0) {
+      pending.mailboxOffset = this.#mailbox.tryTake(leaseBytes);
+      if (pending.mailboxOffset < 0) return false;
+      request.encode?.(this.global.view(this.#mailboxAddress + pending.mailboxOffset, requestBytes));
+    }
+    pending.id = this.#takeId();
+    this.#inFlight.set(pending.id, pending);
+    this.#fill(word, pending);
+    this.#requests.publish();
+    return true;
+  }
+
+  #fill(word: number, pending: Pending): void {
+    const { i32 } = this.global;
+    const { request } = pending;
+    i32.fill(0, word, word + SLOT_WORDS);
+    i32[word + REQUEST_WORD.epoch] = request.epoch;
+    i32[word + REQUEST_WORD.requestId] = pending.id;
+    i32[word + REQUEST_WORD.operation] = request.operation;
+    i32[word + REQUEST_WORD.driveIndex] = request.driveIndex;
+    i32[word + REQUEST_WORD.zone] = request.zone ?? 0;
+    i32[word + REQUEST_WORD.firstStrip] = request.firstStrip ?? 0;
+    i32[word + REQUEST_WORD.count] = request.count ?? 0;
+    i32[word + REQUEST_WORD.address] = request.address ?? 0;
+    i32[word + REQUEST_WORD.strideBytes] = request.strideBytes ?? 0;
+    i32[word + REQUEST_WORD.mailboxOffset] = pending.mailboxOffset;
+    i32[word + REQUEST_WORD.requestBytes] = request.requestBytes ?? 0;
+    i32[word + REQUEST_WORD.answerBytesMax] = request.answerBytesMax ?? 0;
+    i32[word + REQUEST_WORD.deadlineMilliseconds] = pending.deadline | 0;
+    i32[word + REQUEST_WORD.bytesMax] = request.bytesMax ?? 0;
+  }
+
+  #complete(word: number): void {
+    const { i32 } = this.global;
+    const id = i32[word + COMPLETION_WORD.requestId]!;
+    const pending = this.#inFlight.get(id);
+    // None: this channel had given up on a drive thread that answered after all.
+    if (pending === undefined) return;
+    this.#inFlight.delete(id);
+    const outcome = i32[word + COMPLETION_WORD.outcome]!;
+    if (!pending.settled) {
+      pending.settled = true;
+      if (outcome > OUTCOME_DONE) pending.reject(readError(i32, word, pending.request.drive));
+      else pending.resolve(this.#answer(word, pending, outcome));
+    }
+    if (pending.mailboxOffset >= 0) this.#mailbox.give(pending.mailboxOffset);
+  }
+
+  #answer(word: number, pending: Pending, outcome: number): DriveAnswer {
+    const { i32 } = this.global;
+    const answerBytes = i32[word + COMPLETION_WORD.answerBytes]!;
+    const flag = i32[word + COMPLETION_WORD.flag]!;
+    if (outcome === OUTCOME_LARGER) return { fits: false, neededBytes: answerBytes, flag, bytes: NO_BYTES };
+    if (answerBytes === 0 && flag === 0) return DONE;
+    const held = answerBytes === 0 ? NO_BYTES : this.global.view(this.#mailboxAddress + pending.mailboxOffset, answerBytes);
+    return { fits: true, neededBytes: answerBytes, flag, bytes: Buffer.from(held) };
+  }
+
+  /** Positive 31-bit ids that nothing in flight has. */
+  #takeId(): number {
+    do this.#nextId = (this.#nextId % 0x7fff_ffff) + 1;
+    while (this.#inFlight.has(this.#nextId));
+    return this.#nextId;
+  }
+
+  #reject(pending: Pending, kind: DriveErrorKind, message: string): void {
+    if (pending.settled) return;
+    pending.settled = true;
+    pending.reject(new DriveError(kind, pending.request.drive, message));
+  }
+
+  #startTimer(): NodeJS.Timeout {
+    const period = Math.min(DEADLINE_CHECK_MILLISECONDS, Math.ceil(this.#deadlineMilliseconds / 2));
+    return setInterval(() => this.#checkDeadlines(), period).unref();
+  }
+
+  #stopTimer(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #checkDeadlines(): void {
+    const now = this.#now();
+    for (const pending of this.#inFlight.values()) {
+      if (now >= pending.deadline + DEADLINE_GRACE_MILLISECONDS) this.#reject(pending, "unknown", "no answer by the deadline");
+    }
+    const late = this.#waiting.filter((pending) => now >= pending.deadline);
+    if (late.length > 0) {
+      this.#waiting = this.#waiting.filter((pending) => now < pending.deadline);
+      for (const pending of late) this.#reject(pending, "unreachable", "its thread took no request by the deadline");
+    }
+    if (this.#inFlight.size + this.#waiting.length === 0) this.#stopTimer();
+  }
+
+  #now(): number {
+    return Math.floor(this.global.clock.nowMicroseconds() / 1000);
+  }
+}

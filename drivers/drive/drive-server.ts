@@ -1,0 +1,249 @@
+/**
+ * Serves the drives of one pool to the directors that reach them: takes requests from the rings, runs them, answers.
+ *
+ * Runs on: the drive thread. Owns: the request rings' consuming ends and the completion rings' producing ends.
+ *
+ *   ring slot ──take──► read: started at once
+ *                  └──► anything else: queue of its drive ──start, a few at a time──► under way ──► completion slot
+ *
+ * Reads overtake: every drain takes all slots and starts all reads before it starts one more of the rest, as a read
+ * blocks this thread for some microseconds and a write for the time that it takes to copy its strips.
+ * Invariants:
+ *  1. A request under an epoch older than the pool's or the drive's is answered "fenced".
+ *  2. A request that is late is answered "unknown" and not begun (its caller may have given up on its memory).
+ *  3. Every slot taken is answered exactly once. Queues are bounded by the rings: a director has as many slots in
+ *     flight as its completion ring holds, at most.
+ */
+import { Doorbell } from "../shared-memory/doorbell.ts";
+import { poolEpoch } from "../shared-memory/epoch.ts";
+import type { GlobalMemory } from "../shared-memory/global-memory.ts";
+import { SLOT_WORDS, threadNumber } from "../shared-memory/layout.ts";
+import { RingConsumer, RingProducer } from "../shared-memory/ring.ts";
+import { type Drive, DriveError } from "./drive.ts";
+import { type DriveAnswerParts, NOTHING, runDriveOperation } from "./drive-operations.ts";
+import {
+  COMPLETION_WORD,
+  DRIVE_OPERATION,
+  OUTCOME_DONE,
+  OUTCOME_LARGER,
+  outcomeOf,
+  REQUEST_WORD,
+  writeMessage,
+} from "./drive-slots.ts";
+
+/** Operations under way at one drive, reads apart: LevelDB holds a copy of each batch in memory meanwhile. */
+const UNDER_WAY_MAX = 4;
+/** Slots taken from one director's ring before the next director's turn. */
+const TAKE_SLOTS_MAX = 64;
+
+/** A drive of the pool: what gives a director access to it, or why there is none. */
+export type ServedDrive =
+  | { readonly name: string; readonly attach: () => Drive; readonly failure?: undefined }
+  | { readonly name: string; readonly failure: DriveError };
+
+interface Access {
+  drive: Drive;
+  epoch: number;
+}
+
+/** One request, copied out of its slot. Pooled. */
+export class TakenRequest {
+  readonly words = new Int32Array(SLOT_WORDS);
+  path: DirectorPath | undefined;
+}
+
+interface DirectorPath {
+  readonly requests: RingConsumer;
+  readonly completions: RingProducer;
+  readonly doorbell: Doorbell;
+  readonly mailbox: number;
+  /** By drive index. */
+  readonly access: Map<number, Access>;
+  /** Answers that found the completion ring full. */
+  readonly backlog: (() => void)[];
+}
+
+interface DriveQueue {
+  readonly requests: TakenRequest[];
+  underWay: number;
+}
+
+export class DriveServer {
+  readonly #global: GlobalMemory;
+  readonly #pool: number;
+  readonly #paths: readonly DirectorPath[];
+  readonly #drives = new Map<number, ServedDrive>();
+  readonly #queues = new Map<number, DriveQueue>();
+  readonly #free: TakenRequest[] = [];
+  #underWay = 0;
+  #idle: (() => void)[] = [];
+
+  constructor(global: GlobalMemory, pool: number) {
+    this.#global = global;
+    this.#pool = pool;
+    const { layout } = global;
+    this.#paths = layout.drivePaths[pool]!.map((path) => ({
+      requests: new RingConsumer(global, path.requests),
+      completions: new RingProducer(global, path.completions),
+      doorbell: new Doorbell(global, {
+        consumer: threadNumber(layout, "director", path.director),
+        producer: threadNumber(layout, "drive", pool),
+      }),
+      mailbox: path.mailbox,
+      access: new Map(),
+      backlog: [],
+    }));
+  }
+
+  /** Puts a drive at a place of the pool; accesses to what was there end as "fenced". */
+  setDrive(driveIndex: number, drive: ServedDrive): void {
+    this.#drives.set(driveIndex, drive);
+    for (const path of this.#paths) path.access.delete(driveIndex);
+  }
+
+  /** The thread's drain: says whether there was anything to do. */
+  drain(): boolean {
+    let busy = false;
+    for (const path of this.#paths) {
+      this.#flushBacklog(path);
+      if (this.#take(path)) busy = true;
+    }
+    for (const [driveIndex, queue] of this.#queues) {
+      if (queue.requests.length === 0 || queue.underWay >= UNDER_WAY_MAX) continue;
+      this.#startNext(driveIndex, queue);
+      busy = true;
+    }
+    return busy;
+  }
+
+  /** Resolves when nothing is under way. */
+  async idle(): Promise<void> {
+    if (this.#underWay === 0) return;
+    await new Promise<void>((ready) => this.#idle.push(ready));
+  }
+
+  #take(path: DirectorPath): boolean {
+    let taken = 0;
+    while (taken < TAKE_SLOTS_MAX) {
+      const word = path.requests.peek();
+      if (word < 0) break;
+      const request = this.#free.pop() ?? new TakenRequest();
+      request.words.set(this.#global.i32.subarray(word, word + SLOT_WORDS));
+      request.path = path;
+      path.requests.advance();
+      taken += 1;
+      this.#underWay += 1;
+      if (request.words[REQUEST_WORD.operation] === DRIVE_OPERATION.readStrips) void this.#serve(request);
+      else this.#queueOf(request.words[REQUEST_WORD.driveIndex]!).requests.push(request);
+    }
+    return taken > 0;
+  }
+
+  #queueOf(driveIndex: number): DriveQueue {
+    // Drives that the pool does not have share one queue, so that a bad index can't make queues without end.
+    const known = this.#drives.has(driveIndex) ? driveIndex : -1;
+    let queue = this.#queues.get(known);
+    if (queue === undefined) {
+      queue = { requests: [], underWay: 0 };
+      this.#queues.set(known, queue);
+    }
+    return queue;
+  }
+
+  #startNext(_driveIndex: number, queue: DriveQueue): void {
+    const request = queue.requests.shift()!;
+    queue.underWay += 1;
+    void this.#serve(request).finally(() => {
+      queue.underWay -= 1;
+      while (queue.underWay < UNDER_WAY_MAX && queue.requests.length > 0) this.#startNext(_driveIndex, queue);
+    });
+  }
+
+  /** What it throws is a bug, and ends the thread as an unhandled rejection. */
+  async #serve(request: TakenRequest): Promise<void> {
+    const path = request.path!;
+    try {
+      const parts = await this.#run(request, path);
+      this.#answer(request, path, parts);
+    } catch (error) {
+      if (!(error instanceof DriveError)) throw error;
+      this.#answer(request, path, error);
+    }
+    request.path = undefined;
+    this.#free.push(request);
+    this.#underWay -= 1;
+    if (this.#underWay === 0) for (const ready of this.#idle.splice(0)) ready();
+  }
+
+  async #run(request: TakenRequest, path: DirectorPath): Promise<DriveAnswerParts> {
+    const { words } = request;
+    const driveIndex = words[REQUEST_WORD.driveIndex]!;
+    const served = this.#drives.get(driveIndex);
+    if (served === undefined) throw new DriveError("unreachable", `${driveIndex}`, "is not in this pool");
+    if (served.failure !== undefined) throw served.failure;
+    if (((this.#nowMilliseconds() - words[REQUEST_WORD.deadlineMilliseconds]!) | 0) > 0) {
+      throw new DriveError("unknown", served.name, "its deadline passed before it was begun");
+    }
+    const mailbox = path.mailbox + Math.max(words[REQUEST_WORD.mailboxOffset]!, 0);
+    const operation = words[REQUEST_WORD.operation]!;
+    if (operation === DRIVE_OPERATION.identify) {
+      const drive = path.access.get(driveIndex)?.drive ?? served.attach();
+      return runDriveOperation(drive, words, this.#global, mailbox);
+    }
+    const epoch = words[REQUEST_WORD.epoch]!;
+    const current = poolEpoch(this.#global, this.#pool);
+    if (epoch >= 0 && epoch < current)
+      throw new DriveError("fenced", served.name, `epoch ${epoch} is older than the pool's ${current}`);
+    if (operation === DRIVE_OPERATION.open) {
+      const drive = served.attach();
+      await drive.open(epoch);
+      path.access.set(driveIndex, { drive, epoch });
+      return NOTHING;
+    }
+    const access = path.access.get(driveIndex);
+    if (access === undefined) throw new DriveError("invalid", served.name, "is not open");
+    if (epoch !== access.epoch) {
+      const kind = epoch >= 0 && epoch < access.epoch ? "fenced" : "invalid";
+      throw new DriveError(kind, served.name, `epoch ${epoch}; it was opened under ${access.epoch}`);
+    }
+    return runDriveOperation(access.drive, words, this.#global, mailbox);
+  }
+
+  #answer(request: TakenRequest, path: DirectorPath, result: DriveAnswerParts | DriveError): void {
+    const epoch = request.words[REQUEST_WORD.epoch]!;
+    const requestId = request.words[REQUEST_WORD.requestId]!;
+    if (path.backlog.length > 0 || !this.#tryAnswer(path, epoch, requestId, result)) {
+      path.backlog.push(() => void this.#tryAnswer(path, epoch, requestId, result));
+      setTimeout(() => this.#flushBacklog(path), 1);
+    }
+  }
+
+  #flushBacklog(path: DirectorPath): void {
+    while (path.backlog.length > 0 && path.completions.tryReserve() >= 0) path.backlog.shift()!();
+    if (path.backlog.length > 0) setTimeout(() => this.#flushBacklog(path), 1);
+  }
+
+  #tryAnswer(path: DirectorPath, epoch: number, requestId: number, result: DriveAnswerParts | DriveError): boolean {
+    const word = path.completions.tryReserve();
+    if (word < 0) return false;
+    const { i32 } = this.#global;
+    i32[word + COMPLETION_WORD.epoch] = epoch;
+    i32[word + COMPLETION_WORD.requestId] = requestId;
+    if (result instanceof DriveError) {
+      i32[word + COMPLETION_WORD.outcome] = outcomeOf(result.kind);
+      const prefix = `drive ${result.drive}: `;
+      writeMessage(i32, word, result.message.startsWith(prefix) ? result.message.slice(prefix.length) : result.message);
+    } else {
+      i32[word + COMPLETION_WORD.outcome] = result.fits ? OUTCOME_DONE : OUTCOME_LARGER;
+      i32[word + COMPLETION_WORD.answerBytes] = result.answerBytes;
+      i32[word + COMPLETION_WORD.flag] = result.flag;
+    }
+    path.completions.publish();
+    path.doorbell.ring();
+    return true;
+  }
+
+  #nowMilliseconds(): number {
+    return Math.floor(this.#global.clock.nowMicroseconds() / 1000);
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * The drive thread of one pool: opens its drives and serves them to directors. Entry: wiring only.
+ *
+ * Outlives directors. Blocks in LevelDB and the file system as it likes; serves no socket.
+ */
+import { parentPort, workerData } from "node:worker_threads";
+import { EventLoopDoorbell } from "../shared-memory/doorbell.ts";
+import { attachGlobalMemory } from "../shared-memory/global-memory.ts";
+import { beat } from "../shared-memory/heartbeat.ts";
+import { threadNumber } from "../shared-memory/layout.ts";
+import { DriveServer } from "./drive-server.ts";
+import type { DriveState, DriveThreadStart, FromDriveThread, ToDriveThread } from "./drive-thread-messages.ts";
+import { PoolDrives } from "./pool-drives.ts";
+
+const HEARTBEAT_MILLISECONDS = 250;
+
+const { transfer, pool, drives } = workerData as DriveThreadStart;
+const port = parentPort!;
+const global = attachGlobalMemory(transfer);
+const thread = threadNumber(global.layout, "drive", pool);
+const server = new DriveServer(global, pool);
+const poolDrives = new PoolDrives(global, server);
+const doorbell = new EventLoopDoorbell(global, thread);
+const heartbeat = setInterval(() => beat(global, thread), HEARTBEAT_MILLISECONDS);
+
+function post(message: FromDriveThread): void {
+  port.postMessage(message);
+}
+
+async function stop(): Promise<void> {
+  doorbell.stop();
+  await server.idle();
+  await poolDrives.closeAll();
+  clearInterval(heartbeat);
+  post({ type: "stopped" });
+  port.close();
+}
+
+/** Messages are worked on one after the other. */
+let turn = Promise.resolve();
+
+async function handle(message: ToDriveThread): Promise<void> {
+  switch (message.type) {
+    case "openDrive":
+      return post({ type: "drive", drive: await poolDrives.open(message.drive) });
+    case "closeDrive":
+      return post({ type: "drive", drive: await poolDrives.close(message.driveIndex) });
+    case "setFaults":
+      return poolDrives.setFaults(message.driveIndex, message.faults);
+    case "stop":
+      return stop();
+  }
+}
+
+port.on("message", (message: ToDriveThread) => {
+  turn = turn.then(() => handle(message));
+});
+
+beat(global, thread);
+const states: DriveState[] = [];
+for (const drive of drives) states.push(await poolDrives.open(drive));
+doorbell.consume(() => server.drain());
+post({ type: "ready", drives: states });

@@ -1,0 +1,76 @@
+/**
+ * Makes a folder a LevelDB drive: `meta/` with its label, and an empty `zones/`.
+ *
+ * Runs on: the drive thread. The label is written last, so that a folder whose formatting was interrupted has none and
+ * can be formatted again; one that has a label, or data without one, is left alone.
+ */
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { DriveError, type DriveGeometry } from "./drive.ts";
+import { checkGeometry, DRIVE_FORMAT_VERSION } from "./drive-checks.ts";
+import { fsyncFolder, fsyncFolderWithFiles } from "./fsync-folder.ts";
+import { createLevelDatabase, LevelDatabase } from "./level-database.ts";
+import { driveErrorOf } from "./level-errors.ts";
+import { encodeLabel } from "./level-label.ts";
+import { LevelMetadata } from "./level-metadata.ts";
+
+/** The map is small keys in random order: a cache that holds its hot index blocks, and buffers that merge updates. */
+export const METADATA_TUNING = { writeBufferBytes: 1024 * 1024, blockCacheBytes: 1024 * 1024 } as const;
+
+export interface DriveFormat {
+  readonly name: string;
+  readonly driveId: string;
+  readonly geometry: DriveGeometry;
+}
+
+export function metadataDatabase(drive: string, driveFolder: string): LevelDatabase {
+  return new LevelDatabase({ folder: join(driveFolder, "meta"), drive, driveFolder, tuning: METADATA_TUNING });
+}
+
+/** Durable when done. @throws DriveError "invalid" when there is a drive already, "foreign" when there is other data */
+export async function formatDrive(folder: string, format: DriveFormat): Promise<void> {
+  checkGeometry(format.name, format.geometry);
+  try {
+    await clearUnfinished(folder, format.name);
+    await makeDrive(folder, format);
+  } catch (error) {
+    throw driveErrorOf(error, { drive: format.name, folder: dirname(folder), intent: "write", what: "format" });
+  }
+}
+
+async function makeDrive(folder: string, format: DriveFormat): Promise<void> {
+  mkdirSync(join(folder, "zones"), { recursive: true });
+  await createLevelDatabase(join(folder, "meta"), METADATA_TUNING);
+  fsyncFolderWithFiles(join(folder, "meta"));
+  fsyncFolder(folder);
+  fsyncFolder(dirname(folder));
+  const database = metadataDatabase(format.name, folder);
+  const { name, driveId, geometry } = format;
+  try {
+    const label = { formatVersion: DRIVE_FORMAT_VERSION, name, driveId, geometry };
+    await new LevelMetadata(name, database).batchOwn([["label", encodeLabel(label)]]);
+  } finally {
+    await database.close();
+  }
+}
+
+async function clearUnfinished(folder: string, drive: string): Promise<void> {
+  if (!existsSync(folder)) return;
+  const entries = readdirSync(folder);
+  const others = entries.filter((name) => name !== "meta" && name !== "zones");
+  if (others.length > 0) throw new DriveError("foreign", drive, `its folder holds ${others[0]}`);
+  if (entries.includes("zones") && readdirSync(join(folder, "zones")).length > 0) {
+    throw new DriveError("invalid", drive, "its folder holds zones");
+  }
+  if (!entries.includes("meta")) return;
+  if (existsSync(join(folder, "meta", "CURRENT"))) {
+    const database = metadataDatabase(drive, folder);
+    try {
+      const label = await new LevelMetadata(drive, database).getOwn("label");
+      if (label !== undefined) throw new DriveError("invalid", drive, "its folder holds a drive already");
+    } finally {
+      await database.close();
+    }
+  }
+  rmSync(join(folder, "meta"), { recursive: true, force: true });
+}

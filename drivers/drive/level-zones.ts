@@ -1,0 +1,251 @@
+/**
+ * All zones of one LevelDB drive: which there are, their states, and which databases are open.
+ *
+ * Runs on: the drive thread. Owns: the zone databases and their folders.
+ * Invariants:
+ *  1. At most `zoneCount` zones; a number that was reset never comes back (zone-ledger.ts).
+ *  2. Changes of one zone's state (create, finish, reset) run one after the other.
+ *  3. Open databases that nobody uses are at most `finishedOpenMax` finished ones and `writableOpenMax` others; those
+ *     in use are bounded by the operations in flight.
+ */
+import type { GlobalMemory } from "../shared-memory/global-memory.ts";
+import { DriveError, type DriveGeometry, type StripRead, type StripWrite, type ZoneNumber, type ZoneStat } from "./drive.ts";
+import { LevelDatabase, type LevelTuning } from "./level-database.ts";
+import type { LevelMetadata } from "./level-metadata.ts";
+import { LevelZone } from "./level-zone.ts";
+import { ZoneFolders } from "./zone-folders.ts";
+import { ZoneLedger } from "./zone-ledger.ts";
+
+/** What a drive may keep in memory: 2 × 2 × 2 MiB of write buffers and about 40 KiB for each open finished zone. */
+export const LEVEL_DRIVE_BOUNDS = {
+  zoneTuning: { writeBufferBytes: 2 * 1024 * 1024, blockCacheBytes: 16 * 1024 },
+  writableOpenMax: 2,
+  finishedOpenMax: 128,
+} as const;
+
+export type LevelDriveBounds = {
+  readonly zoneTuning: LevelTuning;
+  readonly writableOpenMax: number;
+  readonly finishedOpenMax: number;
+};
+
+const FINISHED = "finished/";
+const FINISHED_END = "finished0";
+
+export class LevelZones {
+  readonly #drive: string;
+  readonly #driveFolder: string;
+  readonly #geometry: DriveGeometry;
+  readonly #global: GlobalMemory;
+  readonly #metadata: LevelMetadata;
+  readonly #folders: ZoneFolders;
+  readonly #bounds: LevelDriveBounds;
+  readonly #zones = new Map<ZoneNumber, LevelZone>();
+  /** Open zones, the least recently used first. */
+  readonly #recent = new Set<LevelZone>();
+  /** The last state change under way for a zone. */
+  readonly #changes = new Map<ZoneNumber, Promise<void>>();
+  /** Numbers of zones that are being made, against `zoneCount`. */
+  #unborn = 0;
+  #ledger = new ZoneLedger();
+  /** Ledger updates run one after the other: each writes the whole ledger. */
+  #ledgerTurn: Promise<void> = Promise.resolve();
+
+  constructor(options: {
+    drive: string;
+    driveFolder: string;
+    geometry: DriveGeometry;
+    global: GlobalMemory;
+    metadata: LevelMetadata;
+    bounds?: LevelDriveBounds;
+  }) {
+    this.#drive = options.drive;
+    this.#driveFolder = options.driveFolder;
+    this.#geometry = options.geometry;
+    this.#global = options.global;
+    this.#metadata = options.metadata;
+    this.#folders = new ZoneFolders(options.driveFolder);
+    this.#bounds = options.bounds ?? LEVEL_DRIVE_BOUNDS;
+  }
+
+  get openCount(): number {
+    return this.#recent.size;
+  }
+
+  /** Reads the states and removes what interrupted births and removals left. */
+  async load(): Promise<void> {
+    const retired = await this.#metadata.getOwn("retired");
+    const ledger = retired === undefined ? new ZoneLedger() : ZoneLedger.decode(retired);
+    if (ledger === undefined) throw new DriveError("foreign", this.#drive, "its list of used zone numbers can't be read");
+    this.#ledger = ledger;
+    const finished = new Set<number>();
+    for (const key of await this.#metadata.ownKeys(FINISHED, FINISHED_END)) finished.add(Number(key.slice(FINISHED.length)));
+    for (const zone of this.#folders.sweep((number) => ledger.isRetired(number))) {
+      this.#zones.set(zone, this.#zone(zone, finished.has(zone)));
+    }
+  }
+
+  list(): ZoneStat[] {
+    return [...this.#zones.values()].map(({ zone, finished }) => ({ zone, finished })).sort((a, b) => a.zone - b.zone);
+  }
+
+  create(zone: ZoneNumber): Promise<void> {
+    return this.#inTurn(zone, async () => {
+      if (this.#zones.has(zone)) throw new DriveError("invalid", this.#drive, `zone ${zone} is there already`);
+      if (this.#ledger.isRetired(zone)) throw new DriveError("invalid", this.#drive, `zone number ${zone} was used before`);
+      if (this.#zones.size + this.#unborn >= this.#geometry.zoneCount) {
+        throw new DriveError("noSpace", this.#drive, `has its ${this.#geometry.zoneCount} zones`);
+      }
+      this.#unborn += 1;
+      const made = this.#zone(zone, false);
+      try {
+        await this.#folders.create(zone, this.#bounds.zoneTuning);
+      } catch (error) {
+        throw made.database.error(error, "write", `create zone ${zone}`);
+      } finally {
+        this.#unborn -= 1;
+      }
+      made.setEmpty();
+      this.#zones.set(zone, made);
+    });
+  }
+
+  finish(zone: ZoneNumber): Promise<void> {
+    return this.#inTurn(zone, async () => {
+      const found = this.#find(zone);
+      if (found.finished) return;
+      await found.writesDrained();
+      await this.#metadata.batchOwn([[`${FINISHED}${String(zone).padStart(8, "0")}`, new Uint8Array(0)]]);
+      found.finished = true;
+      // Opening again turns the log into tables, so that the zone's reads and its later openings are quick ones.
+      await found.database.close();
+      await found.database.acquire();
+      found.database.release();
+      this.#touch(found);
+    });
+  }
+
+  reset(zone: ZoneNumber): Promise<void> {
+    return this.#inTurn(zone, async () => {
+      const found = this.#zones.get(zone);
+      this.#zones.delete(zone);
+      try {
+        await found?.writesDrained();
+        await this.#retire(zone);
+      } catch (error) {
+        // The zone is still whole: it is there again, and the caller may try again.
+        if (found !== undefined) this.#zones.set(zone, found);
+        throw error;
+      }
+      if (found !== undefined) this.#recent.delete(found);
+      await found?.database.closeForRemoval();
+      try {
+        this.#folders.remove(zone);
+      } catch (error) {
+        // The number is retired, so that the next opening of the drive removes what is left.
+        throw this.#metadata.database.error(error, "write", `remove zone ${zone}`);
+      }
+    });
+  }
+
+  async writeStrips(write: StripWrite): Promise<void> {
+    const zone = this.#find(write.zone);
+    await zone.writeStrips(write);
+    this.#touch(zone);
+  }
+
+  readStrips(read: StripRead): Promise<void> | undefined {
+    const zone = this.#find(read.zone);
+    if (!zone.tryReadStrips(read)) return this.#openAndRead(zone, read);
+    this.#touch(zone);
+    return undefined;
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#changes.values());
+    for (const zone of this.#zones.values()) {
+      await zone.writesDrained();
+      await zone.database.close();
+    }
+    this.#recent.clear();
+  }
+
+  async #openAndRead(zone: LevelZone, read: StripRead): Promise<void> {
+    try {
+      await zone.readStrips(read);
+    } catch (error) {
+      // The folder of a zone is gone, but not the drive: that zone's strips are lost writes, for redundancy to rebuild.
+      if (error instanceof DriveError && error.kind === "unrecoveredRead" && !this.#folders.exists(zone.zone)) {
+        throw new DriveError("notFound", this.#drive, `zone ${zone.zone} is gone`, { cause: error });
+      }
+      throw error;
+    }
+    this.#touch(zone);
+  }
+
+  #find(zone: ZoneNumber): LevelZone {
+    const found = this.#zones.get(zone);
+    if (found === undefined) throw new DriveError("notFound", this.#drive, `has no zone ${zone}`);
+    return found;
+  }
+
+  #zone(zone: ZoneNumber, finished: boolean): LevelZone {
+    const database = new LevelDatabase({
+      folder: this.#folders.path(zone),
+      drive: this.#drive,
+      driveFolder: this.#driveFolder,
+      tuning: this.#bounds.zoneTuning,
+    });
+    return new LevelZone({ zone, finished, database, drive: this.#drive, geometry: this.#geometry, global: this.#global });
+  }
+
+  /** Runs `change` after the changes of the same zone that were asked for before. */
+  #inTurn(zone: ZoneNumber, change: () => Promise<void>): Promise<void> {
+    const before = this.#changes.get(zone) ?? Promise.resolve();
+    const turn = before.catch(() => undefined).then(change);
+    this.#changes.set(zone, turn);
+    const clear = () => {
+      if (this.#changes.get(zone) === turn) this.#changes.delete(zone);
+    };
+    turn.then(clear, clear);
+    return turn;
+  }
+
+  async #retire(zone: ZoneNumber): Promise<void> {
+    const turn = this.#ledgerTurn.then(async () => {
+      const next = this.#ledger.withRetired(zone);
+      await this.#metadata.batchOwn([
+        ["retired", next.encode()],
+        [`${FINISHED}${String(zone).padStart(8, "0")}`, undefined],
+      ]);
+      this.#ledger = next;
+    });
+    this.#ledgerTurn = turn.catch(() => undefined);
+    await turn;
+  }
+
+  /** Marks a zone as used now, and closes what is open beyond the bounds. */
+  #touch(zone: LevelZone): void {
+    this.#recent.delete(zone);
+    if (!zone.database.isOpen) return;
+    this.#recent.add(zone);
+    const { finishedOpenMax, writableOpenMax } = this.#bounds;
+    if (this.#recent.size <= Math.min(finishedOpenMax, writableOpenMax)) return;
+    this.#closeBeyond(finishedOpenMax, true);
+    this.#closeBeyond(writableOpenMax, false);
+  }
+
+  #closeBeyond(max: number, finished: boolean): void {
+    let open = 0;
+    for (const zone of this.#recent) if (zone.finished === finished) open += 1;
+    if (open <= max) return;
+    for (const zone of this.#recent) {
+      if (zone.finished !== finished || zone.database.users > 0) continue;
+      this.#recent.delete(zone);
+      // A failed close shows at the next opening, which somebody waits for.
+      zone.database.close().catch(() => undefined);
+      open -= 1;
+      if (open <= max) return;
+    }
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * The drives that one drive thread holds: opened, formatted, closed and put before the server.
+ *
+ * Runs on: the drive thread. Owns: the media. What directors get is LevelDB under faults (set on command) under counts.
+ */
+import { counterBlock } from "../shared-memory/counters.ts";
+import type { GlobalMemory } from "../shared-memory/global-memory.ts";
+import { CountingDrive, DriveCount } from "./counting-drive.ts";
+import { DriveError } from "./drive.ts";
+import type { DriveServer } from "./drive-server.ts";
+import type { DriveState, DriveThreadDrive } from "./drive-thread-messages.ts";
+import { type DriveFaultSettings, DriveFaults, FaultDrive } from "./fault-drive.ts";
+import { LevelDriveMedium } from "./level-drive.ts";
+import { formatDrive } from "./level-drive-format.ts";
+
+interface Held {
+  readonly name: string;
+  readonly medium: LevelDriveMedium | undefined;
+  readonly faults: DriveFaults;
+}
+
+export class PoolDrives {
+  readonly #global: GlobalMemory;
+  readonly #server: DriveServer;
+  readonly #held = new Map<number, Held>();
+
+  constructor(global: GlobalMemory, server: DriveServer) {
+    this.#global = global;
+    this.#server = server;
+  }
+
+  async open(drive: DriveThreadDrive): Promise<DriveState> {
+    const { driveIndex, driveNumber, name } = drive;
+    await this.#closeHeld(driveIndex);
+    const faults = new DriveFaults();
+    try {
+      const medium = await this.#openOrFormat(drive);
+      const count = new DriveCount(counterBlock(this.#global, "drive", driveNumber), this.#global.clock);
+      this.#held.set(driveIndex, { name, medium, faults });
+      this.#server.setDrive(driveIndex, {
+        name,
+        attach: () => new CountingDrive(new FaultDrive(medium.attach(), faults, this.#global), count),
+      });
+      return { driveIndex, name, state: "open", identity: medium.identity };
+    } catch (error) {
+      if (!(error instanceof DriveError)) throw error;
+      return this.#setFailed(driveIndex, name, error);
+    }
+  }
+
+  async close(driveIndex: number): Promise<DriveState> {
+    const name = this.#held.get(driveIndex)?.name ?? `${driveIndex}`;
+    const state = this.#setFailed(driveIndex, name, new DriveError("unreachable", name, "was closed"));
+    await this.#closeHeld(driveIndex);
+    return state;
+  }
+
+  setFaults(driveIndex: number, settings: DriveFaultSettings | undefined): void {
+    this.#held.get(driveIndex)?.faults.set(settings);
+  }
+
+  async closeAll(): Promise<void> {
+    for (const driveIndex of [...this.#held.keys()]) await this.#closeHeld(driveIndex);
+  }
+
+  /** A folder that holds a drive is never formatted; `formatDrive` refuses also one that holds anything else. */
+  async #openOrFormat(drive: DriveThreadDrive): Promise<LevelDriveMedium> {
+    const { name, folder, format } = drive;
+    try {
+      return await LevelDriveMedium.open(folder, { name, global: this.#global });
+    } catch (error) {
+      const blank = error instanceof DriveError && (error.kind === "foreign" || error.kind === "unreachable");
+      if (format === undefined || !blank) throw error;
+      await formatDrive(folder, { name, ...format });
+      return await LevelDriveMedium.open(folder, { name, global: this.#global });
+    }
+  }
+
+  #setFailed(driveIndex: number, name: string, failure: DriveError): DriveState {
+    this.#server.setDrive(driveIndex, { name, failure });
+    return { driveIndex, name, state: "failed", kind: failure.kind, message: failure.message };
+  }
+
+  async #closeHeld(driveIndex: number): Promise<void> {
+    const held = this.#held.get(driveIndex);
+    if (held === undefined) return;
+    this.#held.delete(driveIndex);
+    this.#setFailed(driveIndex, held.name, new DriveError("unreachable", held.name, "was closed"));
+    await held.medium?.close();
+  }
+}
