@@ -4,6 +4,9 @@
  * Setup path only: these travel as structured clones over a MessagePort, never on the data path. Every request is
  * answered by exactly one reply with its `id`; events come unasked.
  */
+import type { MessagePort } from "node:worker_threads";
+import type { GlobalMemoryTransfer } from "../../drivers/shared-memory/global-memory.ts";
+import type { Config } from "../config/config.ts";
 import type { VolumeNumber } from "../volume/block-io.ts";
 
 export const FORMAT_VERSION = 1;
@@ -29,6 +32,11 @@ export interface ArrayDocument {
   /** True: only initiators in `hosts` may log in. */
   readonly allowListOnly: boolean;
   readonly luns: readonly { readonly lun: number; readonly volume: VolumeNumber }[];
+  /**
+   * Volumes of the first start that may not exist yet. Stored with the first document, so that a crash in between
+   * leaves neither a number used twice nor a LUN without its volume; gone once all of them are made.
+   */
+  readonly pendingVolumes?: readonly (VolumeDocument & { readonly pool: number })[];
 }
 
 export interface VolumeDocument {
@@ -136,7 +144,12 @@ export interface DirectorOpened {
 
 export type DirectorReply =
   | { readonly id: number; readonly ok: true; readonly value: unknown }
-  | { readonly id: number; readonly ok: false; readonly code: "conflict" | "notFound" | "spaceExhausted" | "failed"; readonly message: string };
+  | {
+      readonly id: number;
+      readonly ok: false;
+      readonly code: "conflict" | "notFound" | "spaceExhausted" | "failed";
+      readonly message: string;
+    };
 
 export type Severity = "info" | "warning" | "critical";
 
@@ -154,3 +167,50 @@ export type DirectorMessage =
   | { readonly kind: "opened"; readonly opened: DirectorOpened }
   | { readonly kind: "reply"; readonly reply: DirectorReply }
   | { readonly kind: "event"; readonly event: ArrayEvent };
+
+/** What main hands the control plane's thread. */
+export interface ControlWorkerData {
+  readonly memory: GlobalMemoryTransfer;
+  readonly config: Config;
+  /** One end of a channel to each director, in the order of `config.directors`; in the transfer list too. */
+  readonly directors: readonly MessagePort[];
+}
+
+/** Control plane → main, on its parentPort. */
+export type ControlToMain =
+  | { readonly kind: "ready"; readonly summary: ArraySummary }
+  /** It can't go on; main ends the process with this message. */
+  | { readonly kind: "fatal"; readonly message: string }
+  | { readonly kind: "stopped" };
+
+/** Main → control plane. */
+export type MainToControl =
+  /** Close HTTP within a second, then answer "stopped". */
+  | { readonly kind: "stop" }
+  /** Something that main or a thread without a port to the control plane noticed. */
+  | { readonly kind: "event"; readonly event: ArrayEvent };
+
+/** What the banner prints once the array serves. */
+export interface ArraySummary {
+  readonly arrayId: string;
+  readonly targetName: string;
+  readonly firstStart: boolean;
+  readonly apiUrl: string;
+  /** Where the API token is kept; undefined where it was configured. */
+  readonly tokenFile: string | undefined;
+  readonly portals: readonly {
+    readonly director: string;
+    readonly address: string;
+    readonly advertise: string;
+    readonly open: boolean;
+    readonly reason?: string;
+  }[];
+  readonly pools: readonly { readonly name: string; readonly state: PoolStatus["state"]; readonly driveCount: number }[];
+  readonly luns: readonly {
+    readonly lun: number;
+    readonly volume: string;
+    readonly sizeBytes: number;
+    readonly pool: string;
+    readonly owner: string;
+  }[];
+}

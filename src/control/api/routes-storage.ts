@@ -1,0 +1,238 @@
+/** Routes of pools, drives, volumes and LUNs. */
+import type { FastifyInstance } from "fastify";
+import type { Static } from "typebox";
+import { ApiError } from "../api-error.ts";
+import type { ArrayState, KnownVolume } from "../array-state.ts";
+import type { DirectorStatus, PoolStatus } from "../contract.ts";
+import type { ControlPlane } from "../control-plane.ts";
+import { driveView, lunView, poolView, volumeView } from "../views.ts";
+import { createVolume, deleteVolume, growVolume, mapLun, unmapLun } from "../volume-changes.ts";
+import { answers, WITH_TOKEN } from "./route-schema.ts";
+import {
+  CreateVolume,
+  DeleteVolumeQuery,
+  Done,
+  Drive,
+  GrowVolume,
+  LunMapping,
+  LunParams,
+  listOf,
+  MapLun,
+  Pool,
+  PoolParams,
+  Volume,
+  VolumeParams,
+} from "./schemas.ts";
+
+/** A full pool of large drives takes minutes; its client may give up before, the destage goes on. */
+const DESTAGE_SECONDS = 900;
+
+export function addPoolRoutes(app: FastifyInstance, plane: ControlPlane): void {
+  app.get(
+    "/api/v1/pools",
+    {
+      config: { access: "read" },
+      schema: { summary: "Pools: state, fill, journal", tags: ["pools"], response: answers(200, listOf("pools", Pool)) },
+    },
+    async () => {
+      const { array } = plane.serving();
+      return { pools: poolsOf(await plane.statusOrThrow()).map((pool) => poolView(array, pool)) };
+    },
+  );
+  app.get<{ Params: Static<typeof PoolParams> }>(
+    "/api/v1/pools/:pool",
+    {
+      config: { access: "read" },
+      schema: { summary: "One pool", tags: ["pools"], params: PoolParams, response: answers(200, Pool) },
+    },
+    async ({ params }) => {
+      const { array } = plane.serving();
+      requirePool(plane, params.pool);
+      const pool = poolsOf(await plane.statusOrThrow()).find(({ name }) => name === params.pool);
+      if (pool === undefined)
+        throw new ApiError(503, "poolNotReported", `no director reports pool ${params.pool} now; try again`);
+      return poolView(array, pool);
+    },
+  );
+  app.post<{ Params: Static<typeof PoolParams> }>(
+    "/api/v1/pools/:pool/destage",
+    {
+      schema: {
+        summary: "Destage everything that is dirty; answers when the journal is empty",
+        tags: ["pools"],
+        security: WITH_TOKEN,
+        params: PoolParams,
+        response: answers(200, Done),
+      },
+    },
+    async ({ params }) => {
+      const { array } = plane.serving();
+      const pool = requirePool(plane, params.pool);
+      // Changes nothing that others plan with, and takes long: not in the queue of changes.
+      await array.ownerLink(pool).request({ kind: "destagePool", pool }, DESTAGE_SECONDS);
+      return { done: true };
+    },
+  );
+  app.get(
+    "/api/v1/drives",
+    {
+      config: { access: "read" },
+      schema: { summary: "Drives", tags: ["pools"], response: answers(200, listOf("drives", Drive)) },
+    },
+    async () => {
+      plane.serving();
+      const pools = poolsOf(await plane.statusOrThrow());
+      return { drives: pools.flatMap((pool) => pool.drives.map((drive) => driveView(pool.name, drive))) };
+    },
+  );
+}
+
+export function addVolumeRoutes(app: FastifyInstance, plane: ControlPlane): void {
+  app.get(
+    "/api/v1/volumes",
+    {
+      config: { access: "read" },
+      schema: { summary: "Volumes", tags: ["volumes"], response: answers(200, listOf("volumes", Volume)) },
+    },
+    async () => {
+      const { array } = plane.serving();
+      const statuses = await plane.statusOrThrow();
+      const volumes = [...array.volumes.values()].sort((a, b) => a.document.volume - b.document.volume);
+      return { volumes: volumes.map((known) => volumeView(array, known, statuses)) };
+    },
+  );
+  app.get<{ Params: Static<typeof VolumeParams> }>(
+    "/api/v1/volumes/:volume",
+    {
+      config: { access: "read" },
+      schema: { summary: "One volume", tags: ["volumes"], params: VolumeParams, response: answers(200, Volume) },
+    },
+    async ({ params }) => {
+      const { array } = plane.serving();
+      return volumeView(array, requireVolume(array, params.volume), await plane.statusOrThrow());
+    },
+  );
+  app.post<{ Body: Static<typeof CreateVolume> }>(
+    "/api/v1/volumes",
+    {
+      schema: {
+        summary: "Create a thin volume, and map it where `lun` is given",
+        tags: ["volumes"],
+        security: WITH_TOKEN,
+        body: CreateVolume,
+        response: answers(201, Volume),
+      },
+    },
+    async ({ body }, reply) => {
+      const { array } = plane.serving();
+      const known = await plane.change(() => createVolume(array, body));
+      return reply.code(201).send(volumeView(array, known, []));
+    },
+  );
+  app.patch<{ Params: Static<typeof VolumeParams>; Body: Static<typeof GrowVolume> }>(
+    "/api/v1/volumes/:volume",
+    {
+      schema: {
+        summary: "Grow a volume",
+        tags: ["volumes"],
+        security: WITH_TOKEN,
+        params: VolumeParams,
+        body: GrowVolume,
+        response: answers(200, Volume),
+      },
+    },
+    async ({ params, body }) => {
+      const { array } = plane.serving();
+      const known = await plane.change(() => growVolume(array, requireVolume(array, params.volume), body.sizeBytes));
+      return volumeView(array, known, await plane.statusOrThrow());
+    },
+  );
+  app.delete<{ Params: Static<typeof VolumeParams>; Querystring: Static<typeof DeleteVolumeQuery> }>(
+    "/api/v1/volumes/:volume",
+    {
+      schema: {
+        summary: "Delete a volume and its data; a mapped one only with force=true",
+        tags: ["volumes"],
+        security: WITH_TOKEN,
+        params: VolumeParams,
+        querystring: DeleteVolumeQuery,
+        response: answers(200, Done),
+      },
+    },
+    async ({ params, query }) => {
+      const { array } = plane.serving();
+      await plane.change(() => deleteVolume(array, requireVolume(array, params.volume), query.force === true));
+      return { done: true };
+    },
+  );
+}
+
+export function addLunRoutes(app: FastifyInstance, plane: ControlPlane): void {
+  app.get(
+    "/api/v1/luns",
+    {
+      config: { access: "read" },
+      schema: { summary: "LUN mapping", tags: ["volumes"], response: answers(200, listOf("luns", LunMapping)) },
+    },
+    async () => {
+      const { array } = plane.serving();
+      return { luns: array.document.luns.map((mapping) => lunView(array, mapping)) };
+    },
+  );
+  app.post<{ Body: Static<typeof MapLun> }>(
+    "/api/v1/luns",
+    {
+      schema: {
+        summary: "Map a volume to a LUN; without `lun` to the lowest free one",
+        tags: ["volumes"],
+        security: WITH_TOKEN,
+        body: MapLun,
+        response: answers(201, LunMapping),
+      },
+    },
+    async ({ body }, reply) => {
+      const { array } = plane.serving();
+      const mapping = await plane.change(async () => {
+        const { volume } = requireVolume(array, String(body.volume)).document;
+        const lun = await mapLun(array, body.lun === undefined ? { volume } : { volume, lun: body.lun });
+        return { lun, volume };
+      });
+      return reply.code(201).send(lunView(array, mapping));
+    },
+  );
+  app.delete<{ Params: Static<typeof LunParams> }>(
+    "/api/v1/luns/:lun",
+    {
+      schema: {
+        summary: "Take a LUN away; the volume stays",
+        tags: ["volumes"],
+        security: WITH_TOKEN,
+        params: LunParams,
+        response: answers(200, Done),
+      },
+    },
+    async ({ params }) => {
+      const { array } = plane.serving();
+      await plane.change(() => unmapLun(array, params.lun));
+      return { done: true };
+    },
+  );
+}
+
+function poolsOf(statuses: readonly DirectorStatus[]): PoolStatus[] {
+  return statuses.flatMap((status) => status.pools).sort((a, b) => a.index - b.index);
+}
+
+/** The pool's index. */
+function requirePool(plane: ControlPlane, name: string): number {
+  const index = plane.config.pools.findIndex((pool) => pool.name === name);
+  if (index >= 0) return index;
+  const names = plane.config.pools.map((pool) => pool.name).join(", ");
+  throw new ApiError(404, "noSuchPool", `there is no pool "${name}"; there are ${names}`);
+}
+
+function requireVolume(array: ArrayState, nameOrNumber: string): KnownVolume {
+  const known = array.findVolume(nameOrNumber);
+  if (known === undefined) throw new ApiError(404, "noSuchVolume", `there is no volume "${nameOrNumber}"`);
+  return known;
+}

@@ -1,0 +1,185 @@
+/** What goes over the API: TypeBox schemas, which validate requests, shape answers, and are the OpenAPI document. */
+import { Type } from "typebox";
+import { VOLUME_NAME } from "../../config/schema.ts";
+
+const text = (description?: string) => Type.String(description === undefined ? {} : { description });
+const bytes = (description: string) => Type.Integer({ description });
+const object = <P extends Parameters<typeof Type.Object>[0]>(properties: P) =>
+  Type.Object(properties, { additionalProperties: false });
+
+/** Host names: no path, no control characters. */
+const HOST_NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$";
+const INITIATOR_NAME =
+  "^(iqn\\.[0-9]{4}-[0-9]{2}\\.[a-z0-9.:_-]{1,200}|eui\\.[0-9A-Fa-f]{16}|naa\\.([0-9A-Fa-f]{16}|[0-9A-Fa-f]{32}))$";
+const PRINTABLE = "^[ -~]+$";
+
+// ---- requests
+
+/** Any number here: what is no size is told apart (400, 422) where the volume is known. */
+const SizeBytes = Type.Number({ description: "What the host sees; a multiple of 4096." });
+const VolumeName = Type.String({ pattern: VOLUME_NAME, maxLength: 63 });
+const PoolName = Type.String({ pattern: "^[A-Z][A-Z0-9]{0,7}$" });
+const Lun = Type.Integer({ description: "0 to 255." });
+export const Chap = object({
+  user: Type.String({ pattern: PRINTABLE, maxLength: 223 }),
+  secret: Type.String({
+    pattern: PRINTABLE,
+    minLength: 12,
+    maxLength: 255,
+    description: "At least 96 bits (RFC 7143 §9.2.1). Never shown again.",
+  }),
+});
+
+export const PoolParams = object({ pool: PoolName });
+export const VolumeParams = object({
+  volume: Type.String({
+    pattern: `^([0-9]{1,15}|${VOLUME_NAME.slice(1, -1)})$`,
+    maxLength: 63,
+    description: "The volume's number or name.",
+  }),
+});
+export const LunParams = object({ lun: Type.Integer({ minimum: 0, maximum: 255 }) });
+export const HostParams = object({ host: Type.String({ pattern: HOST_NAME }) });
+export const CreateVolume = object({
+  name: VolumeName,
+  pool: PoolName,
+  sizeBytes: SizeBytes,
+  logicalBlockBytes: Type.Optional(Type.Union([Type.Literal(512), Type.Literal(4096)])),
+  lun: Type.Optional(Lun),
+});
+export const GrowVolume = object({ sizeBytes: SizeBytes });
+export const DeleteVolumeQuery = object({ force: Type.Optional(Type.Boolean()) });
+export const MapLun = object({
+  volume: Type.Union([VolumeName, Type.Integer({ minimum: 1 })], { description: "The volume's name or number." }),
+  lun: Type.Optional(Lun),
+});
+export const AddHost = object({
+  name: Type.String({ pattern: HOST_NAME }),
+  initiatorName: Type.String({ pattern: INITIATOR_NAME, maxLength: 223 }),
+  chap: Type.Optional(Chap),
+});
+export const PatchHost = object({ chap: Type.Union([Chap, Type.Null()], { description: "null takes the secret away." }) });
+export const HostAccess = object({ allowListOnly: Type.Boolean({ description: "Only known hosts may log in." }) });
+const Severity = Type.Union([Type.Literal("info"), Type.Literal("warning"), Type.Literal("critical")]);
+export const EventsQuery = object({
+  after: Type.Optional(Type.Integer({ minimum: 0, description: "Sequence number that is known already." })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1024 })),
+  severity: Type.Optional(Severity),
+});
+
+// ---- answers
+
+export const ErrorBody = object({
+  error: object({ code: text("Stable; for programs."), message: text("What to do; for people."), field: Type.Optional(text()) }),
+});
+export const Portal = object({
+  director: text(),
+  address: text("Where it listens."),
+  advertise: text("What discovery answers; empty: the connection's own local address."),
+  groupTag: Type.Integer({ description: "Target portal group tag and ALUA target port group." }),
+  open: Type.Boolean(),
+  reason: Type.Optional(text()),
+});
+export const Drive = object({
+  name: text(),
+  pool: text(),
+  state: text("online, missing, failed or foreign"),
+  reason: Type.Optional(text()),
+  capacityBytes: bytes("Size of the drive."),
+  zonesUsed: Type.Integer(),
+  zoneCount: Type.Integer(),
+});
+export const Pool = object({
+  name: text(),
+  state: text("optimal, degraded or failed"),
+  reason: Type.Optional(text()),
+  owner: text("The director that owns it."),
+  epoch: Type.Integer(),
+  raid: text(),
+  usableBytes: bytes("What hosts can store, the compaction reserve taken off."),
+  liveBytes: bytes("Live blocks on the drives."),
+  dirtyBytes: bytes("Write pending: acknowledged, journaled, not on the drives yet."),
+  fillPercent: Type.Number(),
+  journalBytes: bytes("Size of the journal."),
+  journalLiveBytes: bytes("Journal in use."),
+  zonesFree: Type.Integer(),
+  zonesUsed: Type.Integer(),
+  provisionedBytes: bytes("Sizes of its volumes together; thin, so it may exceed what is usable."),
+  drives: Type.Array(Drive),
+});
+export const Volume = object({
+  volume: Type.Integer({ description: "Number; never used twice." }),
+  name: text(),
+  pool: text(),
+  owner: text(),
+  sizeBytes: bytes("What the host sees."),
+  mappedBytes: bytes("What was written and is kept."),
+  logicalBlockBytes: Type.Integer(),
+  naa: text("Identifier that hosts see (VPD page 83)."),
+  serial: text("Unit serial number (VPD page 80)."),
+  writeCacheEnabled: Type.Boolean(),
+  createdAt: text(),
+  luns: Type.Array(Type.Integer()),
+});
+export const LunMapping = object({
+  lun: Type.Integer(),
+  volume: Type.Integer(),
+  name: Type.Optional(text("Missing where the volume's pool is not there.")),
+  pool: Type.Optional(text()),
+  owner: Type.Optional(text("The director whose portal is the active/optimized path.")),
+});
+export const Director = object({
+  name: text(),
+  engine: Type.Integer(),
+  answering: Type.Boolean(),
+  reason: Type.Optional(text()),
+  pools: Type.Array(text()),
+  sessionCount: Type.Integer(),
+});
+export const Host = object({
+  name: text(),
+  initiatorName: text(),
+  chapUser: Type.Optional(text("Set where the host must prove a secret.")),
+});
+export const Session = object({
+  director: text(),
+  initiatorName: text(),
+  isid: text(),
+  tsih: Type.Integer(),
+  address: text(),
+  headerDigest: Type.Boolean(),
+  dataDigest: Type.Boolean(),
+  discovery: Type.Boolean(),
+  since: text(),
+});
+export const Event = object({
+  sequence: Type.Integer(),
+  time: text(),
+  severity: text(),
+  type: text(),
+  subject: text(),
+  message: text(),
+});
+export const System = object({
+  arrayId: text(),
+  targetName: text(),
+  version: text(),
+  ready: Type.Boolean(),
+  uptimeSeconds: Type.Number(),
+  frameBytes: bytes("Global memory for data."),
+  directors: Type.Array(text()),
+  pools: Type.Array(text()),
+  volumeCount: Type.Integer(),
+  sessionCount: Type.Integer(),
+  allowListOnly: Type.Boolean(),
+});
+export const Health = object({
+  live: Type.Boolean(),
+  ready: Type.Boolean({ description: "Hosts can log in and every pool serves." }),
+  reasons: Type.Array(text("Why it is not ready.")),
+  warnings: Type.Array(text("What works, and should be looked at: a degraded pool.")),
+});
+export const listOf = <K extends string, T extends Parameters<typeof Type.Array>[0]>(key: K, item: T) =>
+  object({ [key]: Type.Array(item) });
+export const Done = object({ done: Type.Boolean() });
+export const HostList = object({ allowListOnly: Type.Boolean(), hosts: Type.Array(Host) });

@@ -1,0 +1,129 @@
+/**
+ * What the control plane knows of the array: the stored document, the volumes, and who owns which pool.
+ *
+ * Runs on: the control thread. Changed only inside the ChangeQueue (and by start-up, before it).
+ * Invariants:
+ *  1. A document is in force (`document`) only after every director has stored it.
+ *  2. A document version is never used twice, also when storing it failed half way.
+ *  3. `nextVolume` is above every number in `volumes` and in every document stored before.
+ */
+import type { Config } from "../config/config.ts";
+import type { VolumeNumber } from "../volume/block-io.ts";
+import type { ArrayDocument, PoolStatus, Routing, VolumeDocument } from "./contract.ts";
+import type { DirectorLink } from "./director-link.ts";
+import type { EventLog } from "./event-log.ts";
+
+export interface KnownVolume {
+  readonly document: VolumeDocument;
+  readonly pool: number;
+}
+
+export class ArrayState {
+  readonly config: Config;
+  readonly links: readonly DirectorLink[];
+  readonly events: EventLog;
+  readonly volumes = new Map<VolumeNumber, KnownVolume>();
+  document: ArrayDocument;
+  private versionUsed: number;
+  private readonly owners: number[];
+
+  constructor(
+    config: Config,
+    links: readonly DirectorLink[],
+    events: EventLog,
+    document: ArrayDocument,
+    pools: readonly PoolStatus[],
+  ) {
+    this.config = config;
+    this.links = links;
+    this.events = events;
+    this.document = document;
+    this.versionUsed = document.version;
+    this.owners = config.pools.map((pool) => pool.owner);
+    for (const pool of pools) {
+      this.owners[pool.index] = pool.owner;
+      for (const { pool: at, mappedBytes: _, ...volume } of pool.volumes)
+        this.volumes.set(volume.volume, { document: volume, pool: at });
+    }
+  }
+
+  ownerLink(pool: number): DirectorLink {
+    return this.links[this.owners[pool]!]!;
+  }
+
+  /** Owner's name, for people. */
+  ownerName(pool: number): string {
+    return this.config.directors[this.owners[pool]!]!.name;
+  }
+
+  lunsOf(volume: VolumeNumber): number[] {
+    return this.document.luns.filter((mapping) => mapping.volume === volume).map(({ lun }) => lun);
+  }
+
+  findVolume(nameOrNumber: string): KnownVolume | undefined {
+    if (/^\d+$/.test(nameOrNumber)) return this.volumes.get(Number(nameOrNumber));
+    return [...this.volumes.values()].find(({ document }) => document.name === nameOrNumber);
+  }
+
+  /**
+   * Makes `changes` part of the document: stored by every director, then in force here.
+   *
+   * Where one fails, the old content is stored again under a still newer version, so that a restart does not find half
+   * a change; where that fails too, an event says that the outcome is open until the next change or restart.
+   */
+  async store(changes: Partial<Omit<ArrayDocument, "version" | "formatVersion" | "arrayId">>): Promise<void> {
+    const next: ArrayDocument = { ...this.document, ...changes, version: ++this.versionUsed };
+    try {
+      await this.storeEverywhere(next);
+    } catch (error) {
+      await this.storeBack();
+      throw error;
+    }
+    this.document = next;
+  }
+
+  /** Hands the routing to every director. */
+  async route(): Promise<void> {
+    const routing = this.routing();
+    await settleAll(this.links.map((link) => link.request({ kind: "route", routing })));
+  }
+
+  routing(): Routing {
+    const volumes = [...this.volumes.values()].map(({ document, pool }) => ({
+      volume: document.volume,
+      pool,
+      owner: this.owners[pool]!,
+      logicalBlockBytes: document.logicalBlockBytes,
+    }));
+    return { array: this.document, volumes };
+  }
+
+  private async storeEverywhere(document: ArrayDocument): Promise<void> {
+    await settleAll(this.links.map((link) => link.request({ kind: "storeArrayDocument", document })));
+  }
+
+  private async storeBack(): Promise<void> {
+    const old: ArrayDocument = { ...this.document, version: ++this.versionUsed };
+    try {
+      await this.storeEverywhere(old);
+      this.document = old;
+    } catch (error) {
+      this.events.add({
+        time: new Date().toISOString(),
+        severity: "critical",
+        type: "array.documentUncertain",
+        subject: "array",
+        message: `a change could be stored neither whole nor taken back (${(error as Error).message}); a restart may show it`,
+      });
+    }
+  }
+}
+
+/** Waits for all, then throws the first failure: nothing is still under way when a change ends. */
+export async function settleAll<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  const results = await Promise.allSettled(promises);
+  return results.map((result) => {
+    if (result.status === "rejected") throw result.reason as Error;
+    return result.value;
+  });
+}

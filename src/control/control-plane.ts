@@ -1,0 +1,90 @@
+/**
+ * What the API's routes work on: the array once it has started, and what is there before.
+ *
+ * Runs on: the control thread.
+ */
+import type { Config } from "../config/config.ts";
+import { ApiError } from "./api-error.ts";
+import type { ArrayState } from "./array-state.ts";
+import { ChangeQueue } from "./change-queue.ts";
+import type { DirectorStatus, PoolStatus } from "./contract.ts";
+import type { DirectorLink } from "./director-link.ts";
+import { EventLog } from "./event-log.ts";
+import type { Portals } from "./portals.ts";
+import { type StatusAnswer, StatusReader } from "./status-reader.ts";
+
+export interface Serving {
+  readonly array: ArrayState;
+  readonly portals: Portals;
+}
+
+export class ControlPlane {
+  readonly config: Config;
+  readonly events: EventLog;
+  readonly changes = new ChangeQueue();
+  readonly status: StatusReader;
+  readonly startedAt = performance.now();
+  private started: Serving | undefined;
+
+  constructor(config: Config, links: readonly DirectorLink[], events: EventLog = new EventLog()) {
+    this.config = config;
+    this.events = events;
+    this.status = new StatusReader(links);
+  }
+
+  /** Start-up is done: routes answer from now on. */
+  serve(serving: Serving): void {
+    this.started = serving;
+  }
+
+  get isServing(): boolean {
+    return this.started !== undefined;
+  }
+
+  /** @throws ApiError 503 while the array starts */
+  serving(): Serving {
+    if (this.started !== undefined) return this.started;
+    throw new ApiError(503, "starting", "the array is starting (journals are replayed); see /healthz");
+  }
+
+  /** One change at a time; see ChangeQueue. */
+  change<T>(change: (serving: Serving) => Promise<T>): Promise<T> {
+    const serving = this.serving();
+    return this.changes.run(() => change(serving));
+  }
+
+  /** Fresh status of every director. @throws DirectorError where one does not answer */
+  async statusOrThrow(): Promise<DirectorStatus[]> {
+    const { directors, failures } = await this.status.readFresh();
+    const failure = failures.find((one) => one !== undefined);
+    if (failure !== undefined) throw failure;
+    return directors.map((status) => status!);
+  }
+
+  health(answer: StatusAnswer): { live: boolean; ready: boolean; reasons: string[]; warnings: string[] } {
+    const reasons: string[] = [];
+    const warnings: string[] = [];
+    if (this.started === undefined) reasons.push("the array is starting: pools are opened, journals replayed");
+    for (const failure of answer.failures) if (failure !== undefined) reasons.push(failure.message);
+    for (const { director, open, reason } of this.started?.portals.states ?? []) {
+      if (!open) reasons.push(`portal ${director} is closed: ${reason ?? "no reason given"}`);
+    }
+    for (const status of answer.directors) {
+      if (status === undefined) continue;
+      const portal = this.started?.portals.states[status.index];
+      if (portal?.open === true && !status.portal.listening) {
+        reasons.push(`portal ${status.name} does not listen: ${status.portal.reason ?? "no reason given"}`);
+      }
+      for (const pool of status.pools) {
+        if (pool.state === "failed") reasons.push(`pool ${pool.name} failed: ${pool.reason ?? "no reason given"}`);
+        if (pool.state === "degraded") warnings.push(`pool ${pool.name} is degraded: ${pool.reason ?? missingDrives(pool)}`);
+      }
+    }
+    return { live: true, ready: reasons.length === 0, reasons, warnings };
+  }
+}
+
+function missingDrives(pool: PoolStatus): string {
+  const drives = pool.drives.filter((drive) => drive.state !== "online").map((drive) => `drive ${drive.name} is ${drive.state}`);
+  return drives.join(", ") || "redundancy is reduced";
+}

@@ -1,0 +1,77 @@
+/**
+ * The control plane's thread: wiring only.
+ *
+ *   attach to global memory → links to the directors → HTTP listens (healthz says "starting") → start-up → portals → "ready"
+ *
+ * Runs on: its own thread. Owns: the HTTP server, the message ports to the directors, the stored array document's changes.
+ * No data-path step waits for anything here (architecture.md, invariant 7).
+ */
+import { parentPort, workerData } from "node:worker_threads";
+import { pino } from "pino";
+import { attachGlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
+import { adminToken } from "./api/api-token.ts";
+import { addRoutes } from "./api/routes.ts";
+import { createServer } from "./api/server.ts";
+import type { ControlToMain, ControlWorkerData, MainToControl } from "./contract.ts";
+import { ControlPlane } from "./control-plane.ts";
+import { DirectorLink } from "./director-link.ts";
+import { EventLog } from "./event-log.ts";
+import { createMetrics } from "./metrics/registry.ts";
+import { COUNTER_TABLES } from "./metrics/tables.ts";
+import { Portals } from "./portals.ts";
+import { startArray } from "./start-up.ts";
+import { summaryOf } from "./summary.ts";
+
+const CLOSE_MILLISECONDS = 900;
+
+const { memory, config, directors } = workerData as ControlWorkerData;
+const log = pino({ level: config.log.level, base: null, timestamp: pino.stdTimeFunctions.isoTime });
+const events = new EventLog();
+events.subscribe(({ severity, type, subject, message, time }) => {
+  const level = severity === "critical" ? "error" : severity === "warning" ? "warn" : "info";
+  log[level]({ type, subject, at: time }, message);
+});
+const links = config.directors.map(
+  (director, index) => new DirectorLink(director, directors[index]!, (event) => events.add(event)),
+);
+const plane = new ControlPlane(config, links, events);
+const tell = (message: ControlToMain) => parentPort?.postMessage(message);
+
+let close: () => Promise<void> = async () => {};
+parentPort?.on("message", (message: MainToControl) => {
+  if (message.kind === "event") events.add(message.event);
+  else void stop();
+});
+run().catch((error: unknown) => {
+  log.debug({ err: error }, "start-up failed");
+  tell({ kind: "fatal", message: (error as Error).message });
+});
+
+async function run(): Promise<void> {
+  const token = adminToken(config.dataFolder, config.api.token);
+  const app = await createServer({ api: config.api, adminToken: token.token, log });
+  addRoutes(app, plane, createMetrics(plane, attachGlobalMemory(memory), COUNTER_TABLES));
+  close = async () => {
+    await app.close();
+  };
+  await app.listen({ host: config.api.host, port: config.api.port }).catch((error: Error) => {
+    throw new Error(
+      `the API can't listen on ${config.api.host}:${config.api.port} (VARRAY_API_HOST, VARRAY_API_PORT): ${error.message}`,
+    );
+  });
+  const { state, firstStart } = await startArray(config, links, events);
+  const portals = new Portals(state);
+  await portals.open();
+  plane.serve({ array: state, portals });
+  const { directors: statuses } = await plane.status.read();
+  tell({ kind: "ready", summary: summaryOf(state, portals, statuses, firstStart, token.file) });
+}
+
+/** The links stay open until main ends the thread: directors may still report while they stop. */
+async function stop(): Promise<void> {
+  const late = new Promise<void>((resolve) => {
+    setTimeout(resolve, CLOSE_MILLISECONDS).unref();
+  });
+  await Promise.race([close(), late]).catch((error: unknown) => log.warn({ err: error }, "HTTP did not close cleanly"));
+  tell({ kind: "stopped" });
+}

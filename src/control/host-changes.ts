@@ -1,0 +1,69 @@
+/** Hosts of the allow-list and their CHAP secrets. Each change runs inside the ChangeQueue. */
+import { ApiError } from "./api-error.ts";
+import type { ArrayState } from "./array-state.ts";
+import type { HostDocument } from "./contract.ts";
+import { portalRefusal } from "./portal-policy.ts";
+import type { Portals } from "./portals.ts";
+
+const HOSTS_MAX = 1024;
+
+export async function addHost(array: ArrayState, host: HostDocument): Promise<void> {
+  const { hosts } = array.document;
+  if (hosts.length >= HOSTS_MAX) {
+    throw new ApiError(409, "tooManyHosts", `the array has ${HOSTS_MAX} hosts, which is the most; delete one first`);
+  }
+  if (hosts.some(({ name }) => name === host.name)) {
+    throw new ApiError(409, "nameInUse", `a host "${host.name}" exists; choose another name`, "name");
+  }
+  const holder = hosts.find(({ initiatorName }) => initiatorName === host.initiatorName);
+  if (holder !== undefined) {
+    throw new ApiError(
+      409,
+      "initiatorInUse",
+      `initiator ${host.initiatorName} belongs to host "${holder.name}"`,
+      "initiatorName",
+    );
+  }
+  await array.store({ hosts: [...hosts, host] });
+  await array.route();
+}
+
+/** Sets or (null) takes away the CHAP secret of a host. */
+export async function setChap(array: ArrayState, name: string, chap: HostDocument["chap"] | null): Promise<void> {
+  const host = findHost(array, name);
+  const { chap: _, ...plain } = host;
+  const changed: HostDocument = chap === null || chap === undefined ? plain : { ...plain, chap };
+  await array.store({ hosts: array.document.hosts.map((other) => (other === host ? changed : other)) });
+  await array.route();
+}
+
+export async function deleteHost(array: ArrayState, name: string): Promise<void> {
+  const host = findHost(array, name);
+  await array.store({ hosts: array.document.hosts.filter((other) => other !== host) });
+  await array.route();
+}
+
+/** On: only known hosts log in, and portals beyond loopback open. Off is refused while such a portal is open. */
+export async function setAllowListOnly(array: ArrayState, portals: Portals, allowListOnly: boolean): Promise<void> {
+  const exposed = array.config.directors.filter(
+    (director, index) => portals.states[index]!.open && portalRefusal(array.config, director, { allowListOnly }) !== undefined,
+  );
+  if (exposed.length > 0) {
+    throw new ApiError(
+      409,
+      "portalExposed",
+      `portal ${exposed.map(({ name }) => name).join(", ")} is open beyond loopback: without the allow-list anyone could log in. ` +
+        "Bind it to loopback, or start with VARRAY_OPEN=1",
+      "allowListOnly",
+    );
+  }
+  await array.store({ allowListOnly });
+  await array.route();
+  await portals.open();
+}
+
+function findHost(array: ArrayState, name: string): HostDocument {
+  const host = array.document.hosts.find((candidate) => candidate.name === name);
+  if (host === undefined) throw new ApiError(404, "noSuchHost", `there is no host "${name}"`);
+  return host;
+}

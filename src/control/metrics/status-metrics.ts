@@ -1,0 +1,121 @@
+/**
+ * Metrics out of the directors' status: capacity, fill, journal, states, sessions; and of the control plane itself.
+ *
+ * Runs on: the control thread. A director that does not answer in time keeps its last values and has `varray_director_up` 0.
+ * States are state sets: one series for each state, 1 for the one that holds.
+ */
+import { Counter, Gauge, type Registry } from "prom-client";
+import type { DirectorStatus, DriveStatus, PoolStatus } from "../contract.ts";
+import type { ControlPlane } from "../control-plane.ts";
+import { VERSION } from "../version.ts";
+
+const POOL_STATES: readonly PoolStatus["state"][] = ["optimal", "degraded", "failed"];
+const DRIVE_STATES: readonly DriveStatus["state"][] = ["online", "missing", "failed", "foreign"];
+
+export class StatusMetrics {
+  private readonly plane: ControlPlane;
+  private readonly gauges: Readonly<Record<GaugeName, Gauge>>;
+  private readonly eventsTotal: Counter;
+  readonly apiRequests: Counter;
+
+  constructor(registry: Registry, plane: ControlPlane) {
+    this.plane = plane;
+    const gauges = Object.entries(GAUGES).map(([name, [metric, help, ...labelNames]]) => {
+      return [name, new Gauge({ name: metric, help, labelNames, registers: [registry] })] as const;
+    });
+    this.gauges = Object.fromEntries(gauges) as Record<GaugeName, Gauge>;
+    this.eventsTotal = new Counter({
+      name: "varray_events_total",
+      help: "Events of the array, by type and severity.",
+      labelNames: ["type", "severity"],
+      registers: [registry],
+    });
+    this.apiRequests = new Counter({
+      name: "varray_api_requests_total",
+      help: "Requests to the API, by route and status.",
+      labelNames: ["method", "route", "status"],
+      registers: [registry],
+    });
+  }
+
+  /** Before a scrape is answered. */
+  async update(): Promise<void> {
+    const { gauges, plane } = this;
+    const answer = plane.isServing ? await plane.status.read() : { directors: [], failures: [] };
+    for (const gauge of Object.values(gauges)) gauge.reset();
+    gauges.ready.set(plane.health(answer).ready ? 1 : 0);
+    gauges.frames.set(plane.config.memory.frameBytes);
+    for (const [index, { name }] of plane.config.directors.entries()) {
+      const answers = plane.isServing && answer.failures[index] === undefined;
+      gauges.directorUp.set({ director: name }, answers ? 1 : 0);
+    }
+    for (const status of answer.directors) if (status !== undefined) this.director(status);
+    this.eventsTotal.reset();
+    for (const { type, severity, count } of plane.events.counts()) this.eventsTotal.inc({ type, severity }, count);
+    if (!plane.isServing) return;
+    const { arrayId, targetName } = plane.serving().array.document;
+    gauges.info.set({ version: VERSION, array_id: arrayId, target: targetName }, 1);
+  }
+
+  private director(status: DirectorStatus): void {
+    const { gauges } = this;
+    gauges.sessions.set({ director: status.name }, status.sessions.length);
+    gauges.portalOpen.set({ director: status.name }, status.portal.listening ? 1 : 0);
+    for (const pool of status.pools) this.pool(pool);
+  }
+
+  private pool(status: PoolStatus): void {
+    const { gauges } = this;
+    const pool = status.name;
+    gauges.poolUsable.set({ pool }, status.usableBytes);
+    gauges.poolLive.set({ pool }, status.liveBytes);
+    gauges.poolDirty.set({ pool }, status.dirtyBytes);
+    gauges.poolProvisioned.set(
+      { pool },
+      status.volumes.reduce((sum, volume) => sum + volume.sizeBytes, 0),
+    );
+    gauges.poolJournal.set({ pool }, status.journalBytes);
+    gauges.poolJournalLive.set({ pool }, status.journalLiveBytes);
+    gauges.poolZones.set({ pool, state: "free" }, status.zonesFree);
+    gauges.poolZones.set({ pool, state: "used" }, status.zonesUsed);
+    gauges.poolOwner.set({ pool, director: this.plane.config.directors[status.owner]?.name ?? "" }, 1);
+    for (const state of POOL_STATES) gauges.poolState.set({ pool, state }, status.state === state ? 1 : 0);
+    for (const drive of status.drives) {
+      const labels = { pool, drive: drive.name };
+      for (const state of DRIVE_STATES) gauges.driveState.set({ ...labels, state }, drive.state === state ? 1 : 0);
+      gauges.driveCapacity.set(labels, drive.capacityBytes);
+      gauges.driveZones.set(labels, drive.zoneCount);
+      gauges.driveZonesUsed.set(labels, drive.zonesUsed);
+    }
+    for (const volume of status.volumes) {
+      gauges.volumeSize.set({ pool, volume: volume.name }, volume.sizeBytes);
+      gauges.volumeMapped.set({ pool, volume: volume.name }, volume.mappedBytes);
+    }
+  }
+}
+
+/** Metric, help, labels. */
+const GAUGES = {
+  info: ["varray_info", "1; what this array is.", "version", "array_id", "target"],
+  ready: ["varray_ready", "1 when hosts can log in and every pool serves."],
+  frames: ["varray_memory_frames_bytes", "Global memory for data."],
+  directorUp: ["varray_director_up", "1 when the director answers the control plane.", "director"],
+  sessions: ["varray_sessions", "iSCSI sessions.", "director"],
+  portalOpen: ["varray_portal_open", "1 when the director's portal listens.", "director"],
+  poolUsable: ["varray_pool_usable_bytes", "What hosts can store, the compaction reserve taken off.", "pool"],
+  poolLive: ["varray_pool_live_bytes", "Live blocks on the drives.", "pool"],
+  poolDirty: ["varray_pool_write_pending_bytes", "Acknowledged and journaled, not on the drives yet.", "pool"],
+  poolProvisioned: ["varray_pool_provisioned_bytes", "Sizes of the pool's volumes together.", "pool"],
+  poolJournal: ["varray_pool_journal_size_bytes", "Size of the pool's journal.", "pool"],
+  poolJournalLive: ["varray_pool_journal_used_bytes", "Journal that holds live records.", "pool"],
+  poolZones: ["varray_pool_zones", "Zones, by state.", "pool", "state"],
+  poolOwner: ["varray_pool_owner", "1 for the director that owns the pool.", "pool", "director"],
+  poolState: ["varray_pool_state", "1 for the state that holds: optimal, degraded, failed.", "pool", "state"],
+  driveState: ["varray_drive_state", "1 for the state that holds: online, missing, failed, foreign.", "pool", "drive", "state"],
+  driveCapacity: ["varray_drive_capacity_bytes", "Size of the drive.", "pool", "drive"],
+  driveZones: ["varray_drive_zones", "Zones of the drive.", "pool", "drive"],
+  driveZonesUsed: ["varray_drive_zones_used", "Zones of the drive that exist.", "pool", "drive"],
+  volumeSize: ["varray_volume_size_bytes", "What hosts see of the volume.", "pool", "volume"],
+  volumeMapped: ["varray_volume_mapped_bytes", "What was written to the volume and is kept.", "pool", "volume"],
+} as const satisfies Record<string, readonly [string, string, ...string[]]>;
+type GaugeName = keyof typeof GAUGES;

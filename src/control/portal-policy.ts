@@ -1,0 +1,21 @@
+/** May this portal open? Beyond loopback only with the allow-list on, or when the operator said `open`. */
+import type { Config, DirectorConfig } from "../config/config.ts";
+import type { ArrayDocument } from "./contract.ts";
+
+/** undefined: yes; else what to do about it. */
+export function portalRefusal(
+  config: Config,
+  director: DirectorConfig,
+  array: Pick<ArrayDocument, "allowListOnly">,
+): string | undefined {
+  const { host, port } = director.portal;
+  if (isLoopback(host) || config.open || array.allowListOnly) return undefined;
+  return (
+    `${host}:${port} is beyond loopback and any initiator could log in: add hosts and switch the allow-list on ` +
+    `(varray hosts add …, varray hosts allow-list on), or set VARRAY_OPEN=1`
+  );
+}
+
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
