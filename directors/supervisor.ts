@@ -1,0 +1,212 @@
+/**
+ * The supervisor: brings the array up, watches every thread, and takes it down.
+ *
+ *   configuration → data folder locked → global memory → drive and journal threads → directors → control plane → serving
+ *
+ * Runs on: main, and nothing else runs there: only the thread that made a Worker can end it, so this one is never busy.
+ * Invariants:
+ *  1. A thread that ends on its own ends the process with a status that is not 0: a restart recovers (failover comes later).
+ *  2. A stop makes the journals durable before anything else is closed, and is over within STOP_MILLISECONDS_MAX, well or not.
+ *  3. The data folder's lock is held from before the first drive is opened until the process ends.
+ */
+import { readFileSync } from "node:fs";
+import { MessageChannel, type MessagePort } from "node:worker_threads";
+import { raiseThreadEpoch } from "../drivers/shared-memory/epoch.ts";
+import { createGlobalMemory, type GlobalMemory, type GlobalMemoryTransfer } from "../drivers/shared-memory/global-memory.ts";
+import { heartbeatAgeMilliseconds } from "../drivers/shared-memory/heartbeat.ts";
+import { type ThreadRole, threadNumber } from "../drivers/shared-memory/layout.ts";
+import type { Config, DirectorConfig } from "../src/config/config.ts";
+import type { ArraySummary, ControlToMain, ControlWorkerData, MainToControl } from "../src/control/contract.ts";
+import { memoryShape } from "./array-shape.ts";
+import { bannerOf } from "./banner.ts";
+import { DataFolder } from "./data-folder.ts";
+import type { DirectorStart, FromDirector, ToDirector } from "./director-messages.ts";
+import {
+  HEARTBEAT_AGE_MAX_MILLISECONDS,
+  HEARTBEAT_CHECK_MILLISECONDS,
+  HeartbeatWatch,
+  type WatchedHeart,
+} from "./heartbeat-watch.ts";
+import { type PoolThreads, startPoolThreads } from "./pool-threads.ts";
+import { exitProcess, type Joinable } from "./process-exit.ts";
+import { EXIT_STATUS, StartError } from "./start-error.ts";
+import type { SupervisorLog } from "./supervisor-log.ts";
+import { type ThreadLimits, WatchedThread } from "./watched-thread.ts";
+
+/** Also for what follows: the process must be gone within 5 s of the signal. */
+const STOP_MILLISECONDS_MAX = 4000;
+/** npm hands a signal on that the terminal sent to all: the same one twice is no second wish within this time. */
+const SAME_SIGNAL_MILLISECONDS = 500;
+
+const DIRECTOR_ENTRY = new URL("./director.worker.js", import.meta.url);
+const CONTROL_ENTRY = new URL("../src/control/control.worker.js", import.meta.url);
+const DIRECTOR_LIMITS: ThreadLimits = { heapMebibytesMax: 1024, youngMebibytesMax: 48 };
+const CONTROL_LIMITS: ThreadLimits = { heapMebibytesMax: 256, youngMebibytesMax: 16 };
+
+type Director = WatchedThread<ToDirector, FromDirector>;
+type Control = WatchedThread<MainToControl, ControlToMain>;
+
+export class Supervisor {
+  readonly #config: Config;
+  readonly #log: SupervisorLog;
+  readonly #threads: Joinable[] = [];
+  #directors: Director[] = [];
+  #pools: PoolThreads[] = [];
+  #control: Control | undefined;
+  #stopping: { readonly since: number } | undefined;
+  #watch: NodeJS.Timeout | undefined;
+  readonly #onFatal = (thread: string, reason: string): void => {
+    void this.#fatal(`the thread "${thread}" ended: ${reason}`);
+  };
+
+  constructor(config: Config, log: SupervisorLog) {
+    this.#config = config;
+    this.#log = log;
+    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => this.#onSignal(signal));
+  }
+
+  /** Resolves when the array serves. @throws StartError */
+  async start(): Promise<void> {
+    const config = this.#config;
+    const folder = await DataFolder.open(config.dataFolder);
+    const { global, transfer } = makeMemory(config, folder);
+    this.#log.info({ megabytes: Math.round(global.layout.totalBytes / 2 ** 20) }, "global memory made");
+
+    const pools = config.pools.map((pool) =>
+      startPoolThreads({ config, pool, folder, transfer, global, threads: this.#threads, onFatal: this.#onFatal }),
+    );
+    this.#pools = await Promise.all(pools);
+    for (const { name, states } of this.#pools) {
+      for (const state of states)
+        if (state.state !== "open") this.#log.warn({ pool: name, drive: state.name, kind: state.kind }, state.message);
+    }
+    if (this.#stopping !== undefined) return;
+    const summary = await this.#startThreads(global, transfer);
+    if (this.#stopping !== undefined) return;
+    this.#watchHeartbeats(global);
+    this.#log.info({ arrayId: summary.arrayId, firstStart: summary.firstStart }, "serving");
+    process.stdout.write(bannerOf({ version: productVersion(), config, summary, node: process.versions.node }));
+  }
+
+  async #startThreads(global: GlobalMemory, transfer: GlobalMemoryTransfer): Promise<ArraySummary> {
+    const channels = this.#config.directors.map(() => new MessageChannel());
+    this.#directors = this.#config.directors.map((director, index) => {
+      raiseThreadEpoch(global, threadNumber(global.layout, "director", director.index));
+      return this.#startDirector(director, transfer, channels[index]!.port1);
+    });
+    const ports = channels.map(({ port2 }) => port2);
+    const data: ControlWorkerData = { memory: transfer, config: this.#config, directors: ports };
+    const control: Control = new WatchedThread({
+      name: "control plane",
+      entry: CONTROL_ENTRY,
+      data,
+      transfer: ports,
+      limits: CONTROL_LIMITS,
+      onFatal: this.#onFatal,
+    });
+    this.#threads.push(control);
+    this.#control = control;
+    return new Promise((resolve) => {
+      control.onMessage((message) => {
+        if (message.kind === "ready") resolve(message.summary);
+        if (message.kind === "fatal") void this.#fatal(`the control plane can't go on: ${message.message}`);
+      });
+    });
+  }
+
+  #startDirector(director: DirectorConfig, transfer: GlobalMemoryTransfer, control: MessagePort): Director {
+    const pools = this.#pools.filter(({ owner }) => owner === director.index).map(({ forDirector }) => forDirector);
+    const data: DirectorStart = { transfer, config: this.#config, directorIndex: director.index, control, pools };
+    const thread: Director = new WatchedThread({
+      name: `director ${director.name}`,
+      entry: DIRECTOR_ENTRY,
+      data,
+      transfer: [control],
+      limits: DIRECTOR_LIMITS,
+      onFatal: this.#onFatal,
+    });
+    this.#threads.push(thread);
+    return thread;
+  }
+
+  // — watching —
+
+  #watchHeartbeats(global: GlobalMemory): void {
+    const heart = (name: string, role: ThreadRole, index: number): WatchedHeart => {
+      const thread = threadNumber(global.layout, role, index);
+      return { name, ageMilliseconds: () => heartbeatAgeMilliseconds(global, thread) };
+    };
+    const watch = new HeartbeatWatch(
+      [
+        ...this.#config.directors.map(({ name, index }) => heart(`director ${name}`, "director", index)),
+        ...this.#config.pools.map(({ name, index }) => heart(`drives of pool ${name}`, "drive", index)),
+      ],
+      performance.now(),
+    );
+    this.#watch = setInterval(() => {
+      const stuck = watch.check(performance.now());
+      if (stuck !== undefined)
+        void this.#fatal(`the thread "${stuck}" is stuck: no heartbeat for ${HEARTBEAT_AGE_MAX_MILLISECONDS / 1000} s`);
+    }, HEARTBEAT_CHECK_MILLISECONDS);
+  }
+
+  async #fatal(reason: string): Promise<void> {
+    this.#log.error(reason);
+    await exitProcess(EXIT_STATUS.failed, `varray: ${reason}`, this.#threads);
+  }
+
+  // — stopping —
+
+  #onSignal(signal: NodeJS.Signals): void {
+    const now = performance.now();
+    if (this.#stopping === undefined) {
+      this.#stopping = { since: now };
+      void this.#stop(signal);
+    } else if (now - this.#stopping.since > SAME_SIGNAL_MILLISECONDS) {
+      void exitProcess(EXIT_STATUS.stopCutOff, `varray: a second ${signal}: stopped as it stands`, this.#threads);
+    }
+  }
+
+  async #stop(signal: NodeJS.Signals): Promise<void> {
+    this.#log.info({ signal }, "stopping");
+    clearInterval(this.#watch);
+    const cutOff = setTimeout(() => {
+      const message = `varray: the stop took longer than ${STOP_MILLISECONDS_MAX / 1000} s: ended as it stands; the next start recovers`;
+      void exitProcess(EXIT_STATUS.stopCutOff, message, this.#threads);
+    }, STOP_MILLISECONDS_MAX);
+    const control = this.#control;
+    const stopped = this.#directors.map((director) => stopThread(director, { type: "stop" }, ({ type }) => type === "stopped"));
+    if (control !== undefined) stopped.push(stopThread(control, { kind: "stop" }, ({ kind }) => kind === "stopped"));
+    await Promise.all(stopped);
+    await Promise.all(this.#pools.map((pool) => pool.stop()));
+    clearTimeout(cutOff);
+    this.#log.info("stopped");
+    await exitProcess(EXIT_STATUS.stopped, undefined, this.#threads);
+  }
+}
+
+/** Asks a thread to stop; resolves when it says that it has. It may end from then on. */
+async function stopThread<To, From>(
+  thread: WatchedThread<To, From>,
+  stop: To,
+  isStopped: (message: From) => boolean,
+): Promise<void> {
+  const stopped = thread.next((message): message is From => isStopped(message));
+  thread.post(stop);
+  thread.expectEnd();
+  await stopped;
+}
+
+function makeMemory(config: Config, folder: DataFolder): ReturnType<typeof createGlobalMemory> {
+  try {
+    return createGlobalMemory(memoryShape(config, folder));
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new StartError(EXIT_STATUS.badConfiguration, `global memory can't be had: ${cause.message}`, { cause });
+  }
+}
+
+function productVersion(): string {
+  const file = new URL("../../package.json", import.meta.url);
+  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
+}

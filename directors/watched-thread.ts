@@ -1,0 +1,93 @@
+/**
+ * A worker thread as main sees it: started, listened to, and fatal to the process when it ends on its own.
+ *
+ * Runs on: main. An uncaught exception or an unhandled rejection in the thread arrives here as an error, with its stack.
+ */
+import { type Transferable, Worker } from "node:worker_threads";
+
+export interface ThreadLimits {
+  /** Heap of the thread; data is outside of it. */
+  readonly heapMebibytesMax: number;
+  readonly youngMebibytesMax: number;
+}
+
+export interface WatchedThreadOptions {
+  readonly name: string;
+  readonly entry: URL;
+  readonly data: unknown;
+  readonly transfer?: readonly Transferable[];
+  readonly limits: ThreadLimits;
+  /** Called once at most, when the thread ends without having been told to. */
+  readonly onFatal: (thread: string, reason: string) => void;
+}
+
+export class WatchedThread<To, From> {
+  readonly name: string;
+  readonly #worker: Worker;
+  readonly #listeners: ((message: From) => void)[] = [];
+  #ending = false;
+  #exited = false;
+  readonly #onExit: (() => void)[] = [];
+
+  constructor(options: WatchedThreadOptions) {
+    const { name, entry, data, transfer, limits, onFatal } = options;
+    this.name = name;
+    this.#worker = new Worker(entry, {
+      name,
+      workerData: data,
+      transferList: [...(transfer ?? [])],
+      resourceLimits: { maxOldGenerationSizeMb: limits.heapMebibytesMax, maxYoungGenerationSizeMb: limits.youngMebibytesMax },
+    });
+    let reason: string | undefined;
+    this.#worker.on("message", (message: From) => {
+      for (const listener of [...this.#listeners]) listener(message);
+    });
+    this.#worker.on("error", (error: unknown) => {
+      reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    });
+    this.#worker.on("exit", (status) => {
+      this.#exited = true;
+      for (const done of this.#onExit.splice(0)) done();
+      if (!this.#ending || reason !== undefined) onFatal(name, reason ?? `ended with status ${status}`);
+    });
+  }
+
+  post(message: To, transfer: readonly Transferable[] = []): void {
+    this.#worker.postMessage(message, transfer);
+  }
+
+  onMessage(listener: (message: From) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** The first message from now on that `select` takes. */
+  next<Selected extends From>(select: (message: From) => message is Selected): Promise<Selected> {
+    return new Promise((resolve) => {
+      const listener = (message: From) => {
+        if (!select(message)) return;
+        this.#listeners.splice(this.#listeners.indexOf(listener), 1);
+        resolve(message);
+      };
+      this.#listeners.push(listener);
+    });
+  }
+
+  /** From now on the thread may end. */
+  expectEnd(): void {
+    this.#ending = true;
+  }
+
+  /** Resolves when the thread has ended. */
+  ended(): Promise<void> {
+    if (this.#exited) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onExit.push(resolve);
+    });
+  }
+
+  /** Ends the thread as it stands; resolves when it is joined, which waits for a native call that it is in. */
+  async terminate(): Promise<void> {
+    this.#ending = true;
+    await this.#worker.terminate();
+  }
+}
