@@ -55,6 +55,11 @@ export class ScsiTask {
   /** Read and write flags of the transport's command: checked against the CDB's direction. */
   readFlag = false;
   writeFlag = false;
+  /**
+   * Bytes that the initiator announced (iSCSI Expected Data Transfer Length), or −1 when the transport has no such thing.
+   * WRITE SAME refuses a Data-Out buffer that is not one block, and a write whose data was never collected is told from a short one.
+   */
+  expectedTransferBytes = -1;
 
   // — response —
   status: number = STATUS.GOOD;

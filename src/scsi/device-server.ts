@@ -1,0 +1,258 @@
+/**
+ * Device server of all logical units that one director owns: takes tasks, keeps each unit's state, runs the commands.
+ *
+ *   submit ─► task set full? ─► task set ─► reservation ─► unit attention ─► CDB known? ─► handler ─► ended ─► onComplete
+ *                                   ▲ waiting ORDERED commands start when others leave ─────────────────┘
+ *
+ * Runs on: the owning director's thread. Owns: the logical units' state, the pool of commands.
+ * Invariants:
+ *  1. Every submitted task completes exactly once.
+ *  2. A command that the reservation or a unit attention stops has no effect.
+ *  3. Data-out frames of a task are gone (written or given back) when it completes.
+ *  4. READ and WRITE allocate nothing once pool and runs have grown to the load.
+ */
+import { counterBlock } from "../../drivers/shared-memory/counters.ts";
+import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
+import type { Routing } from "../control/contract.ts";
+import type { BlockService, FrameSource, VolumeNumber } from "../volume/block-io.ts";
+import { CDB_UNKNOWN, cdbIndex, planDataOut } from "./cdb/cdb-table.ts";
+import { Command, type CommandServices } from "./command.ts";
+import { COMMANDS, type CommandEntry } from "./command-table.ts";
+import { LogicalUnit } from "./logical-unit.ts";
+import { LunMap } from "./lun-map.ts";
+import { CHECK_CONDITION_SLOT, SCSI_COUNTERS } from "./scsi-counters.ts";
+import type { TargetIdentity } from "./target-identity.ts";
+import {
+  type DataOutPlan,
+  type LogicalUnitServer,
+  type NexusInfo,
+  type NexusNumber,
+  type ScsiTask,
+  STATUS,
+  TASK_ATTRIBUTE,
+} from "./task.ts";
+import { firstUnitAttention, withoutFirst } from "./unit-attention.ts";
+
+export interface DeviceServerOptions {
+  readonly blocks: BlockService;
+  readonly frames: FrameSource;
+  readonly global: GlobalMemory;
+  readonly identity: TargetIdentity;
+}
+
+/** NACA bit of the CONTROL byte (SAM-5 §5.2): auto contingent allegiance is not supported. */
+const NACA = 0x04;
+
+const { slots } = SCSI_COUNTERS;
+
+export class DeviceServer implements LogicalUnitServer {
+  readonly #services: CommandServices;
+  readonly #counters: Float64Array;
+  readonly #units = new Map<VolumeNumber, LogicalUnit>();
+  readonly #pool: Command[] = [];
+  readonly #luns = new LunMap();
+  readonly #scratchPlan: DataOutPlan = { bytes: 0, phase: 0 };
+
+  constructor({ blocks, frames, global, identity }: DeviceServerOptions) {
+    this.#counters = counterBlock(global, "scsi", identity.directorIndex);
+    this.#services = {
+      blocks,
+      frames,
+      global,
+      identity,
+      counters: this.#counters,
+      ended: (command) => this.#ended(command),
+      recycle: (command) => this.#recycle(command),
+    };
+  }
+
+  // — what changes —
+
+  setRouting(routing: Routing): void {
+    this.#luns.set(routing);
+  }
+
+  /** 2A/09 CAPACITY DATA HAS CHANGED, for every nexus. */
+  onVolumeGrown(volume: VolumeNumber): void {
+    this.#units.get(volume)?.raise("capacityDataHasChanged");
+  }
+
+  /** 2A/01 MODE PARAMETERS CHANGED, for every nexus: WCE was changed by the control plane. */
+  onModeParametersChanged(volume: VolumeNumber): void {
+    this.#units.get(volume)?.raise("modeParametersChanged");
+  }
+
+  /** Commands that are in end as the volume layer ends them; no new state is kept. */
+  onVolumeDeleted(volume: VolumeNumber): void {
+    this.#units.delete(volume);
+  }
+
+  nexusOpened(_info: NexusInfo): void {
+    // State of a nexus begins at the unit with its first command: POWER ON, pending (SPC-4 §5.12 by way of SAM-5 §6.3.1).
+  }
+
+  nexusClosed(nexus: NexusNumber): void {
+    for (const unit of this.#units.values()) unit.forgetNexus(nexus);
+  }
+
+  resetLogicalUnit(_nexus: NexusNumber, lun: number, done: (exists: boolean) => void): void {
+    const entry = this.#luns.get(lun);
+    const unit = entry === undefined ? undefined : this.#unit(entry.volume);
+    if (unit === undefined) {
+      done(false);
+      return;
+    }
+    this.#counters[slots.logicalUnitResets]! += 1;
+    unit.reset(() => done(true));
+  }
+
+  planDataOut(lun: number, cdb: Uint8Array, plan: DataOutPlan): void {
+    const entry = this.#luns.get(lun);
+    if (entry !== undefined) {
+      planDataOut(cdb, entry.logicalBlockBytes, plan);
+      return;
+    }
+    plan.bytes = 0;
+    plan.phase = 0;
+  }
+
+  // — commands —
+
+  /** `task.volume` is set. */
+  submit(task: ScsiTask): void {
+    const command = this.#pool.pop() ?? new Command(this.#services);
+    command.begin(task);
+    const unit = this.#unit(task.volume);
+    if (unit === undefined) {
+      this.#refuse(command, () => command.fail("logicalUnitNotSupported"));
+      return;
+    }
+    if (unit.tasks.full) {
+      this.#refuse(command, () => command.endWith(STATUS.TASK_SET_FULL));
+      return;
+    }
+    command.unit = unit;
+    command.nexus = unit.nexus(task.nexus);
+    command.generation = unit.generation;
+    this.#counters[slots.tasks]! += 1;
+    if (unit.tasks.enter(command)) this.#run(command);
+  }
+
+  #unit(volume: VolumeNumber): LogicalUnit | undefined {
+    let unit = this.#units.get(volume);
+    if (unit === undefined && this.#services.blocks.volumeInfo(volume) !== undefined) {
+      unit = new LogicalUnit(volume);
+      this.#units.set(volume, unit);
+    }
+    return unit;
+  }
+
+  /** Ends a command that never entered a task set. */
+  #refuse(command: Command, end: () => void): void {
+    command.unit = NO_UNIT;
+    end();
+  }
+
+  /** SAM-5 §5.3.3: a reservation conflict goes before a unit attention, that before everything else. */
+  #run(command: Command): void {
+    const { task, unit, nexus } = command;
+    const { cdb } = task;
+    const index = cdbIndex(cdb[0]!, cdb[1]! & 0x1f);
+    const entry = index < 0 ? undefined : COMMANDS[index];
+    command.entry = entry;
+    if (unit.reservedByOther(task.nexus) && entry?.passesReservation === false) {
+      command.endWith(STATUS.RESERVATION_CONFLICT);
+      return;
+    }
+    if (nexus.attentions !== 0 && entry?.passesUnitAttention !== true) {
+      const attention = firstUnitAttention(nexus.attentions)!;
+      nexus.attentions = withoutFirst(nexus.attentions);
+      this.#counters[slots.unitAttentions]! += 1;
+      command.fail(attention);
+      return;
+    }
+    if (index === CDB_UNKNOWN.serviceAction) {
+      command.fail("invalidFieldInCdb", { field: { inCdb: true, byte: 1, bit: 4 } });
+      return;
+    }
+    if (entry === undefined) {
+      command.fail("invalidCommandOperationCode");
+      return;
+    }
+    if (!this.#acceptable(command, entry)) return;
+    entry.run(command);
+  }
+
+  /** Checks that all commands share. False: it ended the command. */
+  #acceptable(command: Command, { definition }: CommandEntry): boolean {
+    const { task } = command;
+    const info = this.#services.blocks.volumeInfo(task.volume);
+    if (info === undefined) {
+      command.fail("logicalUnitNotSupported");
+      return false;
+    }
+    command.info = info;
+    if ((task.cdb[definition.lengthBytes - 1]! & NACA) !== 0 || task.attribute >= TASK_ATTRIBUTE.aca) {
+      command.fail("invalidFieldInCdb", { field: { inCdb: true, byte: definition.lengthBytes - 1, bit: 2 } });
+      return false;
+    }
+    if (task.readFlag !== task.writeFlag && this.#flaggedAgainst(command, definition.direction === "in")) {
+      command.fail("invalidFieldInCdb");
+      return false;
+    }
+    return true;
+  }
+
+  /** The transport's only direction is the one in which the command moves nothing. READ is left to its handler. */
+  #flaggedAgainst(command: Command, dataIn: boolean): boolean {
+    const { task, info, entry } = command;
+    if (task.writeFlag) return dataIn && entry!.counterSlot !== slots.read;
+    if (dataIn) return false;
+    planDataOut(task.cdb, info.logicalBlockBytes, this.#scratchPlan);
+    return this.#scratchPlan.bytes > 0;
+  }
+
+  #ended(command: Command): void {
+    const { task, unit } = command;
+    command.giveBackDataOut();
+    this.#count(command);
+    if (unit !== NO_UNIT) {
+      this.#counters[slots.tasks]! -= 1;
+      unit.tasks.leave(command);
+      unit.commandEnded(command.generation);
+    }
+    if (task.onRelease === undefined) this.#recycle(command);
+    task.onComplete(task);
+    if (unit !== NO_UNIT) {
+      unit.finishResets();
+      this.#startWaiting(unit);
+    }
+  }
+
+  /** A loop, not a recursion: a command that ends at once finds `starting` set and leaves the rest to it. */
+  #startWaiting(unit: LogicalUnit): void {
+    if (unit.starting) return;
+    unit.starting = true;
+    for (let next = unit.tasks.nextStartable(); next !== undefined; next = unit.tasks.nextStartable()) this.#run(next);
+    unit.starting = false;
+  }
+
+  #count(command: Command): void {
+    const counters = this.#counters;
+    const { task, entry } = command;
+    counters[entry === undefined ? slots.unknown : entry.counterSlot]! += 1;
+    if (task.status === STATUS.GOOD) return;
+    if (task.status === STATUS.CHECK_CONDITION) counters[CHECK_CONDITION_SLOT + (task.sense[2]! & 0x0f)]! += 1;
+    else if (task.status === STATUS.RESERVATION_CONFLICT) counters[slots.reservationConflicts]! += 1;
+    else if (task.status === STATUS.TASK_SET_FULL || task.status === STATUS.BUSY) counters[slots.taskSetFull]! += 1;
+  }
+
+  #recycle(command: Command): void {
+    command.io.run = command.ownRun;
+    command.steps = undefined;
+    this.#pool.push(command);
+  }
+}
+
+/** Stands in for the unit of a command that was refused before it had one. */
+const NO_UNIT = new LogicalUnit(-1);

@@ -1,0 +1,42 @@
+/** LUN → volume, as the routing has it. Runs on: any thread. Owns: the map. */
+import type { Routing } from "../control/contract.ts";
+import type { VolumeNumber } from "../volume/block-io.ts";
+
+/** The flat space addressing method ends here (SAM-5 §4.7.7.3). */
+export const LUN_COUNT_MAX = 16384;
+
+export interface LunEntry {
+  readonly lun: number;
+  readonly volume: VolumeNumber;
+  /** Director that owns the volume's pool. */
+  readonly owner: number;
+  readonly logicalBlockBytes: number;
+}
+
+export class LunMap {
+  #entries: ReadonlyMap<number, LunEntry> = new Map();
+
+  get(lun: number): LunEntry | undefined {
+    return this.#entries.get(lun);
+  }
+
+  /** In rising order of LUN. */
+  get luns(): readonly number[] {
+    return [...this.#entries.keys()];
+  }
+
+  /** Takes the routing over. Returns whether a host would find other logical units than before. */
+  set(routing: Routing): boolean {
+    const volumes = new Map(routing.volumes.map((volume) => [volume.volume, volume]));
+    const entries = new Map<number, LunEntry>();
+    for (const { lun, volume } of [...routing.array.luns].sort((a, b) => a.lun - b.lun)) {
+      const route = volumes.get(volume);
+      // A mapping without a volume (its pool did not come up) shows as no logical unit.
+      if (route === undefined || lun < 0 || lun >= LUN_COUNT_MAX) continue;
+      entries.set(lun, { lun, volume, owner: route.owner, logicalBlockBytes: route.logicalBlockBytes });
+    }
+    const before = this.#entries;
+    this.#entries = entries;
+    return before.size !== entries.size || [...entries].some(([lun, entry]) => before.get(lun)?.volume !== entry.volume);
+  }
+}

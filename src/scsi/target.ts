@@ -1,0 +1,217 @@
+/**
+ * The target as one director shows it to its transports: LUN map, routing to the owner of each volume, and what a target
+ * answers for LUNs where nothing is.
+ *
+ * Runs on: the director's thread. Owns: the LUN map; for each nexus of this director, whether it was told of a changed one.
+ * Invariants:
+ *  1. A task for a volume goes to its owner, with `task.volume` set; logical-unit state is kept there and nowhere else.
+ *  2. Every submitted task completes exactly once; data-out frames of what is answered here are given back.
+ */
+import { counterBlock } from "../../drivers/shared-memory/counters.ts";
+import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
+import type { Routing } from "../control/contract.ts";
+import type { FrameSource } from "../volume/block-io.ts";
+import { planDataOut } from "./cdb/cdb-table.ts";
+import { fieldValue } from "./cdb/field.ts";
+import { INQUIRY } from "./cdb/inquiry.ts";
+import { REPORT_LUNS } from "./cdb/report-luns.ts";
+import { REQUEST_SENSE } from "./cdb/request-sense.ts";
+import { senseParameterData } from "./commands/unit-state.ts";
+import type { DeviceServer } from "./device-server.ts";
+import { LunMap } from "./lun-map.ts";
+import { reportLunsData } from "./report-luns-data.ts";
+import { CHECK_CONDITION_SLOT, SCSI_COUNTERS } from "./scsi-counters.ts";
+import { type SenseName, setCheckCondition } from "./sense.ts";
+import { PERIPHERAL_NONE, standardInquiry } from "./standard-inquiry.ts";
+import { type DataOutPlan, type LogicalUnitServer, type NexusInfo, type NexusNumber, type ScsiTask, STATUS } from "./task.ts";
+import { vpdPage } from "./vpd/vpd-page.ts";
+
+export interface TargetOptions {
+  readonly directorIndex: number;
+  /** All directors of the array, this one included. */
+  readonly directorCount: number;
+  readonly frames: FrameSource;
+  readonly global: GlobalMemory;
+  /** Serves the volumes that this director owns. */
+  readonly local: DeviceServer;
+  /** The channel to another director. */
+  readonly remote: (directorIndex: number) => LogicalUnitServer;
+}
+
+const { slots } = SCSI_COUNTERS;
+
+export class Target implements LogicalUnitServer {
+  readonly #options: TargetOptions;
+  readonly #counters: Float64Array;
+  readonly #luns = new LunMap();
+  /** Nexuses of this director: true while 3F/0E REPORTED LUNS DATA HAS CHANGED waits to be told. */
+  readonly #nexuses = new Map<NexusNumber, boolean>();
+
+  constructor(options: TargetOptions) {
+    this.#options = options;
+    this.#counters = counterBlock(options.global, "scsi", options.directorIndex);
+  }
+
+  /** Takes new routing into force, here and at the device server. */
+  setRouting(routing: Routing): void {
+    this.#options.local.setRouting(routing);
+    if (this.#luns.set(routing)) this.onLunMapChanged();
+  }
+
+  /** Raises 3F/0E for every nexus of this director. */
+  onLunMapChanged(): void {
+    for (const nexus of this.#nexuses.keys()) this.#nexuses.set(nexus, true);
+  }
+
+  // — LogicalUnitServer —
+
+  planDataOut(lun: number, cdb: Uint8Array, plan: DataOutPlan): void {
+    const entry = this.#luns.get(lun);
+    if (entry !== undefined) {
+      planDataOut(cdb, entry.logicalBlockBytes, plan);
+      return;
+    }
+    plan.bytes = 0; // nothing is written where no logical unit is
+    plan.phase = 0;
+  }
+
+  submit(task: ScsiTask): void {
+    const opcode = task.cdb[0]!;
+    if (opcode === REPORT_LUNS.opcode) {
+      this.#reportLuns(task);
+      return;
+    }
+    const entry = this.#luns.get(task.lun);
+    if (entry === undefined) {
+      this.#noLogicalUnit(task);
+      return;
+    }
+    if (this.#nexuses.get(task.nexus) === true && opcode !== INQUIRY.opcode) {
+      this.#reportLunsChanged(task);
+      return;
+    }
+    task.volume = entry.volume;
+    this.#server(entry.owner).submit(task);
+  }
+
+  resetLogicalUnit(nexus: NexusNumber, lun: number, done: (exists: boolean) => void): void {
+    const entry = this.#luns.get(lun);
+    if (entry === undefined) {
+      done(false);
+      return;
+    }
+    this.#server(entry.owner).resetLogicalUnit(nexus, lun, done);
+  }
+
+  nexusOpened(info: NexusInfo): void {
+    this.#nexuses.set(info.nexus, false);
+    for (let index = 0; index < this.#options.directorCount; index += 1) this.#server(index).nexusOpened(info);
+  }
+
+  nexusClosed(nexus: NexusNumber): void {
+    this.#nexuses.delete(nexus);
+    for (let index = 0; index < this.#options.directorCount; index += 1) this.#server(index).nexusClosed(nexus);
+  }
+
+  #server(directorIndex: number): LogicalUnitServer {
+    return directorIndex === this.#options.directorIndex ? this.#options.local : this.#options.remote(directorIndex);
+  }
+
+  // — what the target answers itself —
+
+  /** Answered at any LUN, whether there is a logical unit or not; clears 3F/0E (SPC-4 §6.33). */
+  #reportLuns(task: ScsiTask): void {
+    const { fields } = REPORT_LUNS;
+    this.#begin(task, slots.report);
+    const data = reportLunsData(fieldValue(task.cdb, fields.selectReport), this.#luns.luns);
+    if (data === undefined) {
+      this.#fail(task, "invalidFieldInCdb", fields.selectReport.byte);
+      return;
+    }
+    if (this.#nexuses.has(task.nexus)) this.#nexuses.set(task.nexus, false);
+    this.#inline(task, data, fieldValue(task.cdb, fields.allocationLength));
+  }
+
+  /** INQUIRY with qualifier 011b, REQUEST SENSE with the reason as data (SPC-4 §6.6.2, §6.39); anything else 5/25/00. */
+  #noLogicalUnit(task: ScsiTask): void {
+    const { cdb } = task;
+    this.#begin(task, cdb[0] === INQUIRY.opcode ? slots.inquiry : slots.unknown);
+    if (cdb[0] === INQUIRY.opcode) {
+      this.#inquireNothing(task);
+      return;
+    }
+    if (cdb[0] !== REQUEST_SENSE.opcode) {
+      this.#fail(task, "logicalUnitNotSupported");
+      return;
+    }
+    const { desc, allocationLength } = REQUEST_SENSE.fields;
+    this.#inline(
+      task,
+      senseParameterData("logicalUnitNotSupported", fieldValue(cdb, desc) !== 0),
+      fieldValue(cdb, allocationLength),
+    );
+  }
+
+  #inquireNothing(task: ScsiTask): void {
+    const { fields } = INQUIRY;
+    const { cdb } = task;
+    if (fieldValue(cdb, fields.cmddt) !== 0 || fieldValue(cdb, fields.pageCode) !== 0) {
+      this.#fail(task, "invalidFieldInCdb", fields.pageCode.byte); // only page 00h is there
+      return;
+    }
+    const vital = fieldValue(cdb, fields.evpd) !== 0;
+    const data = vital ? vpdPage(PERIPHERAL_NONE, 0x00, Uint8Array.of(0x00)) : standardInquiry(PERIPHERAL_NONE);
+    this.#inline(task, data, fieldValue(cdb, fields.allocationLength));
+  }
+
+  /** Told once for all logical units; REQUEST SENSE gets it as data. */
+  #reportLunsChanged(task: ScsiTask): void {
+    const { cdb } = task;
+    this.#nexuses.set(task.nexus, false);
+    this.#counters[slots.unitAttentions]! += 1;
+    this.#begin(task, slots.unknown);
+    if (cdb[0] !== REQUEST_SENSE.opcode) {
+      this.#fail(task, "reportedLunsDataHasChanged");
+      return;
+    }
+    const { desc, allocationLength } = REQUEST_SENSE.fields;
+    this.#inline(
+      task,
+      senseParameterData("reportedLunsDataHasChanged", fieldValue(cdb, desc) !== 0),
+      fieldValue(cdb, allocationLength),
+    );
+  }
+
+  // — ends —
+
+  #begin(task: ScsiTask, counterSlot: number): void {
+    this.#counters[counterSlot]! += 1;
+    const { dataOut } = task;
+    for (let i = 0; i < dataOut.frameCount; i += 1) this.#options.frames.give(dataOut.frames[i]!);
+    dataOut.frameCount = 0;
+    task.status = STATUS.GOOD;
+    task.senseBytes = 0;
+    task.inlineDataIn = undefined;
+    task.dataIn.frameCount = 0;
+    task.dataIn.bytes = 0;
+    task.transferBytes = 0;
+    task.onRelease = undefined;
+  }
+
+  #inline(task: ScsiTask, data: Uint8Array, allocationLength: number): void {
+    if (task.writeFlag && !task.readFlag) {
+      this.#fail(task, "invalidFieldInCdb");
+      return;
+    }
+    const bytes = Math.min(data.length, allocationLength);
+    task.inlineDataIn = bytes > 0 ? data.subarray(0, bytes) : undefined;
+    task.transferBytes = bytes;
+    task.onComplete(task);
+  }
+
+  #fail(task: ScsiTask, name: SenseName, cdbByte?: number): void {
+    setCheckCondition(task, name, cdbByte === undefined ? undefined : { field: { inCdb: true, byte: cdbByte } });
+    this.#counters[CHECK_CONDITION_SLOT + (task.sense[2]! & 0x0f)]! += 1;
+    task.onComplete(task);
+  }
+}
