@@ -1,0 +1,213 @@
+/**
+ * A whole array in a process of its own, from the build in dist/, on free ports and in a folder of its own.
+ *
+ *   const array = await startArray();
+ *   … array.lunUrl(0), array.api("/api/v1/…") …
+ *   await array.kill9(); await array.restart();
+ *   await array.remove();
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const MAIN = fileURLToPath(new URL("../../dist/directors/main.js", import.meta.url));
+const READY_MILLISECONDS_MAX = 60_000;
+const LOG_CHARS_MAX = 2 ** 20;
+const TOKEN = "test-token-0123456789abcdef";
+const TARGET = "iqn.2026-11.io.varray:array";
+
+export interface StartArray {
+  /** Settings beside the ports, folder and token that are chosen here. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** A folder that outlives the array; else one is made, and removed by `remove`. */
+  readonly dataFolder?: string;
+  /** Directors 1A, 1B, 2A …; two unless given, and VARRAY_ENGINES follows. */
+  readonly engines?: number;
+}
+
+export interface Ended {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly milliseconds: number;
+}
+
+/** @throws Error with the log when it does not come up */
+export async function startArray(options: StartArray = {}): Promise<RunningArray> {
+  const array = await prepareArray(options);
+  try {
+    await array.restart();
+  } catch (error) {
+    await array.remove();
+    throw error;
+  }
+  return array;
+}
+
+/** An array with its ports and folder, not started yet: for tests of the start itself. */
+export async function prepareArray(options: StartArray = {}): Promise<RunningArray> {
+  const engines = options.engines ?? 1;
+  const ports = await freePorts(2 * engines + 1);
+  const ownFolder = options.dataFolder === undefined;
+  const dataFolder = options.dataFolder ?? mkdtempSync(join(tmpdir(), "varray-array-"));
+  return new RunningArray({ dataFolder, ownFolder, apiPort: ports[0]!, portalPorts: ports.slice(1), env: options.env ?? {} });
+}
+
+interface Prepared {
+  readonly dataFolder: string;
+  readonly ownFolder: boolean;
+  readonly apiPort: number;
+  readonly portalPorts: readonly number[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export class RunningArray {
+  readonly dataFolder: string;
+  readonly portalPorts: readonly number[];
+  /** "127.0.0.1:port", in the order of directors. */
+  readonly portals: readonly string[];
+  readonly apiUrl: string;
+  readonly token: string = TOKEN;
+  readonly targetName: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly #ownFolder: boolean;
+  #process: ChildProcess | undefined;
+  #ended: Promise<Ended> = Promise.resolve({ status: null, signal: null, milliseconds: 0 });
+  #log = "";
+
+  constructor(prepared: Prepared) {
+    const { portalPorts, apiPort, dataFolder } = prepared;
+    this.dataFolder = dataFolder;
+    this.#ownFolder = prepared.ownFolder;
+    this.portalPorts = portalPorts;
+    this.portals = portalPorts.map((port) => `127.0.0.1:${port}`);
+    this.apiUrl = `http://127.0.0.1:${apiPort}`;
+    const directors = portalPorts.map((_, index) => `${Math.floor(index / 2) + 1}${index % 2 === 0 ? "A" : "B"}`);
+    this.env = {
+      VARRAY_DATA: dataFolder,
+      VARRAY_ENGINES: `${portalPorts.length / 2}`,
+      VARRAY_API_PORT: `${apiPort}`,
+      VARRAY_API_TOKEN: TOKEN,
+      VARRAY_MEMORY_FRAMES: "128MiB",
+      VARRAY_TARGET: TARGET,
+      ...Object.fromEntries(directors.map((name, index) => [`VARRAY_PORTALS_${name}_PORT`, `${portalPorts[index]}`])),
+      ...prepared.env,
+    };
+    this.targetName = this.env.VARRAY_TARGET!;
+  }
+
+  get pid(): number {
+    const pid = this.#process?.pid;
+    if (pid === undefined) throw new Error("the array does not run");
+    return pid;
+  }
+
+  /** What it wrote to stdout and stderr since it was started last. */
+  get log(): string {
+    return this.#log;
+  }
+
+  /** Resolves when the process has ended, however it did. */
+  get ended(): Promise<Ended> {
+    return this.#ended;
+  }
+
+  /** An iscsi:// URL as libiscsi and qemu take it. */
+  lunUrl(lun: number, portal = 0): string {
+    return `iscsi://${this.portals[portal]}/${this.targetName}/${lun}`;
+  }
+
+  /** A request to the API, with the token; the body as JSON. */
+  api(path: string, options: { method?: string; body?: unknown } = {}): Promise<Response> {
+    const { method = "GET", body } = options;
+    return fetch(`${this.apiUrl}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${TOKEN}`, ...(body === undefined ? {} : { "content-type": "application/json" }) },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+  }
+
+  /** Starts it (again) and waits until it serves. @param env - on top of what it was made with, for this start only */
+  async restart(env: Readonly<Record<string, string>> = {}): Promise<void> {
+    this.spawn(env);
+    const ready = this.waitForLog("is ready");
+    const early = this.#ended.then(({ status, signal }) => {
+      throw new Error(`the array ended with ${signal ?? status} before it was ready:\n${this.#log}`);
+    });
+    await Promise.race([ready, early]);
+  }
+
+  /** Starts the process and waits for nothing. */
+  spawn(env: Readonly<Record<string, string>> = {}): void {
+    const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("VARRAY_")));
+    this.#log = "";
+    const child = spawn(process.execPath, ["--enable-source-maps", MAIN], {
+      env: { ...clean, UV_THREADPOOL_SIZE: "16", ...this.env, ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.#process = child;
+    const since = performance.now();
+    const keep = (chunk: Buffer) => {
+      this.#log = (this.#log + chunk.toString()).slice(-LOG_CHARS_MAX);
+    };
+    child.stdout.on("data", keep);
+    child.stderr.on("data", keep);
+    this.#ended = new Promise((resolve) => {
+      child.on("close", (status, signal) => {
+        this.#process = undefined;
+        resolve({ status, signal, milliseconds: performance.now() - since });
+      });
+    });
+  }
+
+  async waitForLog(text: string): Promise<void> {
+    const until = performance.now() + READY_MILLISECONDS_MAX;
+    while (!this.#log.includes(text)) {
+      if (performance.now() > until) throw new Error(`no "${text}" within ${READY_MILLISECONDS_MAX / 1000} s:\n${this.#log}`);
+      await new Promise((resolve) => {
+        setTimeout(resolve, 25);
+      });
+    }
+  }
+
+  /** Pulls the plug of the process. Resolves when it is gone. */
+  async kill9(): Promise<void> {
+    await this.#signal("SIGKILL");
+  }
+
+  /** SIGTERM; resolves when the process is gone, and says how that went and how long it took. */
+  stop(): Promise<Ended> {
+    return this.#signal("SIGTERM");
+  }
+
+  /** Ends what runs and removes the folder, unless it was given. */
+  async remove(): Promise<void> {
+    await this.kill9();
+    if (this.#ownFolder) rmSync(this.dataFolder, { recursive: true, force: true });
+  }
+
+  async #signal(signal: NodeJS.Signals): Promise<Ended> {
+    const since = performance.now();
+    this.#process?.kill(signal);
+    const { status, signal: by } = await this.#ended;
+    return { status, signal: by, milliseconds: performance.now() - since };
+  }
+}
+
+/** Ports that were free a moment ago, each another one. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer();
+      await new Promise<void>((resolve) => {
+        server.listen(0, "127.0.0.1", resolve);
+      });
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
