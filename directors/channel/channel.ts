@@ -54,6 +54,8 @@ export class Channel {
   readonly #thread: number;
   readonly #counters: Float64Array;
   readonly #partners: readonly Partner[];
+  /** By director. */
+  readonly #clients: (ChannelClient | undefined)[] = [];
   readonly #turnEnd: TurnEnd;
   #flushing = false;
   #retry: NodeJS.Timeout | undefined;
@@ -69,18 +71,14 @@ export class Channel {
       (director) => director !== directorIndex,
     );
     this.#partners = others.map((director) => this.#partner(director, options));
+    for (const { director, client } of this.#partners) this.#clients[director] = client;
   }
 
   /** What serves the volumes of another director. */
   clientTo(director: number): ChannelClient {
-    const partner = this.#partners.find((candidate) => candidate.director === director);
-    if (partner === undefined) throw new Error(`invariant: no channel to director ${director}`);
-    return partner.client;
-  }
-
-  /** The clients of all other directors, for what all must hear of. */
-  get clients(): readonly ChannelClient[] {
-    return this.#partners.map(({ client }) => client);
+    const client = this.#clients[director];
+    if (client === undefined) throw new Error(`invariant: no channel to director ${director}`);
+    return client;
   }
 
   /** Takes a bounded number of messages from every partner; true when there were any. */
