@@ -16,10 +16,6 @@ export interface DirectorStart {
 export interface DirectorPool {
   readonly index: number;
   readonly journalFile: string;
-  /** Identities of its drives, in RAID order: a drive with another one is foreign. */
-  readonly driveIds: readonly string[];
-  /** All its drives were formatted by this start: it is new, and made by whom owns it. */
-  readonly isNew: boolean;
 }
 
 export type ToDirector =

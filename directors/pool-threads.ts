@@ -4,47 +4,134 @@
  * Runs on: main. New drives are formatted here, once in their life: a drive that the data folder knows never is again,
  * so that one that lost its data is missing, and not empty.
  */
-import type { DriveState, DriveThreadDrive, FromDriveThread, ToDriveThread } from "../drivers/drive/drive-thread-messages.ts";
-import type { GlobalMemoryTransfer } from "../drivers/shared-memory/global-memory.ts";
+import { existsSync } from "node:fs";
+import type {
+  DriveState,
+  DriveThreadDrive,
+  DriveThreadStart,
+  FromDriveThread,
+  ToDriveThread,
+} from "../drivers/drive/drive-thread-messages.ts";
+import { createJournalFile } from "../drivers/journal-file/create-journal-file.ts";
+import { JournalFileError } from "../drivers/journal-file/journal-file.ts";
+import type { FromSyncThread, SyncThreadStart, ToSyncThread } from "../drivers/journal-file/sync-thread-messages.ts";
+import { raiseThreadEpoch } from "../drivers/shared-memory/epoch.ts";
+import type { GlobalMemory, GlobalMemoryTransfer } from "../drivers/shared-memory/global-memory.ts";
+import { threadNumber } from "../drivers/shared-memory/layout.ts";
 import type { Config, PoolConfig } from "../src/config/config.ts";
 import { firstDriveNumber, poolDriveGeometry } from "./array-shape.ts";
 import { type DataFolder, type KnownDrive, newDriveId } from "./data-folder.ts";
-import { type ThreadLimits, WatchedThread } from "./watched-thread.ts";
+import type { Joinable } from "./process-exit.ts";
+import { EXIT_STATUS, StartError } from "./start-error.ts";
+import { stopThread, type ThreadLimits, WatchedThread } from "./watched-thread.ts";
 
 const DRIVE_ENTRY = new URL("../drivers/drive/drive.worker.js", import.meta.url);
+const SYNC_ENTRY = new URL("../drivers/journal-file/sync.worker.js", import.meta.url);
 /** LevelDB's buffers and caches lie outside of the heap. */
 const DRIVE_LIMITS: ThreadLimits = { heapMebibytesMax: 256, youngMebibytesMax: 16 };
+const SYNC_LIMITS: ThreadLimits = { heapMebibytesMax: 32, youngMebibytesMax: 4 };
 
 export type DriveThread = WatchedThread<ToDriveThread, FromDriveThread>;
+type SyncThread = WatchedThread<ToSyncThread, FromSyncThread>;
 
-export interface StartDriveThread {
+export interface StartPoolThreads {
   readonly config: Config;
   readonly pool: PoolConfig;
   readonly folder: DataFolder;
+  readonly global: GlobalMemory;
   readonly transfer: GlobalMemoryTransfer;
+  /** Each thread is entered here as soon as it is started. */
+  readonly threads: Joinable[];
   readonly onFatal: (thread: string, reason: string) => void;
+  /** The journal can't be made durable any more: the pool's owner hears of it by itself, and fails the pool. */
+  readonly onJournalFailed: (pool: PoolConfig, reason: string) => void;
 }
 
-export interface StartedDrives {
-  readonly thread: DriveThread;
+export interface PoolThreads {
+  readonly pool: PoolConfig;
   readonly states: readonly DriveState[];
-  /** Every drive of the pool was formatted by this start. */
-  readonly isNew: boolean;
+  readonly journalFile: string;
+  /** Once no director uses the pool any more. */
+  stop(): Promise<void>;
 }
 
-export async function startDriveThread(options: StartDriveThread): Promise<StartedDrives> {
-  const { config, pool, folder, transfer, onFatal } = options;
+/** @throws StartError */
+export async function startPoolThreads(options: StartPoolThreads): Promise<PoolThreads> {
+  const { pool, folder } = options;
+  const journalFile = folder.journalFile(pool.name);
+  makeJournalFile(options, journalFile);
+  const sync = await startSyncThread(options, journalFile);
+  const { thread: drives, states } = await startDriveThread(options);
+  return {
+    pool,
+    states,
+    journalFile,
+    async stop() {
+      await Promise.all([
+        stopThread(drives, { type: "stop" }, ({ type }) => type === "stopped"),
+        // It may have ended before, with its file.
+        sync.running ? stopThread(sync, { type: "stop" }, ({ type }) => type === "stopped") : undefined,
+      ]);
+    },
+  };
+}
+
+/** A file that is missing is made blank. Whether the pool may do without the one it had is for its owner to judge. */
+function makeJournalFile({ config, pool }: StartPoolThreads, journalFile: string): void {
+  if (existsSync(journalFile)) return;
+  try {
+    createJournalFile(journalFile, config.journal.bytes);
+  } catch (cause) {
+    if (!(cause instanceof JournalFileError)) throw cause;
+    throw new StartError(EXIT_STATUS.failed, `the journal of pool ${pool.name} can't be made: ${cause.message}`, { cause });
+  }
+}
+
+async function startSyncThread(options: StartPoolThreads, path: string): Promise<SyncThread> {
+  const { global, transfer, pool, onFatal, onJournalFailed } = options;
+  raiseThreadEpoch(global, threadNumber(global.layout, "journalSync", pool.index));
+  const data: SyncThreadStart = { transfer, pool: pool.index, path };
+  const thread: SyncThread = new WatchedThread({
+    name: `journal of pool ${pool.name}`,
+    entry: SYNC_ENTRY,
+    data,
+    limits: SYNC_LIMITS,
+    onFatal,
+  });
+  options.threads.push(thread);
+  thread.onMessage((message) => {
+    if (message.type !== "failed") return;
+    thread.expectEnd();
+    onJournalFailed(pool, message.message);
+  });
+  const first = await thread.next((message) => message.type !== "stopped");
+  if (first.type === "failed") {
+    throw new StartError(EXIT_STATUS.failed, `the journal ${path} of pool ${pool.name} can't be opened: ${first.message}`);
+  }
+  return thread;
+}
+
+async function startDriveThread(options: StartPoolThreads): Promise<{ thread: DriveThread; states: readonly DriveState[] }> {
+  const { config, pool, folder, global, transfer, onFatal } = options;
+  raiseThreadEpoch(global, threadNumber(global.layout, "drive", pool.index));
   const drives = threadDrives(config, pool, folder);
+  const data: DriveThreadStart = { transfer, pool: pool.index, drives };
   const thread: DriveThread = new WatchedThread({
     name: `drives of pool ${pool.name}`,
     entry: DRIVE_ENTRY,
-    data: { transfer, pool: pool.index, drives },
+    data,
     limits: DRIVE_LIMITS,
     onFatal,
   });
+  options.threads.push(thread);
   const ready = await thread.next((message) => message.type === "ready");
+  // A pool is made of all its drives or not at all: else the next start would take it for one that lost some.
+  const unformatted = ready.drives.find((state) => state.state === "failed" && drives[state.driveIndex]?.format !== undefined);
+  if (unformatted?.state === "failed") {
+    throw new StartError(EXIT_STATUS.failed, `pool ${pool.name} can't be made: ${unformatted.message}`);
+  }
   folder.addDrives(formattedDrives(drives, ready.drives));
-  return { thread, states: ready.drives, isNew: drives.every(({ format }) => format !== undefined) };
+  return { thread, states: ready.drives };
 }
 
 function threadDrives(config: Config, pool: PoolConfig, folder: DataFolder): DriveThreadDrive[] {

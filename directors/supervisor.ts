@@ -15,7 +15,7 @@ import { raiseThreadEpoch } from "../drivers/shared-memory/epoch.ts";
 import { createGlobalMemory, type GlobalMemory, type GlobalMemoryTransfer } from "../drivers/shared-memory/global-memory.ts";
 import { heartbeatAgeMilliseconds } from "../drivers/shared-memory/heartbeat.ts";
 import { type ThreadRole, threadNumber } from "../drivers/shared-memory/layout.ts";
-import type { Config, DirectorConfig } from "../src/config/config.ts";
+import type { Config, DirectorConfig, PoolConfig } from "../src/config/config.ts";
 import type { ArraySummary, ControlToMain, ControlWorkerData, MainToControl } from "../src/control/contract.ts";
 import { memoryShape } from "./array-shape.ts";
 import { bannerOf } from "./banner.ts";
@@ -31,7 +31,7 @@ import { type PoolThreads, startPoolThreads } from "./pool-threads.ts";
 import { exitProcess, type Joinable } from "./process-exit.ts";
 import { EXIT_STATUS, StartError } from "./start-error.ts";
 import type { SupervisorLog } from "./supervisor-log.ts";
-import { type ThreadLimits, WatchedThread } from "./watched-thread.ts";
+import { stopThread, type ThreadLimits, WatchedThread } from "./watched-thread.ts";
 
 /** Also for what follows: the process must be gone within 5 s of the signal. */
 const STOP_MILLISECONDS_MAX = 4000;
@@ -72,13 +72,14 @@ export class Supervisor {
     const { global, transfer } = makeMemory(config, folder);
     this.#log.info({ megabytes: Math.round(global.layout.totalBytes / 2 ** 20) }, "global memory made");
 
-    const pools = config.pools.map((pool) =>
-      startPoolThreads({ config, pool, folder, transfer, global, threads: this.#threads, onFatal: this.#onFatal }),
-    );
+    const onJournalFailed = (pool: PoolConfig, reason: string) => this.#onJournalFailed(pool, reason);
+    const common = { config, folder, transfer, global, threads: this.#threads, onFatal: this.#onFatal, onJournalFailed };
+    const pools = config.pools.map((pool) => startPoolThreads({ ...common, pool }));
     this.#pools = await Promise.all(pools);
-    for (const { name, states } of this.#pools) {
-      for (const state of states)
-        if (state.state !== "open") this.#log.warn({ pool: name, drive: state.name, kind: state.kind }, state.message);
+    for (const { pool, states } of this.#pools) {
+      for (const state of states) {
+        if (state.state !== "open") this.#log.warn({ pool: pool.name, drive: state.name, kind: state.kind }, state.message);
+      }
     }
     if (this.#stopping !== undefined) return;
     const summary = await this.#startThreads(global, transfer);
@@ -115,7 +116,9 @@ export class Supervisor {
   }
 
   #startDirector(director: DirectorConfig, transfer: GlobalMemoryTransfer, control: MessagePort): Director {
-    const pools = this.#pools.filter(({ owner }) => owner === director.index).map(({ forDirector }) => forDirector);
+    const pools = this.#pools
+      .filter(({ pool }) => pool.owner === director.index)
+      .map(({ pool, journalFile }) => ({ index: pool.index, journalFile }));
     const data: DirectorStart = { transfer, config: this.#config, directorIndex: director.index, control, pools };
     const thread: Director = new WatchedThread({
       name: `director ${director.name}`,
@@ -148,6 +151,20 @@ export class Supervisor {
       if (stuck !== undefined)
         void this.#fatal(`the thread "${stuck}" is stuck: no heartbeat for ${HEARTBEAT_AGE_MAX_MILLISECONDS / 1000} s`);
     }, HEARTBEAT_CHECK_MILLISECONDS);
+  }
+
+  /** Its owner fails the pool; the others go on. */
+  #onJournalFailed(pool: PoolConfig, reason: string): void {
+    const message = `the journal of pool ${pool.name} can't be made durable any more: ${reason}`;
+    this.#log.error({ pool: pool.name }, message);
+    const event = {
+      time: new Date().toISOString(),
+      severity: "critical",
+      type: "journal.failed",
+      subject: pool.name,
+      message,
+    } as const;
+    this.#control?.post({ kind: "event", event });
   }
 
   async #fatal(reason: string): Promise<void> {
@@ -183,18 +200,6 @@ export class Supervisor {
     this.#log.info("stopped");
     await exitProcess(EXIT_STATUS.stopped, undefined, this.#threads);
   }
-}
-
-/** Asks a thread to stop; resolves when it says that it has. It may end from then on. */
-async function stopThread<To, From>(
-  thread: WatchedThread<To, From>,
-  stop: To,
-  isStopped: (message: From) => boolean,
-): Promise<void> {
-  const stopped = thread.next((message): message is From => isStopped(message));
-  thread.post(stop);
-  thread.expectEnd();
-  await stopped;
 }
 
 function makeMemory(config: Config, folder: DataFolder): ReturnType<typeof createGlobalMemory> {

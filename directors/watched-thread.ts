@@ -27,7 +27,6 @@ export class WatchedThread<To, From> {
   readonly #listeners: ((message: From) => void)[] = [];
   #ending = false;
   #exited = false;
-  readonly #onExit: (() => void)[] = [];
 
   constructor(options: WatchedThreadOptions) {
     const { name, entry, data, transfer, limits, onFatal } = options;
@@ -47,7 +46,6 @@ export class WatchedThread<To, From> {
     });
     this.#worker.on("exit", (status) => {
       this.#exited = true;
-      for (const done of this.#onExit.splice(0)) done();
       if (!this.#ending || reason !== undefined) onFatal(name, reason ?? `ended with status ${status}`);
     });
   }
@@ -77,12 +75,8 @@ export class WatchedThread<To, From> {
     this.#ending = true;
   }
 
-  /** Resolves when the thread has ended. */
-  ended(): Promise<void> {
-    if (this.#exited) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#onExit.push(resolve);
-    });
+  get running(): boolean {
+    return !this.#exited;
   }
 
   /** Ends the thread as it stands; resolves when it is joined, which waits for a native call that it is in. */
@@ -90,4 +84,16 @@ export class WatchedThread<To, From> {
     this.#ending = true;
     await this.#worker.terminate();
   }
+}
+
+/** Asks a thread to stop; resolves when it says that it has. It may end from then on. */
+export async function stopThread<To, From>(
+  thread: WatchedThread<To, From>,
+  stop: To,
+  isStopped: (message: From) => boolean,
+): Promise<void> {
+  const stopped = thread.next((message): message is From => isStopped(message));
+  thread.expectEnd();
+  thread.post(stop);
+  await stopped;
 }
