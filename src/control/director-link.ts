@@ -40,6 +40,7 @@ export class DirectorLink {
   /** Settles with the director's first message; rejects if its port closes before. */
   readonly opened: Promise<DirectorOpened>;
   private readonly port: MessagePort;
+  /** Out and waiting together; `waiting` holds what sends the latter. */
   private readonly pending = new Map<number, Pending>();
   private readonly waiting: (() => void)[] = [];
   private nextId = 1;
@@ -68,7 +69,7 @@ export class DirectorLink {
   /** @throws DirectorError */
   request(body: DirectorRequestBody, deadlineSeconds: number = REQUEST_SECONDS): Promise<unknown> {
     if (this.gone) return Promise.reject(this.error("gone", "has ended; the array restarts"));
-    if (this.pending.size + this.waiting.length >= IN_FLIGHT_MAX + WAITING_MAX) {
+    if (this.pending.size >= IN_FLIGHT_MAX + WAITING_MAX) {
       return Promise.reject(this.error("busy", `has ${WAITING_MAX} requests waiting; try again`));
     }
     const id = this.nextId++;

@@ -162,7 +162,7 @@ function validatorOf(schema: TSchema, convert: boolean) {
   return (data: unknown): { value: unknown } | { error: ApiError } => {
     const value = convert ? validator.Convert(data) : data;
     if (validator.Check(value)) return { value };
-    return { error: explain(validator.Errors(value)) };
+    return { error: explain(validator.Errors(value), value) };
   };
 }
 
@@ -173,7 +173,7 @@ interface SchemaError {
   readonly params: object;
 }
 
-function explain(errors: readonly SchemaError[]): ApiError {
+function explain(errors: readonly SchemaError[], value: unknown): ApiError {
   const extra = errors.find(({ keyword }) => keyword === "additionalProperties");
   if (extra !== undefined) {
     const names = (extra.params as { additionalProperties?: string[] }).additionalProperties ?? [];
@@ -182,8 +182,19 @@ function explain(errors: readonly SchemaError[]): ApiError {
   }
   const first = errors[0];
   const field = first?.instancePath.replace(/^\//, "").replaceAll("/", ".") ?? "";
+  // JSON's 1e400 is a number, only none that fits: out of range, not of the wrong type.
+  if (field !== "" && Math.abs(Number(memberAt(value, field))) === Number.POSITIVE_INFINITY) {
+    return new ApiError(422, "numberOutOfRange", `${field} is out of range`, field);
+  }
   const message = `${field === "" ? "the request" : field} ${first?.message ?? "is not valid"}`;
   return new ApiError(400, "invalidRequest", message, field === "" ? undefined : field);
+}
+
+function memberAt(value: unknown, path: string): unknown {
+  let at = value;
+  for (const key of path.split("."))
+    at = typeof at === "object" && at !== null ? (at as Record<string, unknown>)[key] : undefined;
+  return at;
 }
 
 const DIRECTOR_STATUS = {

@@ -76,8 +76,6 @@ export class StatusMetrics {
     );
     gauges.poolJournal.set({ pool }, status.journalBytes);
     gauges.poolJournalLive.set({ pool }, status.journalLiveBytes);
-    gauges.poolZones.set({ pool, state: "free" }, status.zonesFree);
-    gauges.poolZones.set({ pool, state: "used" }, status.zonesUsed);
     gauges.poolOwner.set({ pool, director: this.plane.config.directors[status.owner]?.name ?? "" }, 1);
     for (const state of POOL_STATES) gauges.poolState.set({ pool, state }, status.state === state ? 1 : 0);
     for (const drive of status.drives) {
@@ -108,7 +106,6 @@ const GAUGES = {
   poolProvisioned: ["varray_pool_provisioned_bytes", "Sizes of the pool's volumes together.", "pool"],
   poolJournal: ["varray_pool_journal_size_bytes", "Size of the pool's journal.", "pool"],
   poolJournalLive: ["varray_pool_journal_used_bytes", "Journal that holds live records.", "pool"],
-  poolZones: ["varray_pool_zones", "Zones, by state.", "pool", "state"],
   poolOwner: ["varray_pool_owner", "1 for the director that owns the pool.", "pool", "director"],
   poolState: ["varray_pool_state", "1 for the state that holds: optimal, degraded, failed.", "pool", "state"],
   driveState: ["varray_drive_state", "1 for the state that holds: online, missing, failed, foreign.", "pool", "drive", "state"],
