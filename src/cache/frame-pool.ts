@@ -1,0 +1,348 @@
+/**
+ * The frames of global memory that one director holds, and the table of what each one is.
+ *
+ * Frames come in chunks of 256 (1 MiB): a director claims chunks from the array-wide chunk table when it needs them,
+ * and gives wholly idle ones back when another director wants memory. Each frame is in one state:
+ *
+ *   absent ──claim──▶ free ──take──▶ reserved ──publish──▶ dirty ──destage──▶ clean ──reclaim──▶ free
+ *                       ▲                │ give               │ superseded       │ superseded
+ *                       └────────────────┴───── retired ◀─────┴──────────────────┘   (until its last pin is gone)
+ *
+ * Runs on: the director's thread. Owns: the frames of its chunks and their rows in the table.
+ * Invariants:
+ *  1. free + reserved + dirty + clean + retired === frames of the chunks held.
+ *  2. Only free frames are handed out; only clean, unpinned frames are reclaimed.
+ *  3. The content of a dirty, clean or retired frame never changes.
+ *  4. Host writes never take the last `internalReserve` frames: destage and reads can always go on.
+ */
+import type { FrameChunks } from "../../drivers/shared-memory/frame-chunks.ts";
+import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
+import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
+import type { FrameSource } from "../volume/block-io.ts";
+
+export const FRAME_STATE = { absent: 0, free: 1, reserved: 2, dirty: 3, clean: 4, retired: 5 } as const;
+const { absent, free, reserved, dirty, clean, retired } = FRAME_STATE;
+const STATE_COUNT = 6;
+
+export const CHUNK_FRAMES = 256;
+/** Every 512-byte sector of a block is there. */
+export const MASK_FULL = 0xff;
+
+/** Who can turn clean frames into free ones: the caches of the director's pools. */
+export interface Reclaimer {
+  /** Frees up to `count` clean frames; returns how many. */
+  reclaim(count: number): number;
+}
+
+export interface FramePoolOptions {
+  readonly global: GlobalMemory;
+  readonly chunks: FrameChunks;
+  readonly directorIndex: number;
+  readonly directorCount: number;
+  /** Share of the held frames that host writes may fill before they wait for destage. */
+  readonly dirtyPercentMax: number;
+}
+
+export class FramePool implements FrameSource {
+  // The frame table: one row for each frame of global memory, indexed by frame number.
+  readonly state: Uint8Array;
+  readonly pins: Uint32Array;
+  readonly volume: Uint32Array;
+  readonly block: Uint32Array;
+  /** Which 512-byte sectors of the block the frame holds. */
+  readonly mask: Uint8Array;
+  readonly crc: Uint32Array;
+  /** Journal sequence number of the record that made a frame dirty. */
+  readonly sequence: Float64Array;
+  /** A destage batch refers to the frame. */
+  readonly destaging: Uint8Array;
+  /** The rest of a block that was written in part is lost: it goes to the drives as unreadable. */
+  readonly poisoned: Uint8Array;
+  /** Read since the clock hand last passed. */
+  readonly referenced: Uint8Array;
+  readonly next: Int32Array;
+  readonly previous: Int32Array;
+
+  /** Frame full of zeros, for blocks that were never written. Never freed; pins of it are not counted. */
+  readonly zeroFrame: number;
+
+  readonly #global: GlobalMemory;
+  readonly #chunks: FrameChunks;
+  readonly #directorIndex: number;
+  readonly #dirtyPercentMax: number;
+  readonly #fairChunks: number;
+  readonly #counts = new Float64Array(STATE_COUNT);
+  readonly #views: (Buffer | undefined)[];
+  readonly #freeStack: Int32Array;
+  #freeTop = 0;
+  readonly #held = new Set<number>();
+  readonly #reclaimers: Reclaimer[] = [];
+  readonly #waiters: { ticket: number; count: number; ready: () => void }[] = [];
+  #nextTicket = 1;
+  #serving = false;
+  readonly #internalReserve: number;
+
+  constructor(options: FramePoolOptions) {
+    const { global, chunks, directorCount } = options;
+    const frameCount = global.layout.shape.frameCount;
+    this.#global = global;
+    this.#chunks = chunks;
+    this.#directorIndex = options.directorIndex;
+    this.#dirtyPercentMax = options.dirtyPercentMax;
+    this.state = new Uint8Array(frameCount);
+    this.pins = new Uint32Array(frameCount);
+    this.volume = new Uint32Array(frameCount);
+    this.block = new Uint32Array(frameCount);
+    this.mask = new Uint8Array(frameCount);
+    this.crc = new Uint32Array(frameCount);
+    this.sequence = new Float64Array(frameCount);
+    this.destaging = new Uint8Array(frameCount);
+    this.poisoned = new Uint8Array(frameCount);
+    this.referenced = new Uint8Array(frameCount);
+    this.next = new Int32Array(frameCount);
+    this.previous = new Int32Array(frameCount);
+    this.#views = new Array(frameCount);
+    this.#freeStack = new Int32Array(frameCount);
+    this.#fairChunks = Math.max(1, Math.floor(frameCount / CHUNK_FRAMES / directorCount));
+    // Half of the fair share is taken at once and never given back below it; the rest goes to who needs it first.
+    const first = Math.max(1, Math.floor(this.#fairChunks / 2));
+    for (let n = 0; n < first; n++) if (!this.#claimChunk()) break;
+    this.#internalReserve = Math.min(1024, Math.floor((first * CHUNK_FRAMES) / 8));
+    this.zeroFrame = this.#pop();
+    global.kernels.fill(this.addressOf(this.zeroFrame), 0, FRAME_BYTES);
+    this.#setState(this.zeroFrame, retired);
+    this.pins[this.zeroFrame] = 1;
+  }
+
+  count(state: (typeof FRAME_STATE)[keyof typeof FRAME_STATE]): number {
+    return this.#counts[state]!;
+  }
+
+  get heldFrames(): number {
+    return this.#held.size * CHUNK_FRAMES;
+  }
+
+  addReclaimer(reclaimer: Reclaimer): void {
+    this.#reclaimers.push(reclaimer);
+  }
+
+  addressOf(frame: number): number {
+    return this.#global.layout.frames + frame * FRAME_BYTES;
+  }
+
+  view(frame: number): Buffer {
+    const cached = this.#views[frame];
+    if (cached !== undefined) return cached;
+    const made = this.#global.view(this.addressOf(frame), FRAME_BYTES);
+    this.#views[frame] = made;
+    return made;
+  }
+
+  // — host writes (FrameSource) —
+
+  tryTake(count: number, out: Int32Array, at: number): boolean {
+    // Those who wait go first, or a stream of small takes would starve a large one.
+    if (this.#waiters.length > 0 && !this.#serving) return false;
+    return this.#tryTakeForWrite(count, out, at);
+  }
+
+  whenAvailable(count: number, ready: () => void): number {
+    const ticket = this.#nextTicket++;
+    this.#waiters.push({ ticket, count, ready });
+    return ticket;
+  }
+
+  cancelWait(ticket: number): void {
+    const index = this.#waiters.findIndex((waiter) => waiter.ticket === ticket);
+    if (index >= 0) this.#waiters.splice(index, 1);
+    if (index === 0) this.serveWaiters();
+  }
+
+  give(frame: number): void {
+    if (this.state[frame] !== reserved) throw new Error(`invariant: frame ${frame} given back in state ${this.state[frame]}`);
+    this.#free(frame);
+    if (this.#waiters.length > 0) this.serveWaiters();
+  }
+
+  /** Frames that host writes may hold, reserved and dirty together. */
+  get writeFramesMax(): number {
+    const usable = this.heldFrames - this.#internalReserve;
+    return Math.floor((usable * this.#dirtyPercentMax) / 100);
+  }
+
+  /** Calls those back whose frames are there now, in the order of asking. */
+  serveWaiters(): void {
+    if (this.#serving) return;
+    this.#serving = true;
+    try {
+      // Each waiter is called at most once a round: it takes its frames, or asks again.
+      for (let rounds = this.#waiters.length; rounds > 0; rounds--) {
+        const head = this.#waiters[0];
+        if (head === undefined || !this.#mayWrite(head.count)) break;
+        this.#waiters.shift();
+        head.ready();
+      }
+    } finally {
+      this.#serving = false;
+    }
+  }
+
+  get waiting(): number {
+    return this.#waiters.length;
+  }
+
+  // — reads, merges, destage —
+
+  /** One frame for a read miss or the array's own work, or −1. `last`: may use the reserve (destage must go on). */
+  takeInternal(last: boolean): number {
+    const floor = last ? 0 : this.#internalReserve >> 2;
+    if (!this.#ensureFree(1 + floor) && this.#freeCount() < 1 + floor) return -1;
+    const frame = this.#pop();
+    this.#setState(frame, reserved);
+    return frame;
+  }
+
+  // — states, called by the block cache —
+
+  publish(frame: number, state: typeof dirty | typeof clean | typeof retired): void {
+    this.#setState(frame, state);
+  }
+
+  /** The frame is superseded or evicted: free when its last user is gone. */
+  retire(frame: number): void {
+    if (this.pins[frame] === 0 && this.destaging[frame] === 0) this.#free(frame);
+    else this.#setState(frame, retired);
+  }
+
+  pin(frame: number): void {
+    if (frame !== this.zeroFrame) this.pins[frame]! += 1;
+  }
+
+  unpin(frame: number): void {
+    if (frame === this.zeroFrame) return;
+    if (this.pins[frame] === 0) throw new Error(`invariant: frame ${frame} unpinned once too often`);
+    this.pins[frame]! -= 1;
+    if (this.pins[frame] === 0 && this.state[frame] === retired && this.destaging[frame] === 0) this.#free(frame);
+  }
+
+  /** A destage batch lets go of the frame. */
+  endDestage(frame: number): void {
+    this.destaging[frame] = 0;
+    if (this.state[frame] === retired && this.pins[frame] === 0) this.#free(frame);
+  }
+
+  /**
+   * Housekeeping, called at intervals: gives idle chunks back while another director wants memory and this one holds
+   * more than its fair share; serves waiters.
+   */
+  tick(): void {
+    if (this.#held.size > this.#fairChunks && this.#chunks.wantedByOthers(this.#directorIndex) > 0) this.#giveBackOne();
+    if (this.#waiters.length === 0) this.#chunks.want(this.#directorIndex, 0);
+    this.serveWaiters();
+  }
+
+  /** For tests and asserts: invariant 1. */
+  checkCounts(): void {
+    let sum = 0;
+    for (let state = free; state < STATE_COUNT; state++) sum += this.#counts[state]!;
+    if (sum !== this.heldFrames) throw new Error(`invariant: ${sum} frames in states, ${this.heldFrames} held`);
+  }
+
+  #tryTakeForWrite(count: number, out: Int32Array, at: number): boolean {
+    if (!this.#mayWrite(count)) return false;
+    for (let n = 0; n < count; n++) {
+      const frame = this.#pop();
+      this.#setState(frame, reserved);
+      out[at + n] = frame;
+    }
+    return true;
+  }
+
+  #mayWrite(count: number): boolean {
+    let pending = this.#counts[reserved]! + this.#counts[dirty]! + count;
+    while (pending > this.writeFramesMax) if (!this.#claimChunk()) return false;
+    pending = count + this.#internalReserve;
+    return this.#ensureFree(pending);
+  }
+
+  /** Free frames, by claiming chunks first (memory that nobody uses), then by evicting clean ones. */
+  #ensureFree(count: number): boolean {
+    while (this.#freeCount() < count) {
+      if (this.#claimChunk()) continue;
+      let missing = count - this.#freeCount();
+      for (const reclaimer of this.#reclaimers) {
+        // Evict a few more than asked: the next take then costs nothing.
+        missing -= reclaimer.reclaim(missing + 32);
+        if (missing <= 0) break;
+      }
+      return this.#freeCount() >= count;
+    }
+    return true;
+  }
+
+  #freeCount(): number {
+    return this.#counts[free]!;
+  }
+
+  #pop(): number {
+    for (;;) {
+      if (this.#freeTop === 0) throw new Error("invariant: no free frame");
+      const frame = this.#freeStack[--this.#freeTop]!;
+      // Frames of a chunk that was given back stay in the stack as absent ones.
+      if (this.state[frame] === free) return frame;
+    }
+  }
+
+  #free(frame: number): void {
+    this.poisoned[frame] = 0;
+    this.#setState(frame, free);
+    this.#freeStack[this.#freeTop++] = frame;
+  }
+
+  #setState(frame: number, state: number): void {
+    const counts = this.#counts;
+    counts[this.state[frame]!]! -= 1;
+    counts[state]! += 1;
+    this.state[frame] = state;
+  }
+
+  #claimChunk(): boolean {
+    const chunk = this.#chunks.claim(this.#directorIndex);
+    if (chunk < 0) {
+      if (this.#held.size < this.#fairChunks) this.#chunks.want(this.#directorIndex, this.#fairChunks - this.#held.size);
+      return false;
+    }
+    this.#held.add(chunk);
+    // Highest first, so that frames are popped in rising order: neighbours make one gathered buffer.
+    for (let frame = (chunk + 1) * CHUNK_FRAMES - 1; frame >= chunk * CHUNK_FRAMES; frame--) {
+      this.#counts[absent]! += 1;
+      this.#free(frame);
+    }
+    return true;
+  }
+
+  /** Looks for a chunk whose frames are all free, and gives it back. Clean frames are evicted by the caches first. */
+  #giveBackOne(): void {
+    for (const reclaimer of this.#reclaimers) reclaimer.reclaim(CHUNK_FRAMES);
+    for (const chunk of this.#held) {
+      let idle = true;
+      for (let frame = chunk * CHUNK_FRAMES; idle && frame < (chunk + 1) * CHUNK_FRAMES; frame++)
+        idle = this.state[frame] === free;
+      if (!idle) continue;
+      for (let frame = chunk * CHUNK_FRAMES; frame < (chunk + 1) * CHUNK_FRAMES; frame++) this.#setState(frame, absent);
+      this.#compactFreeStack();
+      this.#held.delete(chunk);
+      this.#chunks.release(chunk);
+      return;
+    }
+  }
+
+  #compactFreeStack(): void {
+    let kept = 0;
+    for (let n = 0; n < this.#freeTop; n++) {
+      const frame = this.#freeStack[n]!;
+      if (this.state[frame] === free) this.#freeStack[kept++] = frame;
+    }
+    this.#freeTop = kept;
+  }
+}

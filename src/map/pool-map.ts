@@ -1,0 +1,337 @@
+/**
+ * The map of one pool: volume block → place, with its log and checkpoints on the drives.
+ *
+ *   change ──▶ log record, durable on the map drives ──▶ applied to pages and zone table in memory
+ *   now and then: dirty pages and the zone table are written (a checkpoint), and the log before it is deleted
+ *
+ * Runs on: the owning director's thread.
+ * Invariants:
+ *  1. Pages and zone table in memory are exactly the checkpoint plus the log: a change is applied after its record is
+ *     durable, and in the order of the log (`exclusive` keeps changes apart).
+ *  2. The log is deleted only up to a checkpoint that is durable.
+ *  3. A change only touches pages that are in memory and pinned by who makes it.
+ */
+import type { MetadataOperation } from "../../drivers/drive/drive.ts";
+import { decodePlace, type GroupGeometry, NOT_MAPPED, slotOfPlace } from "../raid/geometry.ts";
+import {
+  type Checkpoint,
+  decodeCheckpoint,
+  decodeLogRecord,
+  encodeCheckpoint,
+  encodeLogRecord,
+  LOG_ENTRIES_MAX,
+  LOG_RANGE,
+  logKey,
+  type MapChange,
+  sequenceOfLogKey,
+  ZONE_EVENT,
+} from "./map-log.ts";
+import { decodePage, MapPages, PAGE_BLOCKS, pageKey, pageRange } from "./map-pages.ts";
+import type { MetadataStore } from "./metadata-store.ts";
+import { ZONE_STATE, ZoneTable } from "./zone-table.ts";
+
+const CHECKPOINT_KEY = "checkpoint";
+/** A checkpoint is due after so many entries: they are replayed at start. */
+const LOG_ENTRIES_BEFORE_CHECKPOINT = 262_144;
+/** Pages in one metadata batch: 100 × 4 KiB stays below the drives' bound. */
+const PAGES_PER_BATCH = 100;
+const LOADS_AT_ONCE = 64;
+
+export class MapDamagedError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "MapDamagedError";
+  }
+}
+
+export class PoolMap {
+  readonly zones: ZoneTable;
+  readonly pages: MapPages;
+  readonly #store: MetadataStore;
+  readonly #geometry: GroupGeometry;
+  #mapped = new Map<number, number>();
+  readonly #loads = new Map<string, Promise<void>>();
+  #logSequence = 0;
+  #checkpointSequence = 0;
+  #entriesSinceCheckpoint = 0;
+  #lock: Promise<unknown> = Promise.resolve();
+  #checkpointing: Promise<void> | undefined;
+
+  constructor(store: MetadataStore, geometry: GroupGeometry, pagesMax: number) {
+    this.#store = store;
+    this.#geometry = geometry;
+    this.zones = new ZoneTable(geometry.zoneSlots);
+    this.pages = new MapPages(pagesMax);
+  }
+
+  // — start —
+
+  /** Writes the first checkpoint of a new pool. */
+  async format(): Promise<void> {
+    await this.#store.putMap([{ type: "put", key: CHECKPOINT_KEY, value: this.#encodeCheckpoint(0) }]);
+  }
+
+  /**
+   * Reads checkpoint and log. Volumes must have been added to `pages` before.
+   * @throws MapDamagedError when neither copy is whole
+   */
+  async load(): Promise<void> {
+    await this.#loadCheckpoint();
+    const records = await this.#loadLog();
+    for (const [sequence, change] of records) {
+      await this.#loadPagesOf(change);
+      this.#apply(change);
+      this.#logSequence = sequence;
+      this.#entriesSinceCheckpoint += change.count;
+      // Replay must not need more page memory than service does.
+      if (this.#checkpointIsDue()) await this.checkpoint();
+    }
+  }
+
+  /**
+   * The newest whole checkpoint. A crash may have left it on one drive only; its pages are on all (they are written
+   * first), and the log is deleted after it is on all, so putting it on the others makes them equal again.
+   */
+  async #loadCheckpoint(): Promise<void> {
+    let best: { checkpoint: Checkpoint; value: Uint8Array } | undefined;
+    for (const value of await this.#store.mapCopies(CHECKPOINT_KEY)) {
+      const checkpoint = decodeCheckpoint(value, this.#geometry.zoneSlots);
+      if (checkpoint !== undefined && checkpoint.logSequence > (best?.checkpoint.logSequence ?? -1)) best = { checkpoint, value };
+    }
+    if (best === undefined) throw new MapDamagedError("no drive has a whole checkpoint of the map");
+    const { zones, mapped, logSequence } = best.checkpoint;
+    this.zones.assign(zones);
+    this.#mapped = mapped;
+    this.#checkpointSequence = logSequence;
+    this.#logSequence = logSequence;
+    await this.#store.putMap([{ type: "put", key: CHECKPOINT_KEY, value: best.value }]);
+    await this.#store.deleteMapRange({ from: LOG_RANGE.from, below: logKey(logSequence + 1) });
+  }
+
+  /** The log's records after the checkpoint: the union of what the copies have, each copy completed from the other. */
+  async #loadLog(): Promise<Map<number, MapChange>> {
+    const copies = await this.#store.scanMap(LOG_RANGE);
+    const whole = new Map<number, { change: MapChange; value: Uint8Array }>();
+    let last = this.#checkpointSequence;
+    for (const entries of copies.values()) {
+      for (const [key, value] of entries) {
+        const sequence = sequenceOfLogKey(key);
+        if (sequence <= this.#checkpointSequence) continue;
+        last = Math.max(last, sequence);
+        const change = decodeLogRecord(value, sequence);
+        if (change !== undefined) whole.set(sequence, { change, value });
+      }
+    }
+    const ordered = new Map<number, MapChange>();
+    for (let sequence = this.#checkpointSequence + 1; sequence <= last; sequence++) {
+      const record = whole.get(sequence);
+      if (record === undefined)
+        throw new MapDamagedError(`record ${sequence} of the map's log is on none of the drives that can be read`);
+      ordered.set(sequence, record.change);
+    }
+    for (const [drive, entries] of copies) {
+      const missing: MetadataOperation[] = [];
+      for (const [sequence, { value }] of whole) {
+        const key = logKey(sequence);
+        const there = entries.get(key);
+        if (there === undefined || Buffer.compare(there, value) !== 0) missing.push({ type: "put", key, value });
+      }
+      for (const operation of missing) await drive.metadataBatch([operation]);
+    }
+    return ordered;
+  }
+
+  async #loadPagesOf(change: MapChange): Promise<void> {
+    const wanted = new Map<string, [number, number]>();
+    for (let n = 0; n < change.count; n++) {
+      const volume = change.volume[n]!;
+      const page = change.block[n]! >>> 10;
+      if (this.pages.hasVolume(volume) && !this.pages.isLoaded(volume, page)) wanted.set(pageKey(volume, page), [volume, page]);
+    }
+    const list = [...wanted.values()];
+    for (let at = 0; at < list.length; at += LOADS_AT_ONCE) {
+      await Promise.all(list.slice(at, at + LOADS_AT_ONCE).map(([volume, page]) => this.loadPage(volume, page)));
+    }
+  }
+
+  // — lookup —
+
+  /** Place of a block, NOT_MAPPED, or PAGE_NOT_LOADED (then `loadPage` first). */
+  lookup(volume: number, block: number): number {
+    return this.pages.lookup(volume, block);
+  }
+
+  /**
+   * Brings a page into memory; calls for one page share the read.
+   * @throws MapDamagedError when no copy of the page is whole
+   */
+  loadPage(volume: number, page: number): Promise<void> {
+    if (this.pages.isLoaded(volume, page)) return Promise.resolve();
+    const key = pageKey(volume, page);
+    const running = this.#loads.get(key);
+    if (running !== undefined) return running;
+    const load = this.#readPage(volume, page, key).finally(() => this.#loads.delete(key));
+    this.#loads.set(key, load);
+    return load;
+  }
+
+  async #readPage(volume: number, page: number, key: string): Promise<void> {
+    while (!this.pages.hasRoom()) await this.checkpoint();
+    const copies = await this.#store.mapCopies(key);
+    let best: { places: Uint32Array; logSequence: number } | undefined;
+    for (const copy of copies) {
+      const decoded = decodePage(copy, volume, page);
+      if (decoded !== undefined && (best === undefined || decoded.logSequence > best.logSequence)) best = decoded;
+    }
+    if (best === undefined && copies.length > 0)
+      throw new MapDamagedError(`map page ${key} is damaged on every drive that has it`);
+    if (!this.pages.hasRoom()) await this.checkpoint();
+    this.pages.install(volume, page, best?.places);
+  }
+
+  // — change —
+
+  /** Runs `work` while nobody else changes the map. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const run = this.#lock.then(work, work);
+    this.#lock = run.catch(() => undefined);
+    return run;
+  }
+
+  /** Makes a change durable and applies it. Call it inside `exclusive`, with the pages concerned loaded and pinned. */
+  async commit(change: MapChange): Promise<void> {
+    if (change.isEmpty) return;
+    if (change.count > LOG_ENTRIES_MAX) throw new Error(`invariant: ${change.count} entries in one map change`);
+    const sequence = this.#logSequence + 1;
+    await this.#store.putMap([{ type: "put", key: logKey(sequence), value: encodeLogRecord(sequence, change) }]);
+    this.#logSequence = sequence;
+    this.#entriesSinceCheckpoint += change.count + change.events.length;
+    this.#apply(change);
+    if (this.#checkpointIsDue()) void this.checkpoint().catch(() => undefined);
+  }
+
+  /** Loads and pins all pages of a list of blocks; call the answer to unpin them. */
+  async pinPages(volumes: ArrayLike<number>, blocks: ArrayLike<number>, count: number): Promise<() => void> {
+    const wanted = new Map<number, Set<number>>();
+    for (let n = 0; n < count; n++) {
+      const volume = volumes[n]!;
+      if (!this.pages.hasVolume(volume)) continue;
+      const pages = wanted.get(volume) ?? new Set<number>();
+      pages.add(Math.floor(blocks[n]! / PAGE_BLOCKS));
+      wanted.set(volume, pages);
+    }
+    const pinned: [number, number][] = [];
+    const unpin = (): void => {
+      for (const [volume, page] of pinned) this.pages.unpin(volume, page);
+    };
+    try {
+      for (const [volume, pages] of wanted) {
+        for (const page of pages) {
+          while (this.pages.hasVolume(volume) && !this.pages.isLoaded(volume, page)) await this.loadPage(volume, page);
+          if (this.pages.pin(volume, page)) pinned.push([volume, page]);
+        }
+      }
+    } catch (error) {
+      unpin();
+      throw error;
+    }
+    return unpin;
+  }
+
+  #apply(change: MapChange): void {
+    const { zones, pages } = this;
+    for (const event of change.events) {
+      if (event.kind === ZONE_EVENT.opened) {
+        zones.zone[event.slot] = event.zone;
+        zones.state[event.slot] = ZONE_STATE.open;
+        zones.stripes[event.slot] = 0;
+        zones.nextZone = Math.max(zones.nextZone, event.zone + 1);
+      } else if (event.kind === ZONE_EVENT.sealed) {
+        zones.state[event.slot] = ZONE_STATE.sealed;
+        zones.stripes[event.slot] = event.stripes;
+      } else if (event.kind === ZONE_EVENT.emptied) {
+        zones.state[event.slot] = ZONE_STATE.emptied;
+      } else {
+        zones.state[event.slot] = ZONE_STATE.free;
+        zones.zone[event.slot] = 0;
+        zones.stripes[event.slot] = 0;
+      }
+    }
+    for (let n = 0; n < change.count; n++) {
+      const place = change.place[n]!;
+      const old = change.old[n]!;
+      if (old !== NOT_MAPPED) zones.addLive(slotOfPlace(this.#geometry, old), -1);
+      if (place !== NOT_MAPPED) {
+        const { slot, stripe } = decodePlace(this.#geometry, place);
+        zones.addLive(slot, 1);
+        // For a zone that is still open when the array stops: how far it must be looked at.
+        if (zones.state[slot] === ZONE_STATE.open && zones.stripes[slot]! <= stripe) zones.stripes[slot] = stripe + 1;
+      }
+      const volume = change.volume[n]!;
+      const delta = (place === NOT_MAPPED ? 0 : 1) - (old === NOT_MAPPED ? 0 : 1);
+      if (delta !== 0) this.#mapped.set(volume, (this.#mapped.get(volume) ?? 0) + delta);
+      pages.set(volume, change.block[n]!, place);
+    }
+  }
+
+  #checkpointIsDue(): boolean {
+    return this.#entriesSinceCheckpoint >= LOG_ENTRIES_BEFORE_CHECKPOINT || this.pages.dirtyCount > this.pages.pagesMax / 2;
+  }
+
+  #encodeCheckpoint(logSequence: number): Uint8Array {
+    return encodeCheckpoint({ logSequence, zones: this.zones, mapped: this.#mapped });
+  }
+
+  /** Writes dirty pages and the zone table, then deletes the log before them. Runs beside changes; one at a time. */
+  checkpoint(): Promise<void> {
+    this.#checkpointing ??= this.#writeCheckpoint().finally(() => {
+      this.#checkpointing = undefined;
+    });
+    return this.#checkpointing;
+  }
+
+  async #writeCheckpoint(): Promise<void> {
+    const sequence = this.#logSequence;
+    const before = this.#checkpointSequence;
+    const entries = this.#entriesSinceCheckpoint;
+    const table = this.#encodeCheckpoint(sequence);
+    const slots = this.pages.dirtySlots();
+    for (let at = 0; at < slots.length; at += PAGES_PER_BATCH) {
+      const batch = slots.slice(at, at + PAGES_PER_BATCH);
+      const operations: MetadataOperation[] = [];
+      const taken: number[] = [];
+      for (const slot of batch) {
+        const page = this.pages.takeForWriting(slot, this.#logSequence);
+        if (page === undefined) continue;
+        taken.push(slot);
+        operations.push({ type: "put", ...page });
+      }
+      if (operations.length > 0) await this.#store.putMap(operations);
+      for (const slot of taken) this.pages.written(slot);
+    }
+    await this.#store.putMap([{ type: "put", key: CHECKPOINT_KEY, value: table }]);
+    this.#checkpointSequence = sequence;
+    this.#entriesSinceCheckpoint -= entries;
+    const operations: MetadataOperation[] = [];
+    for (let old = before + 1; old <= sequence; old++) {
+      operations.push({ type: "delete", key: logKey(old) });
+      if (operations.length === 1000 || old === sequence) await this.#store.putMap(operations.splice(0));
+    }
+  }
+
+  // — volumes —
+
+  mappedBlocks(volume: number): number {
+    return this.#mapped.get(volume) ?? 0;
+  }
+
+  /** Forgets a volume whose blocks have all been unmapped, on the drives too. */
+  async dropVolume(volume: number): Promise<void> {
+    await this.checkpoint();
+    // A checkpoint holds slab slots that removing the volume would give to other pages.
+    while (this.#checkpointing !== undefined) await this.#checkpointing;
+    this.pages.removeVolume(volume);
+    this.#mapped.delete(volume);
+    await this.#store.deleteMapRange(pageRange(volume));
+  }
+}

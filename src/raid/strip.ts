@@ -1,0 +1,144 @@
+/**
+ * What one strip's value holds, byte for byte.
+ *
+ *   ┌ blocks: blocksPerStrip × 4096 ┐┌ tags: blocksPerStrip × 32 ┐┌ header: 64 ┐
+ *
+ * Each block has a tag that says what it is: checksum, volume, block on the volume, and the zone it was written to,
+ * which is its generation, because a zone number is never used twice. A parity strip's blocks and tags are the XOR of
+ * the data strips' blocks and tags, so that a rebuilt strip proves itself by its own tags. The header belongs to the
+ * strip alone and names its place; it is not part of the parity.
+ *
+ * Numbers are little-endian: everything here is written and read by this array only.
+ */
+import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
+import type { Address, GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
+import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
+
+export const TAG_BYTES = 32;
+export const STRIP_HEADER_BYTES = 64;
+const STRIP_MAGIC = 0x31505356; // "VSP1"
+
+/** Int32 word indexes in a tag. Words 4 … 7 are zero. */
+const TAG_WORD = { crc: 0, volume: 1, block: 2, zone: 3 } as const;
+/** Int32 word indexes in the header. Words after these are zero. */
+const HEADER_WORD = { magic: 0, zone: 1, stripe: 2, position: 3, isParity: 4, tagsCrc: 5, dataCrc: 6, headerCrc: 7 } as const;
+
+/** Volume number 0 is never given out: a tag with it marks padding. */
+export const PADDING_VOLUME = 0;
+
+export interface StripShape {
+  readonly blocksPerStrip: number;
+  readonly dataBytes: number;
+  readonly tagsAt: number;
+  /** Blocks and tags: what parity covers. */
+  readonly parityBytes: number;
+  readonly headerAt: number;
+  readonly stripBytes: number;
+}
+
+export function stripShape(blocksPerStrip: number): StripShape {
+  const dataBytes = blocksPerStrip * FRAME_BYTES;
+  const parityBytes = dataBytes + blocksPerStrip * TAG_BYTES;
+  return {
+    blocksPerStrip,
+    dataBytes,
+    tagsAt: dataBytes,
+    parityBytes,
+    headerAt: parityBytes,
+    stripBytes: parityBytes + STRIP_HEADER_BYTES,
+  };
+}
+
+/** What a tag must say for a block to be the one that was asked for. */
+export interface BlockIdentity {
+  volume: number;
+  block: number;
+  zone: number;
+}
+
+export function writeTag(
+  global: GlobalMemory,
+  strip: Address,
+  shape: StripShape,
+  index: number,
+  crc: number,
+  identity: BlockIdentity,
+): void {
+  const word = (strip + shape.tagsAt + index * TAG_BYTES) >> 2;
+  const { i32 } = global;
+  i32[word + TAG_WORD.crc] = crc;
+  i32[word + TAG_WORD.volume] = identity.volume;
+  i32[word + TAG_WORD.block] = identity.block;
+  i32[word + TAG_WORD.zone] = identity.zone;
+  i32[word + 4] = 0;
+  i32[word + 5] = 0;
+  i32[word + 6] = 0;
+  i32[word + 7] = 0;
+}
+
+export function readTag(global: GlobalMemory, strip: Address, shape: StripShape, index: number): BlockIdentity & { crc: number } {
+  const word = (strip + shape.tagsAt + index * TAG_BYTES) >> 2;
+  const { i32 } = global;
+  return {
+    crc: i32[word + TAG_WORD.crc]! >>> 0,
+    volume: i32[word + TAG_WORD.volume]! >>> 0,
+    block: i32[word + TAG_WORD.block]! >>> 0,
+    zone: i32[word + TAG_WORD.zone]! >>> 0,
+  };
+}
+
+/** Invariant 3 of the architecture: the block is what the map expects, and whole. */
+export function blockMatches(
+  global: GlobalMemory,
+  strip: Address,
+  shape: StripShape,
+  index: number,
+  expected: BlockIdentity,
+): boolean {
+  const word = (strip + shape.tagsAt + index * TAG_BYTES) >> 2;
+  const { i32 } = global;
+  return (
+    i32[word + TAG_WORD.volume]! >>> 0 === expected.volume &&
+    i32[word + TAG_WORD.block]! >>> 0 === expected.block &&
+    i32[word + TAG_WORD.zone]! >>> 0 === expected.zone &&
+    i32[word + TAG_WORD.crc]! >>> 0 === dataCrc32c(global.view(strip + index * FRAME_BYTES, FRAME_BYTES))
+  );
+}
+
+export interface StripPlace {
+  readonly zone: number;
+  readonly stripe: number;
+  /** Drive position in the RAID group. */
+  readonly position: number;
+  readonly isParity: boolean;
+}
+
+export function writeStripHeader(global: GlobalMemory, strip: Address, shape: StripShape, place: StripPlace): void {
+  const { i32 } = global;
+  const word = (strip + shape.headerAt) >> 2;
+  for (let n = 0; n < STRIP_HEADER_BYTES / 4; n++) i32[word + n] = 0;
+  i32[word + HEADER_WORD.magic] = STRIP_MAGIC;
+  i32[word + HEADER_WORD.zone] = place.zone;
+  i32[word + HEADER_WORD.stripe] = place.stripe;
+  i32[word + HEADER_WORD.position] = place.position;
+  i32[word + HEADER_WORD.isParity] = place.isParity ? 1 : 0;
+  i32[word + HEADER_WORD.tagsCrc] = global.kernels.crc32c(strip + shape.tagsAt, shape.parityBytes - shape.tagsAt);
+  // A data block is covered by its tag; parity has no tags of its own that could cover it.
+  if (place.isParity) i32[word + HEADER_WORD.dataCrc] = dataCrc32c(global.view(strip, shape.dataBytes));
+  i32[word + HEADER_WORD.headerCrc] = global.kernels.crc32c(strip + shape.headerAt, HEADER_WORD.headerCrc * 4);
+}
+
+/** The strip is the one that belongs to this place; a parity strip is whole, a data strip's tags are. */
+export function stripIsSound(global: GlobalMemory, strip: Address, shape: StripShape, place: StripPlace): boolean {
+  const { i32 } = global;
+  const word = (strip + shape.headerAt) >> 2;
+  if (i32[word + HEADER_WORD.magic] !== STRIP_MAGIC) return false;
+  if (i32[word + HEADER_WORD.headerCrc]! >>> 0 !== global.kernels.crc32c(strip + shape.headerAt, HEADER_WORD.headerCrc * 4) >>> 0)
+    return false;
+  if (i32[word + HEADER_WORD.zone]! >>> 0 !== place.zone || i32[word + HEADER_WORD.stripe]! >>> 0 !== place.stripe) return false;
+  if (i32[word + HEADER_WORD.position] !== place.position || (i32[word + HEADER_WORD.isParity] === 1) !== place.isParity)
+    return false;
+  const tagsCrc = global.kernels.crc32c(strip + shape.tagsAt, shape.parityBytes - shape.tagsAt) >>> 0;
+  if (i32[word + HEADER_WORD.tagsCrc]! >>> 0 !== tagsCrc) return false;
+  return !place.isParity || i32[word + HEADER_WORD.dataCrc]! >>> 0 === dataCrc32c(global.view(strip, shape.dataBytes));
+}

@@ -1,0 +1,104 @@
+/**
+ * Reads one data strip, from its drive or from the stripe's other drives and parity.
+ *
+ *   read the strip ──▶ consumer checks its blocks ──all right──▶ done
+ *        │ failed, or drive lost        │ some wrong
+ *        └──────────────▶ rebuild from the other strips ──▶ consumer checks again ──▶ repaired, or lost
+ *
+ * Runs on: the owning director's thread.
+ * Invariant: bytes are used only after the consumer checked them against what the map expects (architecture,
+ * invariant 3), rebuilt ones too.
+ */
+import { DriveError } from "../../drivers/drive/drive.ts";
+import type { Address, GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
+import { columnPosition, type GroupGeometry, parityPosition } from "./geometry.ts";
+import type { RaidGroup } from "./raid-group.ts";
+import type { Staging } from "./staging.ts";
+import { stripIsSound } from "./strip.ts";
+
+export interface StripAddressing {
+  readonly zone: number;
+  readonly stripe: number;
+  readonly column: number;
+}
+
+/** direct: as the drive had it; rebuilt: from the others because the drive is lost; repaired: the drive's copy was bad. */
+export type StripOutcome = "direct" | "rebuilt" | "repaired" | "lost";
+
+export class StripeReader {
+  readonly #global: GlobalMemory;
+  readonly #geometry: GroupGeometry;
+  readonly #group: RaidGroup;
+  readonly #staging: Staging;
+
+  constructor(options: { global: GlobalMemory; geometry: GroupGeometry; group: RaidGroup; staging: Staging }) {
+    this.#global = options.global;
+    this.#geometry = options.geometry;
+    this.#group = options.group;
+    this.#staging = options.staging;
+  }
+
+  /**
+   * Brings the strip into staging and hands its address to `consume`, which copies what it wants and says whether
+   * everything it wanted was there and right. It is called again with the rebuilt strip when it said no.
+   */
+  async read(at: StripAddressing, consume: (strip: Address) => boolean): Promise<StripOutcome> {
+    const position = columnPosition(this.#geometry, at.stripe, at.column);
+    const hadDrive = this.#group.drive(position) !== undefined;
+    if (hadDrive) {
+      const strip = await this.#staging.strips.take();
+      try {
+        if ((await this.#readFrom(position, at, strip)) && consume(strip)) return "direct";
+      } finally {
+        this.#staging.strips.give(strip);
+      }
+    }
+    const strips = await this.#staging.rebuilds.take();
+    try {
+      if (!(await this.rebuild(at.zone, at.stripe, position, strips)) || !consume(strips)) return "lost";
+      return hadDrive ? "repaired" : "rebuilt";
+    } finally {
+      this.#staging.rebuilds.give(strips);
+    }
+  }
+
+  /**
+   * Recomputes the blocks and tags of one drive's strip at `strips`, which has room for a whole stripe.
+   * False: too few of the others can be read.
+   */
+  async rebuild(zone: number, stripe: number, position: number, strips: Address): Promise<boolean> {
+    const { shape, driveCount } = this.#geometry;
+    const parity = parityPosition(this.#geometry, stripe);
+    const others: number[] = [];
+    for (let other = 0; other < driveCount; other++) if (other !== position) others.push(other);
+    const reads = others.map(async (other, n) => {
+      const strip = strips + n * shape.stripBytes;
+      if (!(await this.#readFrom(other, { zone, stripe }, strip))) return false;
+      return stripIsSound(this.#global, strip, shape, { zone, stripe, position: other, isParity: other === parity });
+    });
+    const sound = await Promise.all(reads);
+    if (sound.includes(false)) return false;
+    for (let n = 1; n < others.length; n++) this.#global.kernels.xor(strips, strips + n * shape.stripBytes, shape.parityBytes);
+    return true;
+  }
+
+  /** False: the strip can't be had from this drive. A drive that is gone is lost; a bad strip alone does not fail it. */
+  async #readFrom(position: number, at: { zone: number; stripe: number }, address: Address): Promise<boolean> {
+    const drive = this.#group.drive(position);
+    if (drive === undefined) return false;
+    try {
+      await drive.readStrips({
+        zone: at.zone,
+        firstStrip: at.stripe,
+        count: 1,
+        address,
+        strideBytes: this.#geometry.shape.stripBytes,
+      });
+      return true;
+    } catch (error) {
+      if (error instanceof DriveError && error.kind !== "notFound" && error.kind !== "unrecoveredRead")
+        await this.#group.lose(position, error);
+      return false;
+    }
+  }
+}

@@ -1,0 +1,419 @@
+/**
+ * Writes dirty blocks to the drives as whole new stripes, and makes the journal before them superfluous.
+ *
+ *   dirty frames, oldest first ─▶ batch ─▶ journal durable up to their records ─▶ stripes durable on the drives
+ *     ─▶ map durable ─▶ frames clean ─▶ journal trimmed          (architecture, invariant 2: order is law)
+ *
+ * It runs when enough is dirty, when the journal fills, when something has been dirty for long, or on command. Up to
+ * two batches are under way, so that one is put together while the other is written.
+ *
+ * Runs on: the owning director's thread.
+ * Invariants:
+ *  1. A frame is in one batch at most (`destaging`).
+ *  2. Zeroed ranges are taken out of the map before any frame that is younger is written.
+ *  3. A block is mapped to what a batch wrote only if that was still its newest version when the change was made up.
+ */
+import { observe } from "../../drivers/shared-memory/counters.ts";
+import { FRAME_STATE, MASK_FULL } from "../cache/frame-pool.ts";
+import { MapChange } from "../map/map-log.ts";
+import { PAGE_BLOCKS, PAGE_NOT_LOADED } from "../map/map-pages.ts";
+import { NOT_MAPPED } from "../raid/geometry.ts";
+import { StripeBatch } from "../raid/stripe-batch.ts";
+import type { ZoneAppender } from "../raid/zone-appender.ts";
+import { BLOCK_STATUS } from "./block-io.ts";
+import { POOL_COUNT } from "./pool-counters.ts";
+import type { PoolParts } from "./pool-parts.ts";
+import type { ReadPath } from "./read-path.ts";
+
+const BATCHES_AT_ONCE = 2;
+/** Destage begins when dirty blocks fill this share of what they may fill, and goes on down to the lower share. */
+const START_SHARE = 0.4;
+const STOP_SHARE = 0.3;
+/** … or when live records fill this share of the journal. */
+const JOURNAL_SHARE = 0.4;
+/** Map entries that one change of a zeroed range takes out. */
+const ZERO_BLOCKS_PER_CHANGE = 8192;
+const REPAIRS_MAX = 256;
+
+export interface DestagerOptions {
+  readonly pool: PoolParts;
+  readonly reads: ReadPath;
+  readonly appender: ZoneAppender;
+  readonly stripesPerBatch: number;
+  readonly ageSeconds: number;
+  /** A batch is on the drives: writes that waited may go on. */
+  readonly onProgress: () => void;
+}
+
+interface Drain {
+  readonly sequence: number;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class Destager {
+  readonly #options: DestagerOptions;
+  readonly #pool: PoolParts;
+  readonly #spare: StripeBatch[] = [];
+  #active = 0;
+  #running = false;
+  #again = false;
+  #draining = false;
+  #pressure = false;
+  readonly #drains: Drain[] = [];
+  /** When was which sequence the next: for the age of what is dirty. */
+  readonly #ages: { at: number; sequence: number }[] = [];
+  readonly #repairs: { volume: number; block: number; place: number }[] = [];
+  #idle: (() => void) | undefined;
+
+  constructor(options: DestagerOptions) {
+    this.#options = options;
+    this.#pool = options.pool;
+    const capacity = options.stripesPerBatch * options.pool.geometry.blocksPerStripe;
+    for (let n = 0; n < BATCHES_AT_ONCE; n++) this.#spare.push(new StripeBatch(capacity));
+  }
+
+  get activeBatches(): number {
+    return this.#active;
+  }
+
+  /** Looks whether there is something to do. Called after writes, at intervals, and on pressure. */
+  poke(): void {
+    if (this.#running) {
+      this.#again = true;
+      return;
+    }
+    if (this.#pool.health.failed || !this.#wanted()) return;
+    this.#running = true;
+    this.#again = false;
+    this.#run().then(
+      () => {
+        this.#running = false;
+        // Something came in while the last round ended.
+        if (this.#again) this.poke();
+      },
+      (error: unknown) => {
+        this.#running = false;
+        this.#fail(error);
+      },
+    );
+  }
+
+  /** Writes wait for room (journal, space, frames): go on until something was given back. */
+  press(): void {
+    this.#pressure = true;
+    this.poke();
+  }
+
+  /** Once a second. */
+  tick(): void {
+    const { journal, runtime } = this.#pool;
+    const now = runtime.nowMilliseconds();
+    this.#ages.push({ at: now, sequence: journal.nextSequence });
+    while (this.#ages.length > 1 && now - this.#ages[1]!.at >= this.#options.ageSeconds * 1000) this.#ages.shift();
+    this.poke();
+  }
+
+  /** Resolves when everything that is dirty now is on the drives. */
+  drain(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#pool.health.failed) {
+        reject(new Error(this.#pool.health.reason));
+        return;
+      }
+      this.#drains.push({ sequence: this.#pool.journal.nextSequence - 1, resolve, reject });
+      this.#settleDrains();
+      this.poke();
+    });
+  }
+
+  /** A block whose copy on a drive was bad: it gets a new place. */
+  repair(volume: number, block: number, place: number): void {
+    if (this.#repairs.length >= REPAIRS_MAX || this.#repairs.some((other) => other.place === place)) return;
+    this.#repairs.push({ volume, block, place });
+    this.poke();
+  }
+
+  /** Takes nothing more; resolves when what is under way has ended. */
+  async stop(): Promise<void> {
+    this.#draining = true;
+    if (this.#active > 0) {
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve;
+      });
+    }
+  }
+
+  #wanted(): boolean {
+    if (this.#draining) return false;
+    const { cache, frames, zeros } = this.#pool;
+    if (this.#repairs.length > 0 || !zeros.isEmpty) return true;
+    if (cache.dirtyCount === 0) return false;
+    return this.#drains.length > 0 || this.#pressure || frames.waiting > 0 || this.#isOverStart() || this.#isOld();
+  }
+
+  #isOverStart(): boolean {
+    const { cache, frames, journal } = this.#pool;
+    const share = this.#running ? STOP_SHARE : START_SHARE;
+    return cache.dirtyCount > frames.writeFramesMax * share || journal.liveBytes > journal.capacityBytes * JOURNAL_SHARE;
+  }
+
+  #isOld(): boolean {
+    const oldest = this.#ages[0];
+    if (oldest === undefined || this.#pool.runtime.nowMilliseconds() - oldest.at < this.#options.ageSeconds * 1000) return false;
+    return this.#pool.cache.oldestSequence < oldest.sequence;
+  }
+
+  async #run(): Promise<void> {
+    while (this.#wanted() && !this.#pool.health.failed) {
+      await this.#applyZeros();
+      const batch = await this.#takeBatch();
+      const merged = await this.#pick(batch);
+      if (batch.count === 0) {
+        this.#giveBatch(batch);
+        // Everything dirty is in batches under way, or had to be merged first.
+        if (merged > 0) continue;
+        if (this.#active === 0) return;
+        await this.#nextEnd();
+        continue;
+      }
+      this.#active += 1;
+      this.#pool.counters[POOL_COUNT.destageBatchesActive] = this.#active;
+      void this.#process(batch).then(
+        () => this.#ended(batch),
+        (error: unknown) => {
+          this.#fail(error);
+          this.#ended(batch);
+        },
+      );
+    }
+  }
+
+  // — one batch —
+
+  /** Fills the batch with the oldest dirty blocks, neighbours together; returns how many partial ones became whole. */
+  async #pick(batch: StripeBatch): Promise<number> {
+    const { cache, frames } = this.#pool;
+    await this.#pickRepairs(batch);
+    const partial: number[] = [];
+    const picked: number[] = [];
+    for (
+      let frame = cache.oldestDirty;
+      frame >= 0 && picked.length < batch.capacity - batch.count;
+      frame = cache.nextDirty(frame)
+    ) {
+      if (frames.destaging[frame] === 1) continue;
+      if (frames.mask[frame] === MASK_FULL || frames.poisoned[frame] === 1) picked.push(frame);
+      else if (partial.length < batch.capacity) partial.push(frame);
+    }
+    picked.sort((a, b) => frames.volume[a]! - frames.volume[b]! || frames.block[a]! - frames.block[b]!);
+    for (const frame of picked) {
+      frames.destaging[frame] = 1;
+      batch.add({
+        volume: frames.volume[frame]!,
+        block: frames.block[frame]!,
+        // A checksum that can't be right makes every later read of the block a medium error, until it is written whole.
+        crc: frames.poisoned[frame] === 1 ? ~frames.crc[frame]! >>> 0 : frames.crc[frame]!,
+        source: frames.addressOf(frame),
+        frame,
+        from: NOT_MAPPED,
+      });
+    }
+    // Partial blocks are made whole now and taken in the next round.
+    const wanted = partial.map((frame) => ({ volume: frames.volume[frame]!, block: frames.block[frame]! }));
+    const merged = await Promise.all(wanted.map((want) => this.#merge(want.volume, want.block)));
+    return merged.filter(Boolean).length;
+  }
+
+  /** Reads the rest of a partial block. If that is lost, the block goes to the drives as unreadable: never wrong bytes. */
+  async #merge(volume: number, block: number): Promise<boolean> {
+    const { cache, frames } = this.#pool;
+    const { frame, status } = await this.#options.reads.fetchBlock(volume, block, true);
+    if (status === BLOCK_STATUS.good) {
+      frames.unpin(frame);
+      return true;
+    }
+    if (status !== BLOCK_STATUS.mediumError) return false;
+    const cached = cache.find(volume, block);
+    if (cached >= 0 && frames.mask[cached] !== MASK_FULL) frames.poisoned[cached] = 1;
+    return true;
+  }
+
+  async #pickRepairs(batch: StripeBatch): Promise<void> {
+    const { cache, frames, map } = this.#pool;
+    for (const repair of this.#repairs.splice(0)) {
+      if (batch.isFull) break;
+      const { frame, status } = await this.#options.reads.fetchBlock(repair.volume, repair.block, true);
+      if (status !== BLOCK_STATUS.good) continue;
+      const isClean = frames.state[frame] === FRAME_STATE.clean && cache.find(repair.volume, repair.block) === frame;
+      if (isClean && frames.destaging[frame] === 0 && map.lookup(repair.volume, repair.block) === repair.place) {
+        // A clean frame in a batch is kept by `destaging` alone.
+        frames.destaging[frame] = 1;
+        batch.add({ ...repair, crc: frames.crc[frame]!, source: frames.addressOf(frame), frame, from: repair.place });
+      }
+      frames.unpin(frame);
+    }
+  }
+
+  async #process(batch: StripeBatch): Promise<void> {
+    const { frames, staging, map, counters, global } = this.#pool;
+    const started = global.clock.nowMicroseconds();
+    let newest = 0;
+    for (let n = 0; n < batch.count; n++) {
+      if (batch.from[n] === NOT_MAPPED) newest = Math.max(newest, frames.sequence[batch.frame[n]!]!);
+    }
+    await this.#journalDurable(newest);
+    const base = await staging.batches.take();
+    try {
+      await this.#options.appender.append(batch, base);
+    } finally {
+      staging.batches.give(base);
+    }
+    const unpin = await map.pinPages(batch.volume, batch.block, batch.count);
+    try {
+      await map.exclusive(() => this.#commit(batch));
+    } finally {
+      unpin();
+    }
+    counters[POOL_COUNT.destageBatches]! += 1;
+    const stripes = Math.ceil(batch.count / this.#pool.geometry.blocksPerStripe);
+    counters[POOL_COUNT.paddedBlocks]! += stripes * this.#pool.geometry.blocksPerStripe - batch.count;
+    observe(counters, POOL_COUNT.destageBatchTime, global.clock.nowMicroseconds() - started);
+  }
+
+  #journalDurable(sequence: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#pool.journal.whenSynced(sequence, (durable) => (durable ? resolve() : reject(new Error("the journal has failed"))));
+    });
+  }
+
+  async #commit(batch: StripeBatch): Promise<void> {
+    const { cache, frames, map, volumes, counters } = this.#pool;
+    const change = new MapChange();
+    const mapped: number[] = [];
+    for (let n = 0; n < batch.count; n++) {
+      const volume = batch.volume[n]!;
+      const block = batch.block[n]!;
+      const old = map.lookup(volume, block);
+      if (old === PAGE_NOT_LOADED) throw new Error(`invariant: map page of ${volume}/${block} is not pinned`);
+      const current = volumes.has(volume) && cache.find(volume, block) === batch.frame[n];
+      const unmoved = batch.from[n] === NOT_MAPPED || batch.from[n] === old;
+      if (!current || !unmoved) {
+        counters[POOL_COUNT.destagedSupersededBlocks]! += 1;
+        continue;
+      }
+      change.add(volume, block, batch.place[n]!, old);
+      mapped.push(batch.frame[n]!);
+    }
+    await map.commit(change);
+    counters[POOL_COUNT.destagedBlocks]! += mapped.length;
+    for (const frame of mapped) {
+      // Overwritten while the change was made durable: the newer version is dirty, this one is retired.
+      if (!cache.isDirty(frame)) continue;
+      if (frames.poisoned[frame] === 1) cache.remove(frame);
+      else cache.markClean(frame);
+    }
+  }
+
+  #ended(batch: StripeBatch): void {
+    const { frames } = this.#pool;
+    for (let n = 0; n < batch.count; n++) frames.endDestage(batch.frame[n]!);
+    this.#options.appender.committed(batch);
+    this.#giveBatch(batch);
+    this.#active -= 1;
+    this.#pool.counters[POOL_COUNT.destageBatchesActive] = this.#active;
+    this.#pressure = false;
+    this.#trim();
+    if (this.#active === 0) this.#idle?.();
+    for (const resolve of this.#endWaiters.splice(0)) resolve();
+  }
+
+  #trim(): void {
+    const { cache, journal, zeros, frames, health } = this.#pool;
+    if (health.failed) return;
+    journal.trim(Math.min(cache.oldestSequence, zeros.oldestSequence, journal.nextSequence));
+    this.#settleDrains();
+    frames.serveWaiters();
+    this.#options.onProgress();
+    this.poke();
+  }
+
+  // — zeroed ranges —
+
+  async #applyZeros(): Promise<void> {
+    const { zeros, map, counters, volumes } = this.#pool;
+    for (let range = zeros.oldest; range !== undefined; range = zeros.oldest) {
+      await this.#journalDurable(range.sequence);
+      for (let first = range.block; first < range.block + range.count; ) {
+        if (!volumes.has(range.volume)) break;
+        const page = Math.floor(first / PAGE_BLOCKS);
+        const end = Math.min(range.block + range.count, (page + ZERO_BLOCKS_PER_CHANGE / PAGE_BLOCKS) * PAGE_BLOCKS);
+        counters[POOL_COUNT.unmappedBlocks]! += await unmapRange(map, range.volume, first, end);
+        first = end;
+      }
+      // The range may have gone with its volume meanwhile.
+      if (zeros.oldest === range) zeros.removeOldest();
+      this.#trim();
+    }
+  }
+
+  // — plumbing —
+
+  readonly #batchWaiters: ((batch: StripeBatch) => void)[] = [];
+  readonly #endWaiters: (() => void)[] = [];
+
+  #takeBatch(): Promise<StripeBatch> {
+    const batch = this.#spare.pop();
+    if (batch !== undefined) return Promise.resolve(batch);
+    return new Promise((resolve) => this.#batchWaiters.push(resolve));
+  }
+
+  #giveBatch(batch: StripeBatch): void {
+    batch.count = 0;
+    const waiter = this.#batchWaiters.shift();
+    if (waiter !== undefined) waiter(batch);
+    else this.#spare.push(batch);
+  }
+
+  #nextEnd(): Promise<void> {
+    return new Promise((resolve) => this.#endWaiters.push(resolve));
+  }
+
+  #settleDrains(): void {
+    const { cache, zeros } = this.#pool;
+    const oldest = Math.min(cache.oldestSequence, zeros.oldestSequence);
+    for (let n = this.#drains.length - 1; n >= 0; n--) {
+      if (oldest > this.#drains[n]!.sequence) this.#drains.splice(n, 1)[0]!.resolve();
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#pool.health.fail(error);
+    for (const drain of this.#drains.splice(0)) drain.reject(new Error(this.#pool.health.reason));
+    this.#options.onProgress();
+  }
+}
+
+/** Takes blocks [first, end) out of the map; returns how many were mapped. */
+export async function unmapRange(map: PoolParts["map"], volume: number, first: number, end: number): Promise<number> {
+  const pages: number[] = [];
+  for (let page = Math.floor(first / PAGE_BLOCKS); page * PAGE_BLOCKS < end; page++) {
+    await map.loadPage(volume, page);
+    if (!map.pages.isKnownEmpty(volume, page)) pages.push(page * PAGE_BLOCKS);
+  }
+  if (pages.length === 0) return 0;
+  const unpin = await map.pinPages(new Uint32Array(pages.length).fill(volume), pages, pages.length);
+  try {
+    return await map.exclusive(async () => {
+      const change = new MapChange();
+      for (let block = first; block < end; block++) {
+        const old = map.lookup(volume, block);
+        if (old > NOT_MAPPED) change.add(volume, block, NOT_MAPPED, old);
+      }
+      await map.commit(change);
+      return change.count;
+    });
+  } finally {
+    unpin();
+  }
+}

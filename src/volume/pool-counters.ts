@@ -1,0 +1,124 @@
+/** Counters of one pool. Written by the director that owns it. */
+import { defineCounters } from "../../drivers/shared-memory/counters.ts";
+
+export const POOL_COUNTERS = defineCounters("pool", {
+  readBlocksHit: {
+    type: "counter",
+    metric: "varray_cache_blocks_total",
+    help: "4 KiB blocks that hosts read, by where they were found.",
+    labels: { result: "hit" },
+  },
+  readBlocksMissed: {
+    type: "counter",
+    metric: "varray_cache_blocks_total",
+    help: "4 KiB blocks that hosts read, by where they were found.",
+    labels: { result: "miss" },
+  },
+  readBlocksUnmapped: {
+    type: "counter",
+    metric: "varray_cache_blocks_total",
+    help: "4 KiB blocks that hosts read, by where they were found.",
+    labels: { result: "unmapped" },
+  },
+  writtenBlocks: {
+    type: "counter",
+    metric: "varray_pool_written_blocks_total",
+    help: "4 KiB blocks that hosts wrote, partly or whole.",
+  },
+  partialBlocks: {
+    type: "counter",
+    metric: "varray_pool_partial_blocks_total",
+    help: "Blocks written in part whose rest had to be read later.",
+  },
+  dirtyBlocks: {
+    type: "gauge",
+    metric: "varray_write_pending_blocks",
+    help: "4 KiB blocks in global memory that are not on the drives yet.",
+  },
+  dirtyBlocksMax: {
+    type: "gauge",
+    metric: "varray_write_pending_limit_blocks",
+    help: "Write-pending blocks at which host writes wait for destage.",
+  },
+  cleanBlocks: {
+    type: "gauge",
+    metric: "varray_cache_clean_blocks",
+    help: "4 KiB blocks in global memory that are on the drives too.",
+  },
+  destagedBlocks: {
+    type: "counter",
+    metric: "varray_destaged_blocks_total",
+    help: "Dirty blocks written to the drives and mapped.",
+  },
+  destagedSupersededBlocks: {
+    type: "counter",
+    metric: "varray_destaged_superseded_blocks_total",
+    help: "Blocks that were overwritten while they were destaged.",
+  },
+  destageBatches: {
+    type: "counter",
+    metric: "varray_destage_batches_total",
+    help: "Batches of whole stripes written by destage.",
+  },
+  destageBatchesActive: { type: "gauge", metric: "varray_destage_batches_active", help: "Destage batches under way." },
+  destageBatchTime: {
+    type: "histogram",
+    metric: "varray_destage_batch_seconds",
+    help: "Time of a destage batch, from its journal sync to the durable map.",
+  },
+  paddedBlocks: {
+    type: "counter",
+    metric: "varray_destage_padding_blocks_total",
+    help: "Blocks of padding written to fill stripes.",
+  },
+  compactedZones: {
+    type: "counter",
+    metric: "varray_compaction_zones_total",
+    help: "Zones emptied by compaction and given back.",
+  },
+  compactedBlocks: { type: "counter", metric: "varray_compaction_blocks_total", help: "Live blocks that compaction copied." },
+  compactionActive: { type: "gauge", metric: "varray_compaction_active", help: "1 while compaction runs." },
+  unmappedBlocks: {
+    type: "counter",
+    metric: "varray_unmapped_blocks_total",
+    help: "Mapped blocks given back by UNMAP and WRITE SAME.",
+  },
+  liveBlocks: { type: "gauge", metric: "varray_pool_live_blocks", help: "Mapped 4 KiB blocks of all volumes of the pool." },
+  usableBlocks: {
+    type: "gauge",
+    metric: "varray_pool_usable_blocks",
+    help: "4 KiB blocks that the pool can hold, the reserve of compaction taken off.",
+  },
+  zonesFree: { type: "gauge", metric: "varray_pool_zones_free", help: "Zones that hold nothing." },
+  zonesTotal: { type: "gauge", metric: "varray_pool_zones", help: "Zones of the pool." },
+  journalLiveBytes: {
+    type: "gauge",
+    metric: "varray_journal_live_bytes",
+    help: "Journal from the oldest record that is needed to the newest.",
+  },
+  journalCapacityBytes: { type: "gauge", metric: "varray_journal_capacity_bytes", help: "Size of the journal's data area." },
+  journalFullWaits: {
+    type: "counter",
+    metric: "varray_journal_full_waits_total",
+    help: "Times that writes waited for room in the journal.",
+  },
+  repairedBlocks: {
+    type: "counter",
+    metric: "varray_repaired_blocks_total",
+    help: "Blocks whose copy on a drive was bad, rebuilt from their stripe.",
+  },
+  rebuiltReads: {
+    type: "counter",
+    metric: "varray_degraded_reads_total",
+    help: "Strips read from the other drives because theirs is lost.",
+  },
+  lostBlocks: {
+    type: "counter",
+    metric: "varray_lost_blocks_total",
+    help: "Reads of blocks that redundancy could not rebuild: MEDIUM ERROR.",
+  },
+  spaceExhausted: { type: "counter", metric: "varray_space_exhausted_total", help: "Writes refused because the pool was full." },
+  degraded: { type: "gauge", metric: "varray_pool_degraded", help: "Drives that the pool lacks." },
+  failed: { type: "gauge", metric: "varray_pool_failed", help: "1 when the pool can't serve." },
+});
+export const POOL_COUNT = POOL_COUNTERS.slots;

@@ -1,0 +1,95 @@
+/**
+ * What a pool knows of itself, kept on each of its drives: membership, identity of the journal, volumes.
+ *
+ * Every start raises `epoch` and `version` and writes the document to all drives that are trusted. So a drive whose copy
+ * is more than one version behind was not there, whatever it says of itself.
+ */
+import type { VolumeDocument } from "../control/contract.ts";
+import type { MemberState } from "../raid/raid-group.ts";
+
+export const POOL_KEY = "pool";
+export const ARRAY_KEY = "array";
+/** A crash while the document is written leaves some drives one version behind. */
+const VERSIONS_BEHIND_MAX = 1;
+
+export interface MemberDocument {
+  readonly name: string;
+  readonly driveId: string;
+  /** As last recorded. Any state but "online" means: has missed writes, not trusted. */
+  readonly state: MemberState;
+  readonly reason?: string;
+}
+
+export interface PoolVolumeDocument extends VolumeDocument {
+  /** Its blocks are being given back; gone when that is done. */
+  readonly deleting?: boolean;
+}
+
+export interface PoolDocument {
+  readonly formatVersion: number;
+  readonly version: number;
+  readonly poolId: string;
+  readonly name: string;
+  readonly epoch: number;
+  /** 32 hexadecimal digits. */
+  readonly journalId: string;
+  /** False only after a clean stop with an empty journal: then, and only then, the journal may be missing. */
+  readonly journalLive: boolean;
+  readonly raid: { readonly level: 5; readonly dataDrives: number };
+  readonly geometry: { readonly blocksPerStrip: number; readonly stripesPerZone: number; readonly zoneSlots: number };
+  readonly members: readonly MemberDocument[];
+  readonly volumes: readonly PoolVolumeDocument[];
+}
+
+export interface DocumentCopy {
+  readonly position: number;
+  readonly driveId: string;
+  readonly document: PoolDocument | undefined;
+}
+
+export interface Verdict {
+  readonly document: PoolDocument;
+  /** For each position: the state to open it in, with a reason unless it is online. */
+  readonly members: readonly { readonly state: MemberState; readonly reason?: string }[];
+}
+
+/**
+ * Chooses the newest document and says which drives may be trusted.
+ * @param copies - one for each position whose drive could be opened
+ * @param unavailable - why the others could not
+ * @returns undefined when no drive has a document: the pool was never made
+ */
+export function judgeCopies(
+  copies: readonly DocumentCopy[],
+  unavailable: ReadonlyMap<number, { state: MemberState; reason: string }>,
+): Verdict | undefined {
+  let newest: PoolDocument | undefined;
+  for (const { document } of copies) {
+    if (document !== undefined && (newest === undefined || document.version > newest.version)) newest = document;
+  }
+  if (newest === undefined) return undefined;
+  const chosen = newest;
+  const members = chosen.members.map((member, position) => {
+    const missing = unavailable.get(position);
+    if (missing !== undefined) return missing;
+    const copy = copies.find((candidate) => candidate.position === position);
+    if (copy === undefined) return { state: "missing" as const, reason: "the drive is not there" };
+    if (copy.driveId !== member.driveId) {
+      return { state: "foreign" as const, reason: `another drive (${copy.driveId}) is in its place; expected ${member.driveId}` };
+    }
+    if (member.state !== "online") {
+      return { state: member.state, reason: member.reason ?? "it missed writes and has not been rebuilt" };
+    }
+    if (copy.document === undefined || copy.document.poolId !== chosen.poolId) {
+      return { state: "foreign" as const, reason: "its record of the pool is missing, damaged or of another pool" };
+    }
+    if (chosen.version - copy.document.version > VERSIONS_BEHIND_MAX) {
+      return {
+        state: "foreign" as const,
+        reason: `it holds an older copy (version ${copy.document.version}, current ${chosen.version})`,
+      };
+    }
+    return { state: "online" as const };
+  });
+  return { document: chosen, members };
+}

@@ -1,0 +1,89 @@
+/**
+ * What the parts of one pool (read path, write path, destager, compactor) share. Wiring, no behaviour but `fail`.
+ *
+ * Runs on: the owning director's thread.
+ */
+import type { Drive } from "../../drivers/drive/drive.ts";
+import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
+import type { BlockCache } from "../cache/block-cache.ts";
+import type { FramePool } from "../cache/frame-pool.ts";
+import type { Journal } from "../journal/journal.ts";
+import type { PoolMap } from "../map/pool-map.ts";
+import type { GroupGeometry } from "../raid/geometry.ts";
+import type { RaidGroup } from "../raid/raid-group.ts";
+import type { Staging } from "../raid/staging.ts";
+import type { StripeReader } from "../raid/stripe-reader.ts";
+import type { PendingZeros } from "./pending-zeros.ts";
+import type { PoolVolumeDocument } from "./pool-document.ts";
+import type { PoolRuntime } from "./runtime.ts";
+import type { Space } from "./space.ts";
+
+export interface VolumeState {
+  document: PoolVolumeDocument;
+  blockCount: number;
+}
+
+/** Per zone slot: who keeps the zone from being emptied. */
+export class ZoneUse {
+  /** Stripes written whose map entries are not yet durable. */
+  readonly uncommitted: Uint32Array;
+  /** Strip reads under way. */
+  readonly reading: Uint32Array;
+
+  constructor(slotCount: number) {
+    this.uncommitted = new Uint32Array(slotCount);
+    this.reading = new Uint32Array(slotCount);
+  }
+}
+
+export interface PoolParts {
+  readonly index: number;
+  readonly name: string;
+  readonly global: GlobalMemory;
+  readonly geometry: GroupGeometry;
+  readonly frames: FramePool;
+  readonly cache: BlockCache;
+  readonly journal: Journal;
+  readonly map: PoolMap;
+  readonly group: RaidGroup;
+  readonly staging: Staging;
+  readonly reader: StripeReader;
+  readonly zeros: PendingZeros;
+  readonly zoneUse: ZoneUse;
+  readonly space: Space;
+  readonly volumes: Map<number, VolumeState>;
+  readonly counters: Float64Array;
+  readonly runtime: PoolRuntime;
+  readonly health: PoolHealth;
+}
+
+/** Whether the pool can serve; once failed it stays so until the next start. */
+export class PoolHealth {
+  #reason: string | undefined;
+  readonly #onFail: (reason: string) => void;
+
+  constructor(onFail: (reason: string) => void) {
+    this.#onFail = onFail;
+  }
+
+  get failed(): boolean {
+    return this.#reason !== undefined;
+  }
+
+  get reason(): string | undefined {
+    return this.#reason;
+  }
+
+  fail(error: unknown): void {
+    if (this.#reason !== undefined) return;
+    this.#reason = error instanceof Error ? error.message : String(error);
+    this.#onFail(this.#reason);
+  }
+}
+
+/** One drive of a pool as its bay found it. */
+export type BayDrive =
+  | { readonly state: "open"; readonly drive: Drive; readonly driveId: string; readonly capacityBytes: number }
+  /** blank: there is no drive in the folder, and there may be made one. */
+  | { readonly state: "blank" }
+  | { readonly state: "unavailable"; readonly memberState: "missing" | "failed" | "foreign"; readonly reason: string };

@@ -1,0 +1,185 @@
+/**
+ * The volumes of one director's pools, as protocols see them (BlockService): finds the pool of a volume, and splits what
+ * a pool wants whole.
+ *
+ * Runs on: the owning director's thread.
+ */
+import type { ArrayDocument, PoolStatus, VolumeDocument } from "../control/contract.ts";
+import { growFrameRun } from "../scsi/task.ts";
+import { BLOCK_BYTES, BLOCK_STATUS, BlockIo, type BlockService, type FrameSource, type VolumeInfo } from "./block-io.ts";
+import { type Pool, PoolChangeError } from "./pool.ts";
+
+export class PoolService implements BlockService {
+  readonly #pools: readonly Pool[];
+  readonly #frames: FrameSource;
+
+  constructor(pools: readonly Pool[], frames: FrameSource) {
+    this.#pools = pools;
+    this.#frames = frames;
+  }
+
+  volumeInfo(volume: number): VolumeInfo | undefined {
+    return this.#poolOf(volume)?.volumeInfo(volume);
+  }
+
+  read(io: BlockIo): void {
+    const pool = this.#poolOf(io.volume);
+    if (pool === undefined) {
+      io.run.frameCount = 0;
+      finish(io, BLOCK_STATUS.noVolume);
+    } else pool.read(io);
+  }
+
+  releaseRead(io: BlockIo): void {
+    // Pins belong to the director's frame pool, whatever became of the volume.
+    this.#pools[0]?.releaseRead(io);
+  }
+
+  write(io: BlockIo): void {
+    const pool = this.#poolOf(io.volume);
+    if (pool === undefined) {
+      for (let n = 0; n < io.run.frameCount; n++) this.#frames.give(io.run.frames[n]!);
+      io.run.frameCount = 0;
+      finish(io, BLOCK_STATUS.noVolume);
+    } else pool.write(io);
+  }
+
+  /** Whole blocks are zeroed by the map; what sticks out at either end is written as zeros. */
+  zero(io: BlockIo): void {
+    const pool = this.#poolOf(io.volume);
+    if (pool === undefined) {
+      finish(io, BLOCK_STATUS.noVolume);
+      return;
+    }
+    const end = io.offsetBytes + io.bytes;
+    const firstWhole = Math.ceil(io.offsetBytes / BLOCK_BYTES) * BLOCK_BYTES;
+    const endWhole = Math.floor(end / BLOCK_BYTES) * BLOCK_BYTES;
+    if (firstWhole === io.offsetBytes && endWhole === end) {
+      pool.zero(io);
+      return;
+    }
+    const parts: { offset: number; bytes: number; whole: boolean }[] = [];
+    if (firstWhole >= end || endWhole < firstWhole) parts.push({ offset: io.offsetBytes, bytes: io.bytes, whole: false });
+    else {
+      if (io.offsetBytes < firstWhole) parts.push({ offset: io.offsetBytes, bytes: firstWhole - io.offsetBytes, whole: false });
+      if (firstWhole < endWhole) parts.push({ offset: firstWhole, bytes: endWhole - firstWhole, whole: true });
+      if (endWhole < end) parts.push({ offset: endWhole, bytes: end - endWhole, whole: false });
+    }
+    let left = parts.length;
+    io.status = BLOCK_STATUS.good;
+    for (const part of parts) {
+      const child = this.#childOf(io, part, (status) => {
+        if (status !== BLOCK_STATUS.good) io.status = status;
+        if (--left === 0) io.done(io);
+      });
+      if (part.whole) pool.zero(child);
+      else this.#writeZeros(pool, child);
+    }
+  }
+
+  flush(io: BlockIo): void {
+    const pool = this.#poolOf(io.volume);
+    if (pool === undefined) finish(io, BLOCK_STATUS.noVolume);
+    else pool.flush(io);
+  }
+
+  setWriteCache(volume: number, enabled: boolean, done: (ok: boolean) => void): void {
+    const pool = this.#poolOf(volume);
+    if (pool === undefined) {
+      done(false);
+      return;
+    }
+    pool.setWriteCache(volume, enabled).then(
+      () => done(true),
+      () => done(false),
+    );
+  }
+
+  // — setup path —
+
+  get pools(): readonly Pool[] {
+    return this.#pools;
+  }
+
+  pool(index: number): Pool {
+    const pool = this.#pools.find((candidate) => candidate.parts.index === index);
+    if (pool === undefined) throw new PoolChangeError("notFound", `this director does not own pool ${index}`);
+    return pool;
+  }
+
+  async createVolume(poolIndex: number, document: VolumeDocument): Promise<void> {
+    await this.pool(poolIndex).createVolume(document);
+  }
+
+  async growVolume(volume: number, sizeBytes: number): Promise<void> {
+    await this.#mustHave(volume).growVolume(volume, sizeBytes);
+  }
+
+  async deleteVolume(volume: number): Promise<void> {
+    await this.#mustHave(volume).deleteVolume(volume);
+  }
+
+  async storeArrayDocument(document: ArrayDocument): Promise<void> {
+    await Promise.all(this.#pools.map((pool) => pool.storeArrayDocument(document)));
+  }
+
+  /** The newest array document on the drives of these pools. */
+  async arrayDocument(): Promise<ArrayDocument | undefined> {
+    const copies = (await Promise.all(this.#pools.map((pool) => pool.arrayDocumentCopies()))).flat();
+    let newest: ArrayDocument | undefined;
+    for (const copy of copies) if (newest === undefined || copy.version > newest.version) newest = copy;
+    return newest;
+  }
+
+  status(): PoolStatus[] {
+    return this.#pools.map((pool) => pool.status());
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#pools.map((pool) => pool.stop()));
+  }
+
+  #poolOf(volume: number): Pool | undefined {
+    for (const pool of this.#pools) if (pool.parts.volumes.has(volume)) return pool;
+    return undefined;
+  }
+
+  #mustHave(volume: number): Pool {
+    const pool = this.#poolOf(volume);
+    if (pool === undefined) throw new PoolChangeError("notFound", `no volume ${volume} on this director`);
+    return pool;
+  }
+
+  #childOf(io: BlockIo, part: { offset: number; bytes: number }, done: (status: BlockIo["status"]) => void): BlockIo {
+    const child = new BlockIo((finished) => done(finished.status));
+    child.volume = io.volume;
+    child.offsetBytes = part.offset;
+    child.bytes = part.bytes;
+    child.forceUnitAccess = io.forceUnitAccess;
+    child.nexus = io.nexus;
+    child.initiatorTaskTag = io.initiatorTaskTag;
+    return child;
+  }
+
+  /** An edge lies in one block. */
+  #writeZeros(pool: Pool, io: BlockIo): void {
+    growFrameRun(io.run, 1);
+    const write = (): void => {
+      if (!this.#frames.tryTake(1, io.run.frames, 0)) {
+        this.#frames.whenAvailable(1, write);
+        return;
+      }
+      this.#frames.view(io.run.frames[0]!).fill(0);
+      io.run.frameCount = 1;
+      io.run.phase = io.offsetBytes % BLOCK_BYTES;
+      io.run.bytes = io.bytes;
+      pool.write(io);
+    };
+    write();
+  }
+}
+
+function finish(io: BlockIo, status: BlockIo["status"]): void {
+  io.status = status;
+  io.done(io);
+}

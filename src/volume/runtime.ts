@@ -1,0 +1,16 @@
+/**
+ * What the embedded storage logic needs of the thread that it runs on: time and turns. Nothing in src/ reads a clock or
+ * sets a timer by itself, so that the whole of it can run under a virtual clock.
+ */
+import type { ArrayEvent } from "../control/contract.ts";
+
+export interface PoolRuntime {
+  /** Runs `work` once at the end of this turn of the event loop, before answers go out. */
+  atTurnEnd(work: () => void): void;
+  /** Calls `work` at intervals until the answer is called. */
+  every(milliseconds: number, work: () => void): () => void;
+  /** Monotonic. */
+  nowMilliseconds(): number;
+  /** Raises an event (architecture, invariant 10). */
+  raise(event: Omit<ArrayEvent, "time">): void;
+}

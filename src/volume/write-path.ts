@@ -1,0 +1,294 @@
+/**
+ * Writes and zeros of one pool: into the journal in groups, then into the index, then acknowledged.
+ *
+ *   submit ─▶ queue ─(end of the turn)─▶ for each: merge partial blocks, checksum, journal entry, publish
+ *                                        ─▶ one journal record for the group, one writev ─▶ done
+ *                                        ─▶ FUA and write-through: done after the fdatasync that covers it
+ *
+ * Publishing comes a moment before the record is written, in the same uninterrupted step: nobody can look between, and
+ * when the record can't be written the pool has failed and serves nothing any more.
+ *
+ * Runs on: the owning director's thread.
+ * Invariants:
+ *  1. Frames of a write are handed on or given back exactly once.
+ *  2. Writes are published in the order of the queue; one that must wait for its map pages goes to the end.
+ *  3. What does not fit (journal, pool) waits in the queue, which the sessions' windows bound.
+ */
+import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
+import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
+import { MASK_FULL } from "../cache/frame-pool.ts";
+import { RECORD_ENTRIES_MAX } from "../journal/record.ts";
+import { PAGE_BLOCKS, PAGE_NOT_LOADED } from "../map/map-pages.ts";
+import { NOT_MAPPED } from "../raid/geometry.ts";
+import { BLOCK_BYTES, BLOCK_STATUS, type BlockIo, type BlockStatus } from "./block-io.ts";
+import { sectorMask } from "./block-merge.ts";
+import { completeBlock } from "./complete-block.ts";
+import { POOL_COUNT } from "./pool-counters.ts";
+import type { PoolParts } from "./pool-parts.ts";
+
+/** A write into a nearly full pool looks again after so many destage commits before it is refused. */
+const SPACE_RETRIES_MAX = 64;
+
+interface Queued {
+  readonly io: BlockIo;
+  readonly kind: "write" | "zero";
+  spaceRetries: number;
+  /** Waits for map pages or destage; not to be taken yet. */
+  parked: boolean;
+}
+
+export interface WritePathHooks {
+  /** Volumes with WCE = 0 write through. */
+  readonly writesThrough: (volume: number) => boolean;
+  /** The journal or the pool is full: destage must make room. */
+  readonly onPressure: () => void;
+}
+
+export class WritePath {
+  readonly #pool: PoolParts;
+  readonly #hooks: WritePathHooks;
+  #queue: Queued[] = [];
+  #scheduled = false;
+  readonly #flush = (): void => {
+    this.#scheduled = false;
+    this.flush();
+  };
+  readonly #group: BlockIo[] = [];
+  readonly #entry = { volume: 0, block: 0, mask: 0, crc: 0, nexus: 0, initiatorTaskTag: 0 };
+
+  constructor(pool: PoolParts, hooks: WritePathHooks) {
+    this.#pool = pool;
+    this.#hooks = hooks;
+  }
+
+  get queued(): number {
+    return this.#queue.length;
+  }
+
+  write(io: BlockIo): void {
+    this.#submit(io, "write");
+  }
+
+  /** Whole blocks only; the caller turns the edges into writes. */
+  zero(io: BlockIo): void {
+    this.#submit(io, "zero");
+  }
+
+  /** Something that queued writes waited for has come: room in the journal, a destage commit, a page. */
+  retry(): void {
+    for (const queued of this.#queue) queued.parked = false;
+    if (this.#queue.length > 0) this.#schedule();
+  }
+
+  /** Takes as many groups as there is room for. */
+  flush(): void {
+    while (this.#queue.length > 0) {
+      if (this.#pool.health.failed) {
+        this.#failAll();
+        return;
+      }
+      if (!this.#flushGroup()) return;
+    }
+  }
+
+  #submit(io: BlockIo, kind: "write" | "zero"): void {
+    this.#queue.push({ io, kind, spaceRetries: 0, parked: false });
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#pool.runtime.atTurnEnd(this.#flush);
+  }
+
+  /** One journal record. False: nothing could be taken. */
+  #flushGroup(): boolean {
+    const { journal } = this.#pool;
+    const group = this.#group;
+    group.length = 0;
+    const sequence = journal.nextSequence;
+    let entries = 0;
+    let frames = 0;
+    let taken = 0;
+    const left: Queued[] = [];
+    for (; taken < this.#queue.length; taken++) {
+      const queued = this.#queue[taken]!;
+      if (queued.parked) {
+        left.push(queued);
+        continue;
+      }
+      const blocks = queued.kind === "write" ? blockCountOf(queued.io) : 0;
+      const more = queued.kind === "write" ? blocks : 1;
+      if (entries + more > RECORD_ENTRIES_MAX) break;
+      if (!journal.fits(entries + more, frames + blocks)) {
+        this.#pool.counters[POOL_COUNT.journalFullWaits]! += 1;
+        this.#hooks.onPressure();
+        break;
+      }
+      if (!this.#admit(queued, blocks)) {
+        if (queued.parked) left.push(queued);
+        continue;
+      }
+      entries += more;
+      frames += blocks;
+      if (queued.kind === "write") this.#addWrite(queued.io, sequence);
+      else this.#addZero(queued.io, sequence);
+      group.push(queued.io);
+    }
+    this.#queue = left.concat(this.#queue.slice(taken));
+    if (group.length === 0) return false;
+    this.#commit(group, sequence);
+    return true;
+  }
+
+  #commit(group: BlockIo[], sequence: number): void {
+    const { journal } = this.#pool;
+    try {
+      journal.commit();
+    } catch (error) {
+      this.#pool.health.fail(error);
+      for (const io of group.splice(0)) finish(io, BLOCK_STATUS.failed);
+      return;
+    }
+    // `done` may submit again: into a queue that is consistent by now. The list is copied because it is used again.
+    const acknowledged = group.splice(0);
+    for (const io of acknowledged) {
+      if (io.forceUnitAccess || this.#hooks.writesThrough(io.volume)) {
+        journal.whenSynced(sequence, (durable) => finish(io, durable ? BLOCK_STATUS.good : BLOCK_STATUS.failed));
+      } else finish(io, BLOCK_STATUS.good);
+    }
+  }
+
+  /** Whether a request may go on now. If not, it is parked with something that will call `retry`, or refused. */
+  #admit(queued: Queued, blocks: number): boolean {
+    const { cache, space, zeros } = this.#pool;
+    if (!this.#pool.volumes.has(queued.io.volume)) {
+      this.#refuse(queued, BLOCK_STATUS.noVolume);
+      return false;
+    }
+    if (queued.kind === "zero") {
+      if (!zeros.isFull) return true;
+      queued.parked = true;
+      this.#hooks.onPressure();
+      return false;
+    }
+    return space.hasRoomFor(blocks, cache.dirtyCount) || this.#admitIntoFullPool(queued, blocks);
+  }
+
+  /** The pool may be full: only blocks that have no place yet need room, so the map must be asked. */
+  #admitIntoFullPool(queued: Queued, blocks: number): boolean {
+    const { cache, map, space, zeros, counters, health } = this.#pool;
+    const { io } = queued;
+    const first = Math.floor(io.offsetBytes / BLOCK_BYTES);
+    let newBlocks = 0;
+    for (let block = first; block < first + blocks; block++) {
+      const place = map.lookup(io.volume, block);
+      if (place === PAGE_NOT_LOADED) {
+        queued.parked = true;
+        map.loadPage(io.volume, Math.floor(block / PAGE_BLOCKS)).then(
+          () => this.retry(),
+          (error: unknown) => {
+            health.fail(error);
+            this.retry();
+          },
+        );
+        return false;
+      }
+      const cached = cache.find(io.volume, block);
+      const dirty = cached >= 0 && cache.isDirty(cached);
+      if ((place === NOT_MAPPED || zeros.covers(io.volume, block)) && !dirty) newBlocks++;
+    }
+    if (newBlocks === 0 || space.hasRoomFor(newBlocks, cache.dirtyCount)) return true;
+    // Dirty blocks count as new ones until they are destaged; then it is known exactly.
+    if ((cache.dirtyCount > 0 || !zeros.isEmpty) && queued.spaceRetries < SPACE_RETRIES_MAX) {
+      queued.spaceRetries += 1;
+      queued.parked = true;
+      this.#hooks.onPressure();
+      return false;
+    }
+    counters[POOL_COUNT.spaceExhausted]! += 1;
+    this.#refuse(queued, BLOCK_STATUS.spaceExhausted);
+    return false;
+  }
+
+  #addWrite(io: BlockIo, sequence: number): void {
+    const { cache, frames, journal, counters } = this.#pool;
+    const { run } = io;
+    const first = Math.floor(io.offsetBytes / BLOCK_BYTES);
+    const end = io.offsetBytes + io.bytes;
+    const entry = this.#entry;
+    entry.volume = io.volume;
+    entry.nexus = io.nexus;
+    entry.initiatorTaskTag = io.initiatorTaskTag;
+    for (let n = 0; n < run.frameCount; n++) {
+      const block = first + n;
+      const frame = run.frames[n]!;
+      const from = Math.max(0, io.offsetBytes - block * BLOCK_BYTES);
+      const to = Math.min(BLOCK_BYTES, end - block * BLOCK_BYTES);
+      let mask = MASK_FULL;
+      if (from > 0 || to < BLOCK_BYTES)
+        mask = completeBlock(this.#pool, { volume: io.volume, block, frame, mask: sectorMask(from, to) });
+      entry.block = block;
+      entry.mask = mask;
+      entry.crc = dataCrc32c(frames.view(frame));
+      journal.addWrite(entry);
+      cache.publishDirty(frame, io.volume, block, mask, entry.crc, sequence);
+    }
+    this.#addPayload(io);
+    counters[POOL_COUNT.writtenBlocks]! += run.frameCount;
+  }
+
+  /** Neighbouring frames go out as one buffer. */
+  #addPayload(io: BlockIo): void {
+    const { frames, journal, global } = this.#pool;
+    const { run } = io;
+    for (let n = 0; n < run.frameCount; ) {
+      const start = run.frames[n]!;
+      let length = 1;
+      while (n + length < run.frameCount && run.frames[n + length] === start + length) length++;
+      journal.addPayload(length === 1 ? frames.view(start) : global.view(frames.addressOf(start), length * FRAME_BYTES));
+      n += length;
+    }
+    // The frames belong to the cache now.
+    run.frameCount = 0;
+  }
+
+  #addZero(io: BlockIo, sequence: number): void {
+    const { cache, journal, zeros } = this.#pool;
+    const block = io.offsetBytes / BLOCK_BYTES;
+    const count = io.bytes / BLOCK_BYTES;
+    journal.addZero({ volume: io.volume, block, count, nexus: io.nexus, initiatorTaskTag: io.initiatorTaskTag });
+    cache.removeRange(io.volume, block, count);
+    zeros.add({ volume: io.volume, block, count, sequence });
+    this.#hooks.onPressure();
+  }
+
+  #refuse(queued: Queued, status: BlockStatus): void {
+    queued.parked = false;
+    this.#giveFrames(queued.io);
+    finish(queued.io, status);
+  }
+
+  #failAll(): void {
+    for (const { io } of this.#queue.splice(0)) {
+      this.#giveFrames(io);
+      finish(io, BLOCK_STATUS.failed);
+    }
+  }
+
+  #giveFrames(io: BlockIo): void {
+    const { frames } = this.#pool;
+    for (let n = 0; n < io.run.frameCount; n++) frames.give(io.run.frames[n]!);
+    io.run.frameCount = 0;
+  }
+}
+
+function blockCountOf(io: BlockIo): number {
+  return Math.floor((io.offsetBytes + io.bytes - 1) / BLOCK_BYTES) - Math.floor(io.offsetBytes / BLOCK_BYTES) + 1;
+}
+
+function finish(io: BlockIo, status: BlockStatus): void {
+  io.status = status;
+  io.done(io);
+}
