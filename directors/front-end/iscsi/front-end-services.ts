@@ -1,0 +1,57 @@
+/** What a session shares with the other sessions of its director. Made by the portal. */
+import type { GlobalMemory } from "../../../drivers/shared-memory/global-memory.ts";
+import type { LogicalUnitServer } from "../../../src/scsi/task.ts";
+import type { FrameSource } from "../../../src/volume/block-io.ts";
+import type { Access } from "./login/access.ts";
+import type { ReadBudget } from "./read-budget.ts";
+import type { Session } from "./session.ts";
+
+export interface FrontEndLimits {
+  readonly commandWindow: number;
+  /** Immediate SCSI commands of one session that may be under way; more get Reject 06. */
+  readonly immediateCommandsMax: number;
+  /** The largest write that is collected; a CDB that wants more gets 5/24/00. */
+  readonly writeBytesMax: number;
+  readonly idlePingSeconds: number;
+  readonly idleTimeoutSeconds: number;
+  /** A peer that takes nothing for so long is dropped. */
+  readonly sendStallSeconds: number;
+  /** How long a socket is held back for frames before TASK SET FULL. */
+  readonly frameWaitSeconds: number;
+  /** How long a write whose data was not sent yet waits for frames. */
+  readonly solicitedFrameWaitSeconds: number;
+  /** How long a gap in CmdSN may last: a discarded PDU that its initiator does not send again. */
+  readonly commandGapSeconds: number;
+}
+
+export interface FrontEndServices {
+  readonly directorIndex: number;
+  readonly units: LogicalUnitServer;
+  readonly frames: FrameSource;
+  readonly global: GlobalMemory;
+  readonly budget: ReadBudget;
+  readonly counters: Float64Array;
+  readonly limits: FrontEndLimits;
+  /** SendTargets answers: what each portal advertises, with its group tag. */
+  readonly targetAddresses: readonly string[];
+  access(): Access;
+  nowMicroseconds(): number;
+  /** Every session of this director in full feature phase. */
+  sessions(): Iterable<Session>;
+  /** The session's connection is gone and its last task has ended. */
+  sessionEnded(session: Session): void;
+}
+
+/** What a session asks of its connection. */
+export interface SessionConnection {
+  /** Stops and starts reading of the socket, for one of the reasons below. */
+  hold(reason: HoldReason): void;
+  unhold(reason: HoldReason): void;
+  /** Sends what is queued, then closes. */
+  finish(): void;
+  /** Closes at once; counted as dropped. */
+  drop(why: string): void;
+}
+
+export const HOLD = { frames: 1, unsent: 2, login: 4 } as const;
+export type HoldReason = (typeof HOLD)[keyof typeof HOLD];

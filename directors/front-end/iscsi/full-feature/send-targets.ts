@@ -1,0 +1,17 @@
+/**
+ * SendTargets (RFC 7143 §13.3, Appendix C): the one target, with the address that each portal advertises and its group tag.
+ */
+import { sameName } from "../login/access.ts";
+import type { TextPair } from "../login/text-pairs.ts";
+import type { Session } from "../session.ts";
+
+export function sendTargets(session: Session, value: string): TextPair[] {
+  const { targetName } = session.services.access();
+  const { discovery } = session.identity;
+  // All is for discovery sessions; in a normal one an empty value means the target of the session.
+  if (value === "All" && !discovery) return [{ key: "SendTargets", value: "Reject" }];
+  if (value === "" && discovery) return [{ key: "SendTargets", value: "Reject" }];
+  if (value !== "All" && value !== "" && !sameName(value, targetName)) return [];
+  const addresses = session.services.targetAddresses.map((address) => ({ key: "TargetAddress", value: address }));
+  return [{ key: "TargetName", value: targetName }, ...addresses];
+}

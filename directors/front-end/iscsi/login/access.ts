@@ -1,0 +1,26 @@
+/**
+ * Who may log in to this target, as the array document says at this moment. The portal asks anew for each login.
+ */
+import type { HostDocument } from "../../../../src/control/contract.ts";
+
+export interface Access {
+  readonly targetName: string;
+  readonly hosts: readonly HostDocument[];
+  /** Only initiators in `hosts` may log in. */
+  readonly allowListOnly: boolean;
+  /** Mapped LUNs: what a target reset resets, and what task management finds. */
+  readonly luns: readonly number[];
+}
+
+export type Admission =
+  | { readonly admitted: false }
+  | { readonly admitted: true; readonly chap: { readonly user: string; readonly secret: string } | undefined };
+
+/** iSCSI names compare without regard to case (RFC 3722 folds them). */
+export const sameName = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase();
+
+export function admit(access: Access, initiatorName: string, listedOnly: boolean): Admission {
+  const host = access.hosts.find((candidate) => sameName(candidate.initiatorName, initiatorName));
+  if (host === undefined) return access.allowListOnly || listedOnly ? { admitted: false } : { admitted: true, chap: undefined };
+  return { admitted: true, chap: host.chap };
+}

@@ -1,0 +1,83 @@
+/**
+ * The sessions of one director: TSIHs, the cap on their number, and session reinstatement (RFC 7143 §6.3.5).
+ *
+ * Runs on: the director's thread; one for each portal.
+ * Invariants:
+ *  1. At most one session for each initiator name and ISID: a login that repeats both waits until the old one has ended.
+ *  2. A TSIH is not used again while its session exists; a nexus is open exactly as long as its session.
+ */
+import { sameName } from "./login/access.ts";
+import type { LoginIdentity } from "./login/login-conversation.ts";
+import { LOGIN_STATUS, LoginError } from "./peer-error.ts";
+import type { Session } from "./session.ts";
+
+export class SessionRegistry {
+  readonly #sessions = new Map<number, Session>();
+  readonly #sessionsMax: number;
+  #lastTsih = 0;
+  #waiting: { readonly session: Session; readonly again: () => void }[] = [];
+
+  constructor(sessionsMax: number) {
+    this.#sessionsMax = sessionsMax;
+  }
+
+  all(): Iterable<Session> {
+    return this.#sessions.values();
+  }
+
+  get count(): number {
+    return this.#sessions.size;
+  }
+
+  find(initiatorName: string, isid: string): Session | undefined {
+    for (const session of this.#sessions.values()) {
+      if (session.identity.isid === isid && sameName(session.identity.initiatorName, initiatorName)) return session;
+    }
+    return undefined;
+  }
+
+  exists(initiatorName: string, isid: string, tsih: number): boolean {
+    const session = this.#sessions.get(tsih);
+    return session !== undefined && session.identity.isid === isid && sameName(session.identity.initiatorName, initiatorName);
+  }
+
+  makeRoom(identity: LoginIdentity, ready: (tsih: number) => void): LoginError | undefined {
+    const old = this.find(identity.initiatorName, identity.isid);
+    if (old !== undefined) {
+      this.#waiting.push({
+        session: old,
+        // Another login of the same name may have been quicker: looked at again.
+        again: () => {
+          this.makeRoom(identity, ready);
+        },
+      });
+      old.connection.drop("session reinstatement");
+      return undefined;
+    }
+    if (this.#sessions.size >= this.#sessionsMax)
+      return new LoginError(LOGIN_STATUS.outOfResources, "no room for another session");
+    ready(this.#nextTsih());
+    return undefined;
+  }
+
+  #nextTsih(): number {
+    do {
+      this.#lastTsih = this.#lastTsih >= 0xffff ? 1 : this.#lastTsih + 1;
+    } while (this.#sessions.has(this.#lastTsih));
+    return this.#lastTsih;
+  }
+
+  add(session: Session): void {
+    this.#sessions.set(session.identity.tsih, session);
+  }
+
+  /** @returns false when it was gone already */
+  remove(session: Session): boolean {
+    if (this.#sessions.get(session.identity.tsih) !== session) return false;
+    this.#sessions.delete(session.identity.tsih);
+    const now = this.#waiting.filter((waiter) => waiter.session === session);
+    this.#waiting = this.#waiting.filter((waiter) => waiter.session !== session);
+    for (const { again } of now) again();
+    return true;
+  }
+}

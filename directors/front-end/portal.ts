@@ -1,0 +1,326 @@
+/**
+ * A director's front end: its iSCSI portal, the connections on it, and their sessions. The only user of node:net for data.
+ *
+ * Runs on: the director's thread; one for each director.
+ * Invariants:
+ *  1. Beyond loopback it listens only with a list of initiators, CHAP everywhere, or `open` (portal-safety.ts).
+ *  2. Connections are capped for each address and in all before anything is read; sessions at login.
+ *  3. What is sent goes out at the end of the event loop's turn, after the storage phase (TurnEnd).
+ */
+import { createServer, type Server, type Socket } from "node:net";
+import { counterBlock } from "../../drivers/shared-memory/counters.ts";
+import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
+import type { Config, DirectorConfig } from "../../src/config/config.ts";
+import type { ArrayEvent, SessionStatus, Severity } from "../../src/control/contract.ts";
+import type { LogicalUnitServer } from "../../src/scsi/task.ts";
+import type { FrameSource } from "../../src/volume/block-io.ts";
+import type { TurnEnd } from "../turn-end.ts";
+import { FRONT_END_COUNTERS } from "./front-end-counters.ts";
+import { Connection, type ConnectionHost } from "./iscsi/connection.ts";
+import type { FrontEndLimits, FrontEndServices } from "./iscsi/front-end-services.ts";
+import { askLogout } from "./iscsi/full-feature/ask-logout.ts";
+import { type Access, sameName } from "./iscsi/login/access.ts";
+import type { LoginEnvironment } from "./iscsi/login/login-conversation.ts";
+import type { LoginError } from "./iscsi/peer-error.ts";
+import { ReadBudget } from "./iscsi/read-budget.ts";
+import type { Session } from "./iscsi/session.ts";
+import { SessionRegistry } from "./iscsi/session-registry.ts";
+import { SlabPool } from "./iscsi/transmitter.ts";
+import { checkPortal, listedOnly } from "./portal-safety.ts";
+
+const C = FRONT_END_COUNTERS.slots;
+
+export interface PortalOptions {
+  readonly config: Config;
+  readonly director: DirectorConfig;
+  readonly global: GlobalMemory;
+  readonly frames: FrameSource;
+  readonly units: LogicalUnitServer;
+  readonly turnEnd: TurnEnd;
+  /** Asked anew for each login and each target reset. */
+  access(): Access;
+  onEvent(event: ArrayEvent): void;
+  /** Read data that may be pinned or unsent in all; a session's share is an eighth of it. */
+  readonly readBudgetBytes?: number;
+  /** The largest write that is collected: no less than the MAXIMUM TRANSFER LENGTH that the logical units report. */
+  readonly writeBytesMax?: number;
+  readonly limits?: Partial<FrontEndLimits>;
+  readonly tickMilliseconds?: number;
+}
+
+/** Connections beyond the sessions' cap: logins under way, discovery. */
+const CONNECTIONS_EXTRA = 32;
+/** Login failures told as events, at most one in so long; the others are counted in the next one. */
+const LOGIN_EVENT_SECONDS = 1;
+
+export class Portal {
+  readonly #options: PortalOptions;
+  readonly #host: string;
+  readonly #services: FrontEndServices;
+  readonly #connectionHost: ConnectionHost;
+  readonly #registry: SessionRegistry;
+  readonly #connections = new Map<Connection, string>();
+  readonly #addresses = new Map<string, number>();
+  readonly #counters: Float64Array;
+  #server: Server | undefined = undefined;
+  #ticker: NodeJS.Timeout | undefined = undefined;
+  #closing = false;
+  #loginEventAt = 0;
+  #loginFailuresUntold = 0;
+  #allEnded: (() => void) | undefined = undefined;
+
+  constructor(options: PortalOptions) {
+    this.#options = options;
+    const { config, director, global } = options;
+    this.#host = director.portal.host;
+    this.#counters = counterBlock(global, "frontEnd", director.index);
+    this.#registry = new SessionRegistry(config.iscsi.sessionsPerDirectorMax);
+    this.#services = this.#makeServices();
+    this.#connectionHost = this.#makeConnectionHost();
+  }
+
+  #makeServices(): FrontEndServices {
+    const { config, director, global, units, frames, access } = this.#options;
+    const { clock } = global;
+    return {
+      directorIndex: director.index,
+      units,
+      frames,
+      global,
+      budget: new ReadBudget(this.#options.readBudgetBytes ?? Math.max(8 << 20, Math.floor(config.memory.frameBytes / 16))),
+      counters: this.#counters,
+      limits: {
+        commandWindow: config.iscsi.commandWindow,
+        immediateCommandsMax: 32,
+        writeBytesMax: this.#options.writeBytesMax ?? 16 << 20,
+        idlePingSeconds: config.iscsi.idlePingSeconds,
+        idleTimeoutSeconds: config.iscsi.idleTimeoutSeconds,
+        sendStallSeconds: 30,
+        frameWaitSeconds: 0.75, // with the tick, at most one second
+        solicitedFrameWaitSeconds: 5,
+        commandGapSeconds: 10,
+        ...this.#options.limits,
+      },
+      targetAddresses: config.directors.map(({ portal }) => `${portal.advertise},${portal.groupTag}`),
+      access,
+      nowMicroseconds: () => clock.nowMicroseconds(),
+      sessions: () => this.#registry.all(),
+      sessionEnded: (session) => this.#sessionEnded(session),
+    };
+  }
+
+  #makeConnectionHost(): ConnectionHost {
+    const { config, turnEnd } = this.#options;
+    return {
+      services: this.#services,
+      slabs: new SlabPool(),
+      loginTimeoutSeconds: config.iscsi.loginTimeoutSeconds,
+      loginEnvironment: () => this.#loginEnvironment(),
+      makeRoom: (identity, ready) => this.#registry.makeRoom(identity, ready),
+      sessionOpened: (session) => this.#sessionOpened(session),
+      loginRefused: (address, initiatorName, error) => this.#loginRefused(address, initiatorName, error),
+      deferFlush: (flush) => turnEnd.defer("frontEnd", flush),
+      dropped: (address, initiatorName, why) =>
+        this.#event("info", "connection.dropped", address, `${initiatorName || "connection"} from ${address}: ${why}`),
+    };
+  }
+
+  #loginEnvironment(): LoginEnvironment {
+    const { config, director } = this.#options;
+    return {
+      access: this.#options.access(),
+      listedOnly: listedOnly(this.#host, config.open),
+      portalGroupTag: director.portal.groupTag,
+      targetAlias: "varray",
+      offers: {
+        maxRecvDataSegmentBytes: config.iscsi.maxRecvDataSegmentBytes,
+        maxBurstBytes: config.iscsi.maxBurstBytes,
+        firstBurstBytes: config.iscsi.firstBurstBytes,
+      },
+      sessionExists: (initiatorName, isid, tsih) => this.#registry.exists(initiatorName, isid, tsih),
+    };
+  }
+
+  /** @throws PortalRefused beyond loopback without protection; the system's error when the address can't be had */
+  async listen(): Promise<void> {
+    const { config, director } = this.#options;
+    checkPortal(this.#host, this.#options.access(), config.open);
+    const server = createServer({ noDelay: true, allowHalfOpen: false }, (socket) => this.#accept(socket));
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen({ host: this.#host, port: director.portal.port, backlog: 512 }, () => {
+        server.off("error", reject);
+        resolve();
+      });
+    });
+    // Out of file descriptors, for one: the portal stays, the connection does not come about.
+    server.on("error", (error) => this.#event("warning", "portal.error", director.name, error.message));
+    this.#server = server;
+    this.#ticker = setInterval(() => this.#tick(), this.#options.tickMilliseconds ?? 250);
+    this.#ticker.unref();
+  }
+
+  /** "host:port" that it listens on, while it does. */
+  get address(): string | undefined {
+    const address = this.#server?.address();
+    return typeof address === "object" && address !== null ? `${address.address}:${address.port}` : undefined;
+  }
+
+  #accept(socket: Socket): void {
+    const { config } = this.#options;
+    const remote = socket.remoteAddress;
+    socket.on("error", () => {}); // "close" follows
+    if (remote === undefined) {
+      socket.destroy();
+      return;
+    }
+    const count = this.#addresses.get(remote) ?? 0;
+    const connectionsMax = config.iscsi.sessionsPerDirectorMax + CONNECTIONS_EXTRA;
+    if (this.#closing || count >= config.iscsi.connectionsPerAddressMax || this.#connections.size >= connectionsMax) {
+      this.#counters[C.connectionsRefused]! += 1;
+      socket.destroy();
+      return;
+    }
+    this.#addresses.set(remote, count + 1);
+    const connection = new Connection(this.#connectionHost, socket, remote);
+    this.#connections.set(connection, remote);
+    this.#counters[C.connections] = this.#connections.size;
+    socket.on("data", (chunk) => connection.received(chunk));
+    socket.on("close", () => this.#closed(connection, remote));
+  }
+
+  #closed(connection: Connection, remote: string): void {
+    connection.closed();
+    this.#connections.delete(connection);
+    this.#counters[C.connections] = this.#connections.size;
+    const count = (this.#addresses.get(remote) ?? 1) - 1;
+    if (count === 0) this.#addresses.delete(remote);
+    else this.#addresses.set(remote, count);
+    this.#checkAllEnded();
+  }
+
+  #tick(): void {
+    const now = this.#services.nowMicroseconds();
+    let unsentBytes = 0;
+    for (const connection of [...this.#connections.keys()]) {
+      connection.tick(now);
+      unsentBytes += connection.tx.unsentBytes;
+    }
+    this.#counters[C.unsentBytes] = unsentBytes;
+  }
+
+  // — sessions —
+
+  #sessionOpened(session: Session): void {
+    const { initiatorName, isid, discovery, address } = session.identity;
+    this.#registry.add(session);
+    this.#counters[C.sessions] = this.#registry.count;
+    if (discovery) return;
+    const directorIndex = this.#options.director.index;
+    this.#options.units.nexusOpened({ nexus: session.nexus, initiatorName, isid, directorIndex });
+    this.#event(
+      "info",
+      "session.login",
+      initiatorName,
+      `${initiatorName} logged in to ${this.#options.director.name} from ${address}`,
+    );
+  }
+
+  #sessionEnded(session: Session): void {
+    const { initiatorName, discovery } = session.identity;
+    if (!discovery && this.#registry.exists(initiatorName, session.identity.isid, session.identity.tsih)) {
+      this.#options.units.nexusClosed(session.nexus);
+      this.#event("info", "session.logout", initiatorName, `session of ${initiatorName} at ${this.#options.director.name} ended`);
+    }
+    this.#registry.remove(session);
+    this.#counters[C.sessions] = this.#registry.count;
+    this.#checkAllEnded();
+  }
+
+  #loginRefused(address: string, initiatorName: string, error: LoginError): void {
+    this.#loginFailuresUntold += 1;
+    const now = this.#services.nowMicroseconds();
+    if (this.#loginEventAt !== 0 && now - this.#loginEventAt < LOGIN_EVENT_SECONDS * 1e6) return;
+    const more = this.#loginFailuresUntold > 1 ? ` (and ${this.#loginFailuresUntold - 1} more)` : "";
+    this.#loginEventAt = now;
+    this.#loginFailuresUntold = 0;
+    const status = error.status.toString(16).padStart(4, "0");
+    this.#event(
+      "warning",
+      "session.loginFailed",
+      initiatorName || address,
+      `login from ${address} refused, ${status}: ${error.message}${more}`,
+    );
+  }
+
+  #event(severity: Severity, type: string, subject: string, message: string): void {
+    // What a peer sent may be anything: no control characters, and no more than a line of it.
+    const clean = (text: string): string => text.replace(/[^\x20-\x7e\u00a0-\uffff]/g, "?").slice(0, 400);
+    this.#options.onEvent({ time: new Date().toISOString(), severity, type, subject: clean(subject), message: clean(message) });
+  }
+
+  sessions(): SessionStatus[] {
+    return [...this.#registry.all()].map(({ identity, parameters }) => ({
+      director: this.#options.director.name,
+      initiatorName: identity.initiatorName,
+      isid: identity.isid,
+      tsih: identity.tsih,
+      address: identity.address,
+      headerDigest: parameters.headerDigest,
+      dataDigest: parameters.dataDigest,
+      since: identity.since,
+      discovery: identity.discovery,
+    }));
+  }
+
+  /** Its host was removed, or its secret changed: it has to log in anew. */
+  dropSessionsOf(initiatorName: string): number {
+    let dropped = 0;
+    for (const session of [...this.#registry.all()]) {
+      if (!sameName(session.identity.initiatorName, initiatorName)) continue;
+      session.connection.drop("dropped by the control plane");
+      dropped += 1;
+    }
+    return dropped;
+  }
+
+  // — the end —
+
+  /**
+   * Asks every session to log out, waits for them, then ends what is left. Resolves when no task of any session is at the
+   * logical units any more, or after two more seconds: what is stuck there is not the front end's to wait for.
+   */
+  async close(graceSeconds = 1): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#server?.close();
+    for (const session of this.#registry.all()) askLogout(session, Math.ceil(graceSeconds));
+    await this.#ended(graceSeconds);
+    for (const connection of [...this.#connections.keys()]) {
+      if (connection.session === undefined) connection.drop("shutdown");
+      else connection.finish();
+    }
+    await this.#ended(0.5);
+    for (const connection of [...this.#connections.keys()]) connection.stream.destroy();
+    await this.#ended(2);
+    clearInterval(this.#ticker);
+  }
+
+  #ended(seconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, seconds * 1000);
+      this.#allEnded = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      this.#checkAllEnded();
+    });
+  }
+
+  #checkAllEnded(): void {
+    if (this.#allEnded === undefined || this.#connections.size > 0 || this.#registry.count > 0) return;
+    const allEnded = this.#allEnded;
+    this.#allEnded = undefined;
+    allEnded();
+  }
+}
