@@ -155,11 +155,28 @@ const roles = {
     parentPort.postMessage({ served });
   },
 
-  /** Claims chunks until none is left; says which. */
-  claimer({ director }) {
+  /**
+   * Claims chunks until none is left, at the same time as the other claimers (they meet at a word of the first frame);
+   * says which. Then all give theirs back, and go on with the next round.
+   */
+  claimer({ director, claimers, rounds }) {
     const chunks = new FrameChunks(global);
+    const meeting = layout.frames / 4;
+    let meetings = 0;
+    const meet = () => {
+      meetings++;
+      Atomics.add(i32, meeting, 1);
+      while (Atomics.load(i32, meeting) < meetings * claimers);
+    };
     const claimed = [];
-    for (let chunk = chunks.claim(director); chunk >= 0; chunk = chunks.claim(director)) claimed.push(chunk);
+    for (let round = 0; round < rounds; round++) {
+      meet();
+      const mine = [];
+      for (let chunk = chunks.claim(director); chunk >= 0; chunk = chunks.claim(director)) mine.push(chunk);
+      meet();
+      for (const chunk of mine) chunks.release(chunk);
+      claimed.push(mine);
+    }
     parentPort.postMessage(claimed);
   },
 

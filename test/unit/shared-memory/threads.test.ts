@@ -211,12 +211,17 @@ describe("journal sync between threads", () => {
 });
 
 describe("other words between threads", () => {
-  test("a frame chunk is claimed by one director only", async () => {
-    const { transfer } = testGlobalMemory({ frameCount: 256 * 2048 });
-    const claimers = [0, 1].map((director) => start(transfer, "claimer", { director }));
-    const claimed = (await Promise.all(claimers.map((claimer) => answer<number[]>(claimer)))).flat();
-    expect(claimed.length).toBe(2048);
-    expect(new Set(claimed).size).toBe(2048);
+  test("a frame chunk is claimed by one director only, when two claim at the same time", async () => {
+    const CHUNKS = 1024;
+    const ROUNDS = 50;
+    const { transfer } = testGlobalMemory({ frameCount: 256 * CHUNKS });
+    const claimers = [0, 1].map((director) => start(transfer, "claimer", { director, claimers: 2, rounds: ROUNDS }));
+    const [first, second] = await Promise.all(claimers.map((claimer) => answer<number[][]>(claimer)));
+    for (let round = 0; round < ROUNDS; round++) {
+      const claimed = [...first![round]!, ...second![round]!];
+      expect(claimed.length).toBe(CHUNKS);
+      expect(new Set(claimed).size).toBe(CHUNKS);
+    }
   });
 
   test("a stamp of another thread lies between two of this one's taken around it", async () => {
