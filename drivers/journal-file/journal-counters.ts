@@ -1,6 +1,6 @@
 /**
- * What is counted of each pool's journal. Written by the director that owns the pool (FileJournal, and src/journal for
- * the gauges), read by the control plane.
+ * What is counted of each pool's journal. Written by the director that owns the pool (FileJournal), read by
+ * the control plane. How much of it is live stands in the pool's table (src/volume/pool-counters.ts).
  */
 import { defineCounters } from "../shared-memory/counters.ts";
 
@@ -23,10 +23,5 @@ export const JOURNAL_COUNTERS = defineCounters("journal", {
     metric: "varray_journal_sync_latency_seconds",
     help: "Time from the request that the journal be made durable to its end.",
   },
-  liveBytes: {
-    type: "gauge",
-    metric: "varray_journal_live_bytes",
-    help: "Bytes of the journal that hold records not yet destaged.",
-  },
-  capacityBytes: { type: "gauge", metric: "varray_journal_capacity_bytes", help: "Size of the journal's file." },
+  capacityBytes: { type: "gauge", metric: "varray_journal_file_bytes", help: "Size of the journal's file, its head included." },
 });

@@ -19,7 +19,7 @@ Settings come from three places; the later wins: the defaults, one YAML file (\`
   \`VARRAY_TEST_…\` is left alone, and what is for others: \`VARRAY_API\` and \`VARRAY_TOKEN\` (the CLI), \`VARRAY_PUBLISH\` and \`VARRAY_VERSION\` (the compose file).
 - Settings are read once, at start. What is stored on drives keeps its shape: capacity, strip, zone, RAID and the drives of a pool
   are fixed at the pool's first start, and a pool that finds other labels than its settings say refuses to open.
-- **Portals beyond loopback** open only with the allow-list on (\`varray hosts allow-list on\`) or with \`open\`. A portal that binds a wildcard address
+- **Portals beyond loopback** open only with the allow-list on (\`varray hosts allow-list on\`), with CHAP on every host, or with \`open\`. A portal that binds a wildcard address
   answers discovery with the connection's own local address unless \`advertise\` says otherwise: behind a port mapping it must.
 `;
 

@@ -45,7 +45,8 @@ const portal = group("The portal of one director, 1A to 4B (those of the engines
     Type.String({
       pattern: HOST,
       defaultText: "127.0.0.1",
-      description: "Address that the portal binds. Beyond loopback it opens only with the allow-list on, or with `open`.",
+      description:
+        "Address that the portal binds. Beyond loopback it opens only with the allow-list on, with CHAP on every host, or with `open`.",
     }),
   ),
   port: Type.Optional(
@@ -323,7 +324,7 @@ export const SETTINGS = group("varray's settings", {
         "From one address, with bursts of twice as many; beyond it 429. The API shares the machine with the data path.",
     }),
   }),
-  log: group("The log on standard output (JSON lines).", {
+  log: group("The log on standard error (JSON lines).", {
     level: Type.Union([Type.Literal("debug"), Type.Literal("info"), Type.Literal("warn"), Type.Literal("error")], {
       default: "info",
       description: "Least severe lines that are written.",

@@ -7,7 +7,7 @@
  * No data-path step waits for anything here (architecture.md, invariant 7).
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { pino } from "pino";
+import { destination, pino } from "pino";
 import { attachGlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import { adminToken } from "./api/api-token.ts";
 import { addRoutes } from "./api/routes.ts";
@@ -25,7 +25,8 @@ import { summaryOf } from "./summary.ts";
 const CLOSE_MILLISECONDS = 900;
 
 const { memory, config, directors } = workerData as ControlWorkerData;
-const log = pino({ level: config.log.level, base: null, timestamp: pino.stdTimeFunctions.isoTime });
+// Standard output is for the banner; the log goes where main's goes.
+const log = pino({ level: config.log.level, base: { thread: "control" } }, destination({ fd: 2, sync: true }));
 const events = new EventLog();
 events.subscribe(({ severity, type, subject, message, time }) => {
   const level = severity === "critical" ? "error" : severity === "warning" ? "warn" : "info";
@@ -37,12 +38,14 @@ const links = config.directors.map(
 const plane = new ControlPlane(config, links, events);
 const tell = (message: ControlToMain) => parentPort?.postMessage(message);
 
+let stopping = false;
 let close: () => Promise<void> = async () => {};
 parentPort?.on("message", (message: MainToControl) => {
   if (message.kind === "event") events.add(message.event);
   else void stop();
 });
 run().catch((error: unknown) => {
+  if (stopping) return; // directors that stop end a start-up under way
   log.debug({ err: error }, "start-up failed");
   tell({ kind: "fatal", message: (error as Error).message });
 });
@@ -69,6 +72,7 @@ async function run(): Promise<void> {
 
 /** The links stay open until main ends the thread: directors may still report while they stop. */
 async function stop(): Promise<void> {
+  stopping = true;
   const late = new Promise<void>((resolve) => {
     setTimeout(resolve, CLOSE_MILLISECONDS).unref();
   });

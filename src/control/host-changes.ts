@@ -7,7 +7,7 @@ import type { Portals } from "./portals.ts";
 
 const HOSTS_MAX = 1024;
 
-export async function addHost(array: ArrayState, host: HostDocument): Promise<void> {
+export async function addHost(array: ArrayState, portals: Portals, host: HostDocument): Promise<void> {
   const { hosts } = array.document;
   if (hosts.length >= HOSTS_MAX) {
     throw new ApiError(409, "tooManyHosts", `the array has ${HOSTS_MAX} hosts, which is the most; delete one first`);
@@ -26,15 +26,22 @@ export async function addHost(array: ArrayState, host: HostDocument): Promise<vo
   }
   await array.store({ hosts: [...hosts, host] });
   await array.route();
+  await portals.open();
 }
 
 /** Sets or (null) takes away the CHAP secret of a host. */
-export async function setChap(array: ArrayState, name: string, chap: HostDocument["chap"] | null): Promise<void> {
+export async function setChap(
+  array: ArrayState,
+  portals: Portals,
+  name: string,
+  chap: HostDocument["chap"] | null,
+): Promise<void> {
   const host = findHost(array, name);
   const { chap: _, ...plain } = host;
   const changed: HostDocument = chap === null || chap === undefined ? plain : { ...plain, chap };
   await array.store({ hosts: array.document.hosts.map((other) => (other === host ? changed : other)) });
   await array.route();
+  await portals.open();
 }
 
 export async function deleteHost(array: ArrayState, name: string): Promise<void> {
@@ -46,7 +53,8 @@ export async function deleteHost(array: ArrayState, name: string): Promise<void>
 /** On: only known hosts log in, and portals beyond loopback open. Off is refused while such a portal is open. */
 export async function setAllowListOnly(array: ArrayState, portals: Portals, allowListOnly: boolean): Promise<void> {
   const exposed = array.config.directors.filter(
-    (director, index) => portals.states[index]!.open && portalRefusal(array.config, director, { allowListOnly }) !== undefined,
+    (director, index) =>
+      portals.states[index]!.open && portalRefusal(array.config, director, { ...array.document, allowListOnly }) !== undefined,
   );
   if (exposed.length > 0) {
     throw new ApiError(

@@ -33,7 +33,7 @@ export function addHostRoutes(app: FastifyInstance, plane: ControlPlane): void {
       },
     },
     async ({ body }, reply) => {
-      await plane.change(({ array }) => addHost(array, body));
+      await plane.change(({ array, portals }) => addHost(array, portals, body));
       return reply.code(201).send(hostView(body));
     },
   );
@@ -50,7 +50,7 @@ export function addHostRoutes(app: FastifyInstance, plane: ControlPlane): void {
       },
     },
     async ({ params, body }) => {
-      await plane.change(({ array }) => setChap(array, params.host, body.chap));
+      await plane.change(({ array, portals }) => setChap(array, portals, params.host, body.chap));
       return { done: true };
     },
   );

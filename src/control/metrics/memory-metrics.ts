@@ -38,6 +38,7 @@ class MemoryMetric {
   readonly type: CounterSpec["type"];
   readonly aggregator = "sum";
   private readonly series: Series[] = [];
+  private readonly keys = new Set<string>();
 
   constructor(spec: CounterSpec) {
     this.name = spec.metric;
@@ -45,7 +46,11 @@ class MemoryMetric {
     this.type = spec.type;
   }
 
+  /** @throws Error where a series of these labels is there: two tables count one thing */
   add(series: Series): void {
+    const key = JSON.stringify(Object.entries(series.labels).sort());
+    if (this.keys.has(key)) throw new Error(`metric ${this.name} has two series with the labels ${key}`);
+    this.keys.add(key);
     this.series.push(series);
   }
 
@@ -77,7 +82,7 @@ function histogramValues(name: string, { block, slot, labels }: Series): Value[]
   return values;
 }
 
-/** @throws Error where two tables give one metric different types */
+/** @throws Error where two tables give one metric different types, or one series twice */
 export function registerMemoryMetrics(
   registry: Registry,
   global: GlobalMemory,

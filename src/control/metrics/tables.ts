@@ -4,6 +4,7 @@ import { CHANNEL_COUNTERS } from "../../../directors/channel/channel-counters.ts
 import { DIRECTOR_COUNTERS } from "../../../directors/director-counters.ts";
 import { FRONT_END_COUNTERS } from "../../../directors/front-end/front-end-counters.ts";
 import { DRIVE_COUNTERS } from "../../../drivers/drive/drive-counters.ts";
+import { JOURNAL_COUNTERS } from "../../../drivers/journal-file/journal-counters.ts";
 import type { CounterTable } from "../../../drivers/shared-memory/counters.ts";
 import { SCSI_COUNTERS } from "../../scsi/scsi-counters.ts";
 import { POOL_COUNTERS } from "../../volume/pool-counters.ts";
@@ -14,5 +15,6 @@ export const COUNTER_TABLES: readonly CounterTable[] = [
   SCSI_COUNTERS,
   CHANNEL_COUNTERS,
   POOL_COUNTERS,
+  JOURNAL_COUNTERS,
   DRIVE_COUNTERS,
 ];

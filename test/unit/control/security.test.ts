@@ -106,7 +106,15 @@ describe("portal policy", () => {
     ["0.0.0.0", "1", false, true],
   ])("a portal on %s with open=%j and allow-list %s may open: %s", (host, open, allowListOnly, may) => {
     const loaded = config(host, open);
-    expect(portalRefusal(loaded, loaded.directors[0]!, { allowListOnly }) === undefined).toBe(may);
+    expect(portalRefusal(loaded, loaded.directors[0]!, { allowListOnly, hosts: [] }) === undefined).toBe(may);
+  });
+  test("CHAP on every host lets a portal open, on some it does not", () => {
+    const loaded = config("0.0.0.0");
+    const host = { name: "a", initiatorName: "iqn.2026-11.example:a" };
+    const secured = { ...host, chap: { user: "a", secret: "x".repeat(12) } };
+    const refusal = (hosts: (typeof host)[]) => portalRefusal(loaded, loaded.directors[0]!, { allowListOnly: false, hosts });
+    expect(refusal([secured])).toBeUndefined();
+    expect(refusal([secured, host])).toContain("allow-list");
   });
   test("loopback is 127.0.0.0/8, ::1 and localhost", () => {
     expect(["127.0.0.1", "::1", "localhost", "10.0.0.1", "127.0.0.1.evil"].map(isLoopback)).toEqual([
