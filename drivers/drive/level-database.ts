@@ -8,12 +8,14 @@
  * Invariants:
  *  1. One handle of a folder at a time: callers that come while it opens share that opening.
  *  2. A handle that somebody uses is not closed; a closing waits for its users.
- *  3. After a failed write nothing uses the handle again: it is closed and opened anew (LevelDB refuses every write
- *     after its first error, and only opening again tells what the failed one left).
+ *  3. After a failed write nothing is written by the handle again: the next write closes it and opens it anew (LevelDB
+ *     refuses every write after its first error, and only opening again tells what the failed one left). Reads go on by
+ *     the old handle until then, and it is kept while the disk has no room for an opening.
  *  4. Every write is `sync: true`.
  *  5. A known database is never made again: `createIfMissing` is false but in `createLevelDatabase`.
  */
 import { Level } from "level";
+import type { DiskSpace } from "./disk-space.ts";
 import { DriveError } from "./drive.ts";
 import { driveErrorOf, type LevelIntent } from "./level-errors.ts";
 
@@ -30,6 +32,8 @@ export interface LevelTuning {
 
 /** Table handles of one database; LevelDB takes ten of them for other files. */
 const OPEN_FILES_MAX = 138;
+/** What an opening writes beside the tables that it makes of the log. */
+const OPENING_BYTES = 1024 * 1024;
 /** A handle that is closed under the waiter's feet this often in a row has no luck but a bug. */
 const ACQUIRE_ATTEMPTS_MAX = 64;
 
@@ -56,6 +60,7 @@ export class LevelDatabase {
   readonly #drive: string;
   readonly #driveFolder: string;
   readonly #tuning: LevelTuning;
+  readonly #space: DiskSpace;
   #level: LevelHandle | undefined;
   #opening: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -64,11 +69,12 @@ export class LevelDatabase {
   #failedWrite = false;
   #removed = false;
 
-  constructor(options: { folder: string; drive: string; driveFolder: string; tuning: LevelTuning }) {
+  constructor(options: { folder: string; drive: string; driveFolder: string; tuning: LevelTuning; space: DiskSpace }) {
     this.folder = options.folder;
     this.#drive = options.drive;
     this.#driveFolder = options.driveFolder;
     this.#tuning = options.tuning;
+    this.#space = options.space;
   }
 
   get users(): number {
@@ -83,21 +89,22 @@ export class LevelDatabase {
     return driveErrorOf(error, { drive: this.#drive, folder: this.#driveFolder, intent, what });
   }
 
-  /** The handle if it is open and sound; pair with `release()`. */
-  tryAcquire(): LevelHandle | undefined {
-    if (this.#level === undefined || this.#closing !== undefined || this.#failedWrite || this.#removed) return undefined;
+  /** The handle if it is open and fit for that; pair with `release()`. */
+  tryAcquire(intent: "read" | "write"): LevelHandle | undefined {
+    if (this.#level === undefined || this.#closing !== undefined || this.#removed) return undefined;
+    if (this.#failedWrite && intent === "write") return undefined;
     this.#users += 1;
     return this.#level;
   }
 
   /** The handle, opened if need be; pair with `release()`. */
-  async acquire(): Promise<LevelHandle> {
+  async acquire(intent: "read" | "write"): Promise<LevelHandle> {
     for (let attempt = 0; attempt < ACQUIRE_ATTEMPTS_MAX; attempt++) {
       if (this.#removed) throw new DriveError("notFound", this.#drive, `${this.folder} was removed`);
-      const handle = this.tryAcquire();
+      const handle = this.tryAcquire(intent);
       if (handle !== undefined) return handle;
       if (this.#closing !== undefined) await this.#closing;
-      else if (this.#level !== undefined) await this.close();
+      else if (this.#level !== undefined) await this.#closeFailed();
       else await this.#open();
     }
     throw new DriveError("unreachable", this.#drive, `${this.folder} does not stay open`);
@@ -110,7 +117,7 @@ export class LevelDatabase {
 
   /**
    * Writes one atomic batch under a handle that the caller holds, and waits until it is durable.
-   * A failure leaves the handle to be opened anew by the next `acquire`.
+   * A failure leaves the database to be opened anew by the next `acquire("write")`.
    */
   async write(handle: LevelHandle, operations: LevelOperation[]): Promise<void> {
     try {
@@ -134,6 +141,12 @@ export class LevelDatabase {
   async closeForRemoval(): Promise<void> {
     this.#removed = true;
     if (this.#closing !== undefined) await this.#closing;
+    await this.close();
+  }
+
+  /** Closes a handle that no write may use any more, if there is room to open the database again. */
+  async #closeFailed(): Promise<void> {
+    this.#space.check(2 * this.#tuning.writeBufferBytes + OPENING_BYTES, 0);
     await this.close();
   }
 

@@ -6,6 +6,7 @@
  */
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { DiskSpace } from "./disk-space.ts";
 import { DriveError, type DriveGeometry } from "./drive.ts";
 import { checkGeometry, DRIVE_FORMAT_VERSION } from "./drive-checks.ts";
 import { fsyncFolder, fsyncFolderWithFiles } from "./fsync-folder.ts";
@@ -23,8 +24,9 @@ export interface DriveFormat {
   readonly geometry: DriveGeometry;
 }
 
-export function metadataDatabase(drive: string, driveFolder: string): LevelDatabase {
-  return new LevelDatabase({ folder: join(driveFolder, "meta"), drive, driveFolder, tuning: METADATA_TUNING });
+export function openMetadata(drive: string, driveFolder: string, space = new DiskSpace(drive, driveFolder)): LevelMetadata {
+  const folder = join(driveFolder, "meta");
+  return new LevelMetadata(drive, new LevelDatabase({ folder, drive, driveFolder, tuning: METADATA_TUNING, space }), space);
 }
 
 /** Durable when done. @throws DriveError "invalid" when there is a drive already, "foreign" when there is other data */
@@ -44,13 +46,13 @@ async function makeDrive(folder: string, format: DriveFormat): Promise<void> {
   fsyncFolderWithFiles(join(folder, "meta"));
   fsyncFolder(folder);
   fsyncFolder(dirname(folder));
-  const database = metadataDatabase(format.name, folder);
+  const metadata = openMetadata(format.name, folder);
   const { name, driveId, geometry } = format;
   try {
     const label = { formatVersion: DRIVE_FORMAT_VERSION, name, driveId, geometry };
-    await new LevelMetadata(name, database).batchOwn([["label", encodeLabel(label)]]);
+    await metadata.batchOwn([["label", encodeLabel(label)]]);
   } finally {
-    await database.close();
+    await metadata.database.close();
   }
 }
 
@@ -64,12 +66,12 @@ async function clearUnfinished(folder: string, drive: string): Promise<void> {
   }
   if (!entries.includes("meta")) return;
   if (existsSync(join(folder, "meta", "CURRENT"))) {
-    const database = metadataDatabase(drive, folder);
+    const metadata = openMetadata(drive, folder);
     try {
-      const label = await new LevelMetadata(drive, database).getOwn("label");
+      const label = await metadata.getOwn("label");
       if (label !== undefined) throw new DriveError("invalid", drive, "its folder holds a drive already");
     } finally {
-      await database.close();
+      await metadata.database.close();
     }
   }
   rmSync(join(folder, "meta"), { recursive: true, force: true });

@@ -12,6 +12,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { GlobalMemory } from "../shared-memory/global-memory.ts";
+import { type DiskReserve, DiskSpace } from "./disk-space.ts";
 import {
   type Drive,
   DriveError,
@@ -26,9 +27,9 @@ import {
 } from "./drive.ts";
 import { checkMetadataKey, checkMetadataOperations, checkMetadataRange, checkStrips, checkZoneNumber } from "./drive-checks.ts";
 import { DriveFence } from "./drive-fence.ts";
-import { metadataDatabase } from "./level-drive-format.ts";
+import { openMetadata } from "./level-drive-format.ts";
 import { decodeLabel } from "./level-label.ts";
-import { LevelMetadata } from "./level-metadata.ts";
+import type { LevelMetadata } from "./level-metadata.ts";
 import { type LevelDriveBounds, LevelZones } from "./level-zones.ts";
 
 /** Writes in flight beyond these gain nothing: LevelDB's writers and compaction are one thread each. */
@@ -57,16 +58,16 @@ export class LevelDriveMedium {
    */
   static async open(
     folder: string,
-    options: { name: string; global: GlobalMemory; bounds?: LevelDriveBounds },
+    options: { name: string; global: GlobalMemory; bounds?: LevelDriveBounds; reserve?: DiskReserve },
   ): Promise<LevelDriveMedium> {
     const { name, global } = options;
     if (!existsSync(folder)) throw new DriveError("unreachable", name, "its folder is not there");
     if (!existsSync(join(folder, "meta")) || !existsSync(join(folder, "zones"))) {
       throw new DriveError("foreign", name, "its folder holds no drive");
     }
-    const database = metadataDatabase(name, folder);
+    const space = new DiskSpace(name, folder, options.reserve);
+    const metadata = openMetadata(name, folder, space);
     try {
-      const metadata = new LevelMetadata(name, database);
       const label = decodeLabel(name, await metadata.getOwn("label"));
       if (label.name !== name) throw new DriveError("foreign", name, `its label names it ${label.name}`);
       const { geometry, driveId, formatVersion } = label;
@@ -76,6 +77,7 @@ export class LevelDriveMedium {
         geometry,
         global,
         metadata,
+        space,
         ...(options.bounds === undefined ? {} : { bounds: options.bounds }),
       });
       await zones.load();
@@ -90,8 +92,8 @@ export class LevelDriveMedium {
       };
       return new LevelDriveMedium(identity, global, metadata, zones);
     } catch (error) {
-      await database.close();
-      throw database.error(error, "open", "open");
+      await metadata.database.close();
+      throw metadata.database.error(error, "open", "open");
     }
   }
 

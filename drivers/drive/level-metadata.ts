@@ -4,6 +4,7 @@
  * Runs on: the drive thread. Owns: `<drive>/meta/`.
  * Callers' keys lie under "k", the drive's own under "!", so that neither can reach the other's.
  */
+import type { DiskSpace } from "./disk-space.ts";
 import { DriveError, type MetadataOperation, type MetadataPage, type MetadataRange } from "./drive.ts";
 import { METADATA_ENTRY_OVERHEAD_BYTES, METADATA_PAGE_BYTES_MAX } from "./drive-checks.ts";
 import type { LevelDatabase, LevelHandle, LevelOperation } from "./level-database.ts";
@@ -22,10 +23,12 @@ function encodeKey(prefix: string, key: string): Buffer {
 export class LevelMetadata {
   readonly database: LevelDatabase;
   readonly #drive: string;
+  readonly #space: DiskSpace;
 
-  constructor(drive: string, database: LevelDatabase) {
+  constructor(drive: string, database: LevelDatabase, space: DiskSpace) {
     this.#drive = drive;
     this.database = database;
+    this.#space = space;
   }
 
   async get(key: string): Promise<Uint8Array | undefined> {
@@ -37,6 +40,9 @@ export class LevelMetadata {
   }
 
   async batch(operations: readonly MetadataOperation[]): Promise<void> {
+    let bytes = 0;
+    for (const operation of operations) if (operation.type === "put") bytes += operation.value.byteLength;
+    this.#space.check(bytes, this.#space.reserve.metadataBytes);
     const batch: LevelOperation[] = [];
     for (const operation of operations) {
       const key = encodeKey(CALLER, operation.key);
@@ -56,7 +62,7 @@ export class LevelMetadata {
   }
 
   async ownKeys(from: OwnKey | "finished/", below: string): Promise<string[]> {
-    const handle = await this.database.acquire();
+    const handle = await this.database.acquire("read");
     try {
       const keys: string[] = [];
       for await (const key of handle.keys({ gte: encodeKey(OWN, from), lt: encodeKey(OWN, below) })) {
@@ -72,7 +78,7 @@ export class LevelMetadata {
 
   async scan(range: MetadataRange): Promise<MetadataPage> {
     if (range.from >= range.below) return { entries: [], more: false };
-    const handle = await this.database.acquire();
+    const handle = await this.database.acquire("read");
     try {
       return await this.#scan(handle, range);
     } catch (error) {
@@ -109,7 +115,7 @@ export class LevelMetadata {
   }
 
   async #get(key: Buffer): Promise<Uint8Array | undefined> {
-    const handle = await this.database.acquire();
+    const handle = await this.database.acquire("read");
     try {
       return handle.getSync(key);
     } catch (error) {
@@ -121,7 +127,7 @@ export class LevelMetadata {
 
   async #write(batch: LevelOperation[]): Promise<void> {
     if (batch.length === 0) return;
-    const handle = await this.database.acquire();
+    const handle = await this.database.acquire("write");
     try {
       await this.database.write(handle, batch);
     } catch (error) {

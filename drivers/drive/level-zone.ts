@@ -62,7 +62,7 @@ export class LevelZone {
 
   /** Reads at once if the database is open; undefined when it has to be opened first (`readStrips`). */
   tryReadStrips(read: StripRead): boolean {
-    const handle = this.database.tryAcquire();
+    const handle = this.database.tryAcquire("read");
     if (handle === undefined) return false;
     try {
       this.#read(handle, read);
@@ -73,7 +73,7 @@ export class LevelZone {
   }
 
   async readStrips(read: StripRead): Promise<void> {
-    const handle = await this.database.acquire();
+    const handle = await this.database.acquire("read");
     try {
       this.#read(handle, read);
     } finally {
@@ -105,7 +105,7 @@ export class LevelZone {
   }
 
   async #write(write: StripWrite, turnEnded: () => void): Promise<void> {
-    const handle = await this.database.acquire();
+    const handle = await this.database.acquire("write");
     let failure: unknown;
     try {
       this.#nextStrip ??= await this.#findEnd(handle);
@@ -182,7 +182,7 @@ export class LevelZone {
     const error = this.database.error(failure, "write", `zone ${this.zone} strips ${write.firstStrip} + ${write.count}`);
     if (error.kind === "notFound" || error.kind === "unreachable") return error;
     try {
-      const handle = await this.database.acquire();
+      const handle = await this.database.acquire("write");
       try {
         this.#nextStrip = await this.#findEnd(handle);
       } finally {

@@ -9,6 +9,7 @@
  *     in use are bounded by the operations in flight.
  */
 import type { GlobalMemory } from "../shared-memory/global-memory.ts";
+import type { DiskSpace } from "./disk-space.ts";
 import { DriveError, type DriveGeometry, type StripRead, type StripWrite, type ZoneNumber, type ZoneStat } from "./drive.ts";
 import { LevelDatabase, type LevelTuning } from "./level-database.ts";
 import type { LevelMetadata } from "./level-metadata.ts";
@@ -38,6 +39,7 @@ export class LevelZones {
   readonly #geometry: DriveGeometry;
   readonly #global: GlobalMemory;
   readonly #metadata: LevelMetadata;
+  readonly #space: DiskSpace;
   readonly #folders: ZoneFolders;
   readonly #bounds: LevelDriveBounds;
   readonly #zones = new Map<ZoneNumber, LevelZone>();
@@ -57,6 +59,7 @@ export class LevelZones {
     geometry: DriveGeometry;
     global: GlobalMemory;
     metadata: LevelMetadata;
+    space: DiskSpace;
     bounds?: LevelDriveBounds;
   }) {
     this.#drive = options.drive;
@@ -64,6 +67,7 @@ export class LevelZones {
     this.#geometry = options.geometry;
     this.#global = options.global;
     this.#metadata = options.metadata;
+    this.#space = options.space;
     this.#folders = new ZoneFolders(options.driveFolder);
     this.#bounds = options.bounds ?? LEVEL_DRIVE_BOUNDS;
   }
@@ -96,6 +100,7 @@ export class LevelZones {
       if (this.#zones.size + this.#unborn >= this.#geometry.zoneCount) {
         throw new DriveError("noSpace", this.#drive, `has its ${this.#geometry.zoneCount} zones`);
       }
+      this.#space.check(0, this.#space.reserve.stripsBytes);
       this.#unborn += 1;
       const made = this.#zone(zone, false);
       try {
@@ -119,7 +124,7 @@ export class LevelZones {
       found.finished = true;
       // Opening again turns the log into tables, so that the zone's reads and its later openings are quick ones.
       await found.database.close();
-      await found.database.acquire();
+      await found.database.acquire("read");
       found.database.release();
       this.#touch(found);
     });
@@ -150,6 +155,7 @@ export class LevelZones {
 
   async writeStrips(write: StripWrite): Promise<void> {
     const zone = this.#find(write.zone);
+    this.#space.check(write.count * this.#geometry.stripBytes, this.#space.reserve.stripsBytes);
     await zone.writeStrips(write);
     this.#touch(zone);
   }
@@ -195,6 +201,7 @@ export class LevelZones {
       drive: this.#drive,
       driveFolder: this.#driveFolder,
       tuning: this.#bounds.zoneTuning,
+      space: this.#space,
     });
     return new LevelZone({ zone, finished, database, drive: this.#drive, geometry: this.#geometry, global: this.#global });
   }

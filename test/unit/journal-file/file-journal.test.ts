@@ -100,7 +100,7 @@ describe("FileJournal", () => {
     const next = await fixture.open();
     expect(() => next.sync(() => undefined)).toThrow(/fdatasync failed/);
     await next.close();
-    await expect.poll(() => fixture.messages.at(-1)).toMatchObject({ type: "failed" });
+    await expect.poll(() => fixture.messages.some(({ type }) => type === "failed")).toBe(true);
   });
 
   test("tells everybody who waits when the sync thread is gone", async () => {
