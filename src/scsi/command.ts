@@ -47,6 +47,8 @@ export class Command {
   /** Set by `blockRange`: where on the volume, in bytes. */
   offsetBytes = 0;
   bytes = 0;
+  /** Between `begin` and its end. */
+  active = false;
   /** Data-out frames are still ours to give back. */
   holdsDataOut = false;
   /** Bookkeeping of a command of several steps. */
@@ -64,6 +66,7 @@ export class Command {
 
   begin(task: ScsiTask): void {
     this.task = task;
+    this.active = true;
     this.attribute = task.attribute;
     this.holdsDataOut = true;
     this.entry = undefined;

@@ -15,7 +15,7 @@ import { counterBlock } from "../../drivers/shared-memory/counters.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import type { Routing } from "../control/contract.ts";
 import type { BlockService, FrameSource, VolumeNumber } from "../volume/block-io.ts";
-import { CDB_UNKNOWN, cdbIndex, planDataOut } from "./cdb/cdb-table.ts";
+import { CDB_UNKNOWN, cdbIndex, describeCdb, planDataOut } from "./cdb/cdb-table.ts";
 import { Command, type CommandServices } from "./command.ts";
 import { COMMANDS, type CommandEntry } from "./command-table.ts";
 import { LogicalUnit } from "./logical-unit.ts";
@@ -214,6 +214,8 @@ export class DeviceServer implements LogicalUnitServer {
 
   #ended(command: Command): void {
     const { task, unit } = command;
+    if (!command.active) throw new Error(`${describeCdb(task.cdb)} ended twice`); // invariant 1
+    command.active = false;
     command.giveBackDataOut();
     this.#count(command);
     if (unit !== NO_UNIT) {

@@ -18,6 +18,7 @@ export function inquiry(command: Command): void {
       return;
     }
     command.inline(standardInquiry(PERIPHERAL_DISK), allocationLength);
+    return;
   }
   const page = findVpdPage(pageCode);
   if (page === undefined) {

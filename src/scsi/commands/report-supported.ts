@@ -71,6 +71,7 @@ export function reportSupportedOperationCodes(command: Command): void {
       break;
     default:
       command.invalidField(fields.reportingOptions);
+      return;
   }
   command.inline(oneCommand(CDBS[known], rctd), allocationLength);
 }
