@@ -39,8 +39,8 @@ export interface ConnectionHost {
   readonly slabs: SlabPool;
   readonly loginTimeoutSeconds: number;
   loginEnvironment(): LoginEnvironment;
-  /** Calls `ready` with the TSIH to use, once no session of that name and ISID is left; or refuses. */
-  makeRoom(identity: LoginIdentity, ready: (tsih: number) => void): LoginError | undefined;
+  /** Calls `ready` with the TSIH to use once no session of that name and ISID is left, or `refuse`. */
+  makeRoom(identity: LoginIdentity, ready: (tsih: number) => void, refuse: (error: LoginError) => void): void;
   sessionOpened(session: Session): void;
   loginRefused(address: string, initiatorName: string, error: LoginError): void;
   /** Asks for `flush` at the end of this turn. */
@@ -174,10 +174,15 @@ export class Connection implements PduHandler, TransmitterHost, SessionConnectio
     this.#phase = "waiting";
     this.#phaseUntil = this.#host.services.nowMicroseconds() + REINSTATEMENT_SECONDS * 1e6;
     this.hold(HOLD.login);
-    const refusal = this.#host.makeRoom(identity, (tsih) => {
-      if (this.#phase === "waiting") this.#begin(pdu, answer, { ...identity, tsih }, parameters);
-    });
-    if (refusal !== undefined) this.#refuse(refusal);
+    this.#host.makeRoom(
+      identity,
+      (tsih) => {
+        if (this.#phase === "waiting") this.#begin(pdu, answer, { ...identity, tsih }, parameters);
+      },
+      (error) => {
+        if (this.#phase === "waiting") this.#refuse(error);
+      },
+    );
   }
 
   #begin(

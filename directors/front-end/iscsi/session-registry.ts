@@ -41,23 +41,20 @@ export class SessionRegistry {
     return session !== undefined && session.identity.isid === isid && sameName(session.identity.initiatorName, initiatorName);
   }
 
-  makeRoom(identity: LoginIdentity, ready: (tsih: number) => void): LoginError | undefined {
+  /** Calls `ready` with the TSIH to use once no session of that name and ISID is left, or `refuse`. */
+  makeRoom(identity: LoginIdentity, ready: (tsih: number) => void, refuse: (error: LoginError) => void): void {
     const old = this.find(identity.initiatorName, identity.isid);
     if (old !== undefined) {
-      this.#waiting.push({
-        session: old,
-        // Another login of the same name may have been quicker: looked at again.
-        again: () => {
-          this.makeRoom(identity, ready);
-        },
-      });
+      // Another login of the same name may be quicker: looked at again when the old session has ended.
+      this.#waiting.push({ session: old, again: () => this.makeRoom(identity, ready, refuse) });
       old.connection.drop("session reinstatement");
-      return undefined;
+      return;
     }
-    if (this.#sessions.size >= this.#sessionsMax)
-      return new LoginError(LOGIN_STATUS.outOfResources, "no room for another session");
+    if (this.#sessions.size >= this.#sessionsMax) {
+      refuse(new LoginError(LOGIN_STATUS.outOfResources, "no room for another session"));
+      return;
+    }
     ready(this.#nextTsih());
-    return undefined;
   }
 
   #nextTsih(): number {

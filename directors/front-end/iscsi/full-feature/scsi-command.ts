@@ -96,6 +96,7 @@ function fill(session: Session, task: IscsiTask, header: Buffer, at: number): vo
   for (let i = 0; i < 16; i += 1) scsi.cdb[i] = header[at + 32 + i]!;
   scsi.readFlag = (flags & COMMAND_READ) !== 0;
   scsi.writeFlag = (flags & COMMAND_WRITE) !== 0;
+  scsi.expectedTransferBytes = task.expectedBytes;
   task.kind = scsi.readFlag ? KIND.read : scsi.writeFlag ? KIND.write : KIND.other;
 }
 
