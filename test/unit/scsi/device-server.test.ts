@@ -187,6 +187,7 @@ describe("LOGICAL UNIT RESET (SAM-5 §6.3.3)", () => {
     const before = [host.send(SYNCHRONIZE_CACHE_10), other.send(SYNCHRONIZE_CACHE_10)];
     array.targets[0].resetLogicalUnit(host.nexus, 0, (exists) => done.push(`first ${exists}`));
     const after = host.send(SYNCHRONIZE_CACHE_10);
+    for (let i = 0; i < 3; i += 1) expect(host.send(TEST_UNIT_READY).status).toBe(STATUS.GOOD); // younger: don't count
     array.targets[1].resetLogicalUnit(other.nexus, 0, (exists) => done.push(`second ${exists}`));
     expect(done).toEqual([]);
     blocks.step();
