@@ -100,7 +100,7 @@ export function encodeLogRecord(sequence: number, change: MapChange): Uint8Array
 /** The record, or undefined when the bytes are not that record whole. */
 export function decodeLogRecord(value: Uint8Array, sequence: number): MapChange | undefined {
   if (value.length < HEADER_BYTES || value.length % 4 !== 0) return undefined;
-  const words = new Uint32Array(value.slice().buffer);
+  const words = new Uint32Array(new Uint8Array(value).buffer);
   if (words[0] !== LOG_MAGIC || words[1] !== dataCrc32c(new Uint8Array(words.buffer).subarray(8))) return undefined;
   if (words[2]! + words[3]! * 2 ** 32 !== sequence) return undefined;
   const eventCount = words[4]!;
@@ -158,7 +158,7 @@ export function encodeCheckpoint({ logSequence, zones, mapped }: Checkpoint): Ui
 /** The checkpoint, or undefined when the bytes are not a whole one of a pool with so many zone slots. */
 export function decodeCheckpoint(value: Uint8Array, slotCount: number): Checkpoint | undefined {
   if (value.length < (CHECKPOINT_HEADER_WORDS + slotCount * 4) * 4 || value.length % 4 !== 0) return undefined;
-  const words = new Uint32Array(value.slice().buffer);
+  const words = new Uint32Array(new Uint8Array(value).buffer);
   if (words[0] !== CHECKPOINT_MAGIC || words[1] !== dataCrc32c(new Uint8Array(words.buffer).subarray(8))) return undefined;
   if (words[4] !== slotCount || words.length !== CHECKPOINT_HEADER_WORDS + slotCount * 4 + words[6]! * 2) return undefined;
   const zones = new ZoneTable(slotCount);

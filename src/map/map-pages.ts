@@ -267,7 +267,7 @@ export function decodePage(
   page: number,
 ): { readonly places: Uint32Array; readonly logSequence: number } | undefined {
   if (value.length !== (PAGE_HEADER_WORDS + PAGE_BLOCKS) * 4) return undefined;
-  const words = new Uint32Array(value.slice().buffer);
+  const words = new Uint32Array(new Uint8Array(value).buffer);
   if (words[0] !== PAGE_MAGIC || words[1] !== dataCrc32c(new Uint8Array(words.buffer).subarray(8))) return undefined;
   if (words[2] !== volume || words[3] !== page) return undefined;
   return { places: words.subarray(PAGE_HEADER_WORDS), logSequence: words[4]! + words[5]! * 2 ** 32 };
