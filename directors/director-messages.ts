@@ -16,6 +16,8 @@ export interface DirectorStart {
 export interface DirectorPool {
   readonly index: number;
   readonly journalFile: string;
+  /** There was no such file: main has made a blank one. */
+  readonly journalMade: boolean;
 }
 
 export type ToDirector =

@@ -51,6 +51,7 @@ export interface PoolThreads {
   readonly pool: PoolConfig;
   readonly states: readonly DriveState[];
   readonly journalFile: string;
+  readonly journalMade: boolean;
   /** Once no director uses the pool any more. */
   stop(): Promise<void>;
 }
@@ -59,13 +60,14 @@ export interface PoolThreads {
 export async function startPoolThreads(options: StartPoolThreads): Promise<PoolThreads> {
   const { pool, folder } = options;
   const journalFile = folder.journalFile(pool.name);
-  makeJournalFile(options, journalFile);
+  const journalMade = makeJournalFile(options, journalFile);
   const sync = await startSyncThread(options, journalFile);
   const { thread: drives, states } = await startDriveThread(options);
   return {
     pool,
     states,
     journalFile,
+    journalMade,
     async stop() {
       await Promise.all([
         stopThread(drives, { type: "stop" }, ({ type }) => type === "stopped"),
@@ -76,11 +78,12 @@ export async function startPoolThreads(options: StartPoolThreads): Promise<PoolT
   };
 }
 
-/** A file that is missing is made blank. Whether the pool may do without the one it had is for its owner to judge. */
-function makeJournalFile({ config, pool }: StartPoolThreads, journalFile: string): void {
-  if (existsSync(journalFile)) return;
+/** A file that is missing is made blank: true. Whether the pool may do without the one it had is for its owner to judge. */
+function makeJournalFile({ config, pool }: StartPoolThreads, journalFile: string): boolean {
+  if (existsSync(journalFile)) return false;
   try {
     createJournalFile(journalFile, config.journal.bytes);
+    return true;
   } catch (cause) {
     if (!(cause instanceof JournalFileError)) throw cause;
     throw new StartError(EXIT_STATUS.failed, `the journal of pool ${pool.name} can't be made: ${cause.message}`, { cause });

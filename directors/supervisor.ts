@@ -118,7 +118,7 @@ export class Supervisor {
   #startDirector(director: DirectorConfig, transfer: GlobalMemoryTransfer, control: MessagePort): Director {
     const pools = this.#pools
       .filter(({ pool }) => pool.owner === director.index)
-      .map(({ pool, journalFile }) => ({ index: pool.index, journalFile }));
+      .map(({ pool, journalFile, journalMade }) => ({ index: pool.index, journalFile, journalMade }));
     const data: DirectorStart = { transfer, config: this.#config, directorIndex: director.index, control, pools };
     const thread: Director = new WatchedThread({
       name: `director ${director.name}`,

@@ -1,0 +1,186 @@
+/**
+ * A director: front end (FA), embedded storage logic, back end (DA), channel (CA), thread pool. Wiring only.
+ *
+ *   attach ─▶ frames, channel, doorbell ─▶ pools opened and recovered ─▶ "opened" ─▶ requests of the control plane ─▶ portal
+ *
+ * Runs on: a thread of its own; everything made here belongs to it. What is thrown and not caught ends the thread, and
+ * main ends the process.
+ */
+import { parentPort, workerData } from "node:worker_threads";
+import { counterBlock } from "../drivers/shared-memory/counters.ts";
+import { EventLoopDoorbell } from "../drivers/shared-memory/doorbell.ts";
+import { FrameChunks } from "../drivers/shared-memory/frame-chunks.ts";
+import { attachGlobalMemory } from "../drivers/shared-memory/global-memory.ts";
+import { beat } from "../drivers/shared-memory/heartbeat.ts";
+import { FRAME_BYTES, threadNumber } from "../drivers/shared-memory/layout.ts";
+import { FramePool } from "../src/cache/frame-pool.ts";
+import type { ArrayEvent, DirectorMessage, DirectorRequest } from "../src/control/contract.ts";
+import { TRANSFER_BYTES_MAX } from "../src/scsi/block-limits.ts";
+import { DeviceServer } from "../src/scsi/device-server.ts";
+import { Target } from "../src/scsi/target.ts";
+import { PoolService } from "../src/volume/pool-service.ts";
+import { openPools } from "./back-end/open-pools.ts";
+import { poolRuntime } from "./back-end/pool-runtime.ts";
+import { Channel } from "./channel/channel.ts";
+import { TRANSFER_FRAMES_MAX } from "./channel/messages.ts";
+import { DIRECTOR_COUNTERS } from "./director-counters.ts";
+import type { DirectorStart, FromDirector, ToDirector } from "./director-messages.ts";
+import { DirectorRequests, type DirectorServices } from "./director-requests.ts";
+import { EventPost } from "./event-post.ts";
+import { Portal } from "./front-end/portal.ts";
+import { ThreadPool } from "./thread-pool/thread-pool.ts";
+import { shareOf, touchMemory } from "./thread-pool/touch-memory.ts";
+import { TurnEnd } from "./turn-end.ts";
+
+const HEARTBEAT_MILLISECONDS = 250;
+const HOUSEKEEPING_MILLISECONDS = 1000;
+/** Sessions get so long to answer that they were asked to log out: the whole stop has five seconds. */
+const LOGOUT_GRACE_SECONDS = 0.4;
+
+// A command's data, at any phase, must fit through the channel.
+if (TRANSFER_BYTES_MAX + FRAME_BYTES > TRANSFER_FRAMES_MAX * FRAME_BYTES)
+  throw new Error("invariant: transfers outgrow the channel");
+
+const { transfer, config, directorIndex, control, pools: ownedPools } = workerData as DirectorStart;
+const main = parentPort!;
+const director = config.directors[directorIndex]!;
+const global = attachGlobalMemory(transfer);
+const thread = threadNumber(global.layout, "director", directorIndex);
+const counters = counterBlock(global, "director", directorIndex);
+const C = DIRECTOR_COUNTERS.slots;
+
+const tellControl = (message: DirectorMessage): void => control.postMessage(message);
+const tellMain = (message: FromDirector): void => main.postMessage(message);
+const events = new EventPost(
+  (event: ArrayEvent) => tellControl({ kind: "event", event }),
+  () => performance.now(),
+);
+
+beat(global, thread);
+setInterval(() => beat(global, thread), HEARTBEAT_MILLISECONDS);
+
+const turnEnd = new TurnEnd();
+const frames = new FramePool({
+  global,
+  chunks: new FrameChunks(global),
+  directorIndex,
+  directorCount: config.directors.length,
+  dirtyPercentMax: config.destage.dirtyPercentMax,
+});
+const threadPool = new ThreadPool({
+  transfer,
+  threadsMax: config.threadPool.threadsMax,
+  onDone: () => {
+    counters[C.poolTasks]! += 1;
+  },
+});
+
+const drains: (() => boolean)[] = [];
+function drain(): boolean {
+  let found = false;
+  for (const drainOne of drains) if (drainOne()) found = true;
+  return found;
+}
+const doorbell = new EventLoopDoorbell(global, thread);
+doorbell.consume(drain);
+
+let services: DirectorServices | undefined;
+const requests = new DirectorRequests(() => {
+  if (services === undefined) throw new Error("the director is still opening its pools");
+  return services;
+});
+control.on("message", async (request: DirectorRequest) => {
+  tellControl({ kind: "reply", reply: await requests.answer(request) });
+});
+
+let stopping: Promise<void> | undefined;
+function stop(): Promise<void> {
+  stopping ??= (async () => {
+    await threadPool.close();
+    // Not open yet: nothing was acknowledged in this life, and what is in the journal is there for the next.
+    if (services === undefined) return;
+    await services.portal.close(LOGOUT_GRACE_SECONDS);
+    await services.pools.stop();
+  })();
+  return stopping;
+}
+main.on("message", async (message: ToDirector) => {
+  if (message.type !== "stop") return;
+  await stop();
+  tellMain({ type: "stopped" });
+});
+
+const { pools: opened, failed } = await openPools({
+  global,
+  config,
+  directorIndex,
+  pools: ownedPools,
+  frames,
+  runtime: poolRuntime(turnEnd, events.send),
+  addDrain: (drainOne) => drains.push(drainOne),
+});
+const pools = new PoolService(opened, frames);
+const deviceServer = new DeviceServer({
+  blocks: pools,
+  frames,
+  global,
+  identity: {
+    targetName: config.targetName,
+    ports: config.directors.map(({ index, portal }) => ({ directorIndex: index, groupTag: portal.groupTag })),
+    directorIndex,
+  },
+});
+const channel = new Channel({ global, directorIndex, frames, server: deviceServer, turnEnd });
+drains.unshift(() => channel.drain());
+const target = new Target({
+  directorIndex,
+  directorCount: config.directors.length,
+  frames,
+  global,
+  local: deviceServer,
+  remote: (index) => channel.clientTo(index),
+});
+const portal = new Portal({
+  config,
+  director,
+  global,
+  frames,
+  units: target,
+  turnEnd,
+  access: () => requests.access,
+  onEvent: events.send,
+  writeBytesMax: TRANSFER_BYTES_MAX,
+});
+services = {
+  name: director.name,
+  index: directorIndex,
+  pools,
+  failedPools: failed,
+  target,
+  deviceServer,
+  portal,
+  portalAddress: `${director.portal.host}:${director.portal.port}`,
+  stop,
+};
+
+setInterval(() => {
+  frames.tick();
+  channel.publishSignals();
+  counters[C.poolTasksWaiting] = threadPool.waiting;
+  counters[C.busySeconds] = performance.eventLoopUtilization().active / 1000;
+}, HOUSEKEEPING_MILLISECONDS);
+
+const array = await pools.arrayDocument();
+tellControl({
+  kind: "opened",
+  opened: { director: directorIndex, pools: [...pools.status(), ...failed], array, arrayDocumentIsNew: array === undefined },
+});
+
+const share = shareOf(global, directorIndex);
+counters[C.memoryToTouchBytes] = share.bytes;
+await touchMemory(threadPool, share, (bytes) => {
+  counters[C.memoryTouchedBytes] = bytes;
+}).catch((error: unknown) => {
+  // The pool was closed because the array stops.
+  if (stopping === undefined) throw error;
+});
