@@ -48,7 +48,8 @@ export function assembleConfig(settings: Settings, replaced: Replaced, problems:
     logicalBlockBytes: settings.logicalBlockBytes,
     iscsi: settings.iscsi,
     api: { ...settings.api, token: settings.api.token, readToken: settings.api.readToken },
-    open: settings.open,
+    // A mapping that publishes on loopback only is as good as a bind to loopback.
+    open: settings.open || (settings.published !== undefined && isLoopback(settings.published)),
     threadPool: settings.threadPool,
     destage: settings.destage,
     log: settings.log,
@@ -70,7 +71,8 @@ function assembleDirectors(settings: Settings, problems: ConfigProblem[]): Direc
     const portal = settings.portals[name] ?? {};
     const host = portal.host ?? "127.0.0.1";
     const port = portal.port ?? 3260 + index;
-    const advertise = portal.advertise ?? (isWildcard(host) ? "" : joinAddress(host, port));
+    const reachedAt = settings.published ?? host;
+    const advertise = portal.advertise ?? (isWildcard(reachedAt) ? "" : joinAddress(reachedAt, port));
     directors.push({
       name,
       index,
@@ -254,6 +256,10 @@ function checkPorts(config: Config, problems: ConfigProblem[]): void {
 
 function overlaps(a: string, b: string): boolean {
   return a.toLowerCase() === b.toLowerCase() || isWildcard(a) || isWildcard(b);
+}
+
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 export function isWildcard(host: string): boolean {

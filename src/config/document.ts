@@ -16,11 +16,11 @@ Settings come from three places; the later wins: the defaults, one YAML file (\`
   pool (\`A\`) or a LUN (\`0\`). Lists are separated by commas. A variable that is set to the empty text counts as not set.
 - **Sizes** are bytes, or a number with KiB, MiB, GiB or TiB: \`512MiB\`, \`1.5GiB\`.
 - **Errors** name the key, what was found and what is allowed, all of them at once. A key that is no setting is an error too. Only
-  \`VARRAY_TEST_…\` is left alone, and what is for others: \`VARRAY_API\` and \`VARRAY_TOKEN\` (the CLI), \`VARRAY_PUBLISH\` and \`VARRAY_VERSION\` (the compose file).
+  \`VARRAY_TEST_…\` is left alone, and what is for others: \`VARRAY_API\` and \`VARRAY_TOKEN\` (the CLI), \`VARRAY_PUBLISH\` (the compose file).
 - Settings are read once, at start. What is stored on drives keeps its shape: capacity, strip, zone, RAID and the drives of a pool
   are fixed at the pool's first start, and a pool that finds other labels than its settings say refuses to open.
 - **Portals beyond loopback** open only with the allow-list on (\`varray hosts allow-list on\`), with CHAP on every host, or with \`open\`. A portal that binds a wildcard address
-  answers discovery with the connection's own local address unless \`advertise\` says otherwise: behind a port mapping it must.
+  answers discovery with the connection's own local address unless \`advertise\` or \`published\` say otherwise: behind a port mapping one of them must.
 `;
 
 export function configurationDocument(): string {

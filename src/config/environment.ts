@@ -11,7 +11,7 @@ import { type RawGroup, setRawLeaf } from "./raw-settings.ts";
 import { type LeafAt, leavesOf, SETTINGS_NODE } from "./schema-node.ts";
 
 /** Variables that are not settings: the file, the CLI's address and token, and what compose alone reads. */
-export const OTHER_VARIABLES = ["VARRAY_CONFIG", "VARRAY_API", "VARRAY_TOKEN", "VARRAY_PUBLISH", "VARRAY_VERSION"] as const;
+export const OTHER_VARIABLES = ["VARRAY_CONFIG", "VARRAY_API", "VARRAY_TOKEN", "VARRAY_PUBLISH"] as const;
 /** The project's own tests steer themselves by variables with this start. */
 const TEST_PREFIX = "VARRAY_TEST_";
 

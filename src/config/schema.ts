@@ -139,6 +139,14 @@ export const SETTINGS = group("varray's settings", {
     description:
       "Portals beyond loopback open without the allow-list: anyone who reaches them reads and writes. Only where the network decides who that is.",
   }),
+  published: Type.Optional(
+    Type.String({
+      pattern: HOST,
+      defaultText: "none: hosts reach the portals where they are bound",
+      description:
+        "In a container: the address at which the port mapping publishes the portals, under the same port numbers. Discovery advertises it, and where it is loopback the portals open as if they were bound there.",
+    }),
+  ),
   logicalBlockBytes: Type.Union([Type.Literal(512), Type.Literal(4096)], {
     unit: "bytes",
     default: 512,

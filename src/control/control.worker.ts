@@ -19,7 +19,7 @@ import { EventLog } from "./event-log.ts";
 import { createMetrics } from "./metrics/registry.ts";
 import { COUNTER_TABLES } from "./metrics/tables.ts";
 import { Portals } from "./portals.ts";
-import { startArray } from "./start-up.ts";
+import { eventNow, startArray } from "./start-up.ts";
 import { summaryOf } from "./summary.ts";
 
 const CLOSE_MILLISECONDS = 900;
@@ -66,6 +66,9 @@ async function run(): Promise<void> {
   const portals = new Portals(state);
   await portals.open();
   plane.serve({ array: state, portals });
+  events.add(
+    eventNow("info", "array.started", "array", firstStart ? "the array serves for the first time" : "the array serves again"),
+  );
   const { directors: statuses } = await plane.status.read();
   tell({ kind: "ready", summary: summaryOf(state, portals, statuses, firstStart, token.file) });
 }

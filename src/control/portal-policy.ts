@@ -3,6 +3,7 @@
  * `open`. The front end holds to the same (portal-safety.ts) and lets only known hosts in there; this is asked first, so
  * that the reason is one that the API can explain.
  */
+import { isLoopback } from "../config/assemble.ts";
 import type { Config, DirectorConfig } from "../config/config.ts";
 import type { ArrayDocument } from "./contract.ts";
 
@@ -19,8 +20,4 @@ export function portalRefusal(
     `${host}:${port} is beyond loopback and any initiator could log in: add hosts and switch the allow-list on ` +
     `(varray hosts add …, varray hosts allow-list on), or set VARRAY_OPEN=1`
   );
-}
-
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }

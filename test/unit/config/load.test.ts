@@ -73,6 +73,21 @@ describe("configuration, defaults", () => {
     expect(config.pools[6]!.reachedBy).toEqual([6, 7]);
   });
 
+  test("behind a port mapping advertise where it publishes, and are open only where that is loopback", () => {
+    const env = { VARRAY_PORTALS_1A_HOST: "0.0.0.0", VARRAY_PORTALS_1B_HOST: "0.0.0.0" };
+    const local = loadConfig({ ...env, VARRAY_PUBLISHED: "127.0.0.1" });
+    expect([local.open, local.directors.map(({ portal }) => portal.advertise)]).toEqual([
+      true,
+      ["127.0.0.1:3260", "127.0.0.1:3261"],
+    ]);
+    const wide = loadConfig({ ...env, VARRAY_PUBLISHED: "192.0.2.7" });
+    expect([wide.open, wide.directors[1]!.portal.advertise]).toEqual([false, "192.0.2.7:3261"]);
+    expect(loadConfig({ ...env, VARRAY_PUBLISHED: "0.0.0.0" })).toMatchObject({
+      open: false,
+      directors: [{ portal: { advertise: "" } }, {}],
+    });
+  });
+
   test("advertise nothing fixed behind a wildcard address", () => {
     expect(loadConfig({ VARRAY_PORTALS_1A_HOST: "0.0.0.0" }).directors[0]!.portal.advertise).toBe("");
     expect(loadConfig({ VARRAY_PORTALS_1A_HOST: "::1" }).directors[0]!.portal.advertise).toBe("[::1]:3260");

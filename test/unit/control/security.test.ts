@@ -2,11 +2,12 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { isLoopback } from "../../../src/config/assemble.ts";
 import { loadConfig } from "../../../src/config/load.ts";
 import { adminToken, roleCheck } from "../../../src/control/api/api-token.ts";
 import { RateLimit } from "../../../src/control/api/rate-limit.ts";
 import { EventLog } from "../../../src/control/event-log.ts";
-import { isLoopback, portalRefusal } from "../../../src/control/portal-policy.ts";
+import { portalRefusal } from "../../../src/control/portal-policy.ts";
 import { VERSION } from "../../../src/control/version.ts";
 
 let folder = "";
