@@ -91,6 +91,7 @@ export class RunningArray {
       VARRAY_API_PORT: `${apiPort}`,
       VARRAY_API_TOKEN: TOKEN,
       VARRAY_MEMORY_FRAMES: "128MiB",
+      VARRAY_JOURNAL_BYTES: "64MiB",
       VARRAY_TARGET: TARGET,
       ...Object.fromEntries(directors.map((name, index) => [`VARRAY_PORTALS_${name}_PORT`, `${portalPorts[index]}`])),
       ...prepared.env,
