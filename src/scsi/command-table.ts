@@ -10,6 +10,7 @@ import type { CdbDefinition } from "./cdb/define-cdb.ts";
 import { INQUIRY } from "./cdb/inquiry.ts";
 import { MODE_SELECT_6, MODE_SELECT_10 } from "./cdb/mode-select.ts";
 import { MODE_SENSE_6, MODE_SENSE_10 } from "./cdb/mode-sense.ts";
+import { READ_FULL_STATUS, READ_KEYS, READ_RESERVATION, REPORT_CAPABILITIES } from "./cdb/persistent-reserve-in.ts";
 import { PRE_FETCH_10, PRE_FETCH_16 } from "./cdb/pre-fetch.ts";
 import { READ_6, READ_10, READ_12, READ_16 } from "./cdb/read.ts";
 import { READ_CAPACITY_10, READ_CAPACITY_16 } from "./cdb/read-capacity.ts";
@@ -30,6 +31,7 @@ import type { Command } from "./command.ts";
 import { inquiry } from "./commands/inquiry.ts";
 import { modeSelect6, modeSelect10 } from "./commands/mode-select.ts";
 import { modeSense6, modeSense10 } from "./commands/mode-sense.ts";
+import { readNoRegistrations, reportCapabilities } from "./commands/persistent-reserve-in.ts";
 import { read6, read10, read12, read16 } from "./commands/read.ts";
 import { readCapacity10, readCapacity16 } from "./commands/read-capacity.ts";
 import { reportSupportedOperationCodes, reportSupportedTaskManagementFunctions } from "./commands/report-supported.ts";
@@ -82,6 +84,10 @@ const ROWS: readonly Row[] = [
   [RESERVE_10, reserve10, "reserve"],
   [RELEASE_6, release, "reserve"],
   [RELEASE_10, release, "reserve"],
+  [READ_KEYS, readNoRegistrations, "reserve"],
+  [READ_RESERVATION, readNoRegistrations, "reserve"],
+  [READ_FULL_STATUS, readNoRegistrations, "reserve"],
+  [REPORT_CAPABILITIES, reportCapabilities, "reserve"],
   [READ_6, read6, "read"],
   [READ_10, read10, "read"],
   [READ_12, read12, "read"],

@@ -8,6 +8,7 @@ import { type CdbDefinition, printCdb } from "./define-cdb.ts";
 import { INQUIRY } from "./inquiry.ts";
 import { MODE_SELECT_6, MODE_SELECT_10 } from "./mode-select.ts";
 import { MODE_SENSE_6, MODE_SENSE_10 } from "./mode-sense.ts";
+import { READ_FULL_STATUS, READ_KEYS, READ_RESERVATION, REPORT_CAPABILITIES } from "./persistent-reserve-in.ts";
 import { PRE_FETCH_10, PRE_FETCH_16 } from "./pre-fetch.ts";
 import { READ_6, READ_10, READ_12, READ_16 } from "./read.ts";
 import { READ_CAPACITY_10, READ_CAPACITY_16 } from "./read-capacity.ts";
@@ -50,6 +51,10 @@ export const CDBS: readonly CdbDefinition[] = [
   RESERVE_10,
   RELEASE_10,
   MODE_SENSE_10,
+  READ_KEYS,
+  READ_RESERVATION,
+  REPORT_CAPABILITIES,
+  READ_FULL_STATUS,
   READ_16,
   WRITE_16,
   WRITE_AND_VERIFY_16,

@@ -76,8 +76,8 @@ export function reportSupportedOperationCodes(command: Command): void {
   command.inline(oneCommand(CDBS[known], rctd), allocationLength);
 }
 
-/** ABORT TASK, ABORT TASK SET, LOGICAL UNIT RESET: those that every transport here carries out. */
-const TASK_MANAGEMENT_FUNCTIONS = 0x80 | 0x40 | 0x08;
+/** ABORT TASK, ABORT TASK SET, CLEAR TASK SET, LOGICAL UNIT RESET, TARGET RESET: those that the transport carries out. */
+const TASK_MANAGEMENT_FUNCTIONS = 0x80 | 0x40 | 0x10 | 0x08 | 0x02;
 
 export function reportSupportedTaskManagementFunctions(command: Command): void {
   const { fields } = REPORT_SUPPORTED_TASK_MANAGEMENT_FUNCTIONS;

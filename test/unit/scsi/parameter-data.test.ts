@@ -3,6 +3,12 @@ import { CDBS } from "../../../src/scsi/cdb/cdb-table.ts";
 import { INQUIRY } from "../../../src/scsi/cdb/inquiry.ts";
 import { MODE_SELECT_6, MODE_SELECT_10 } from "../../../src/scsi/cdb/mode-select.ts";
 import { MODE_SENSE_6, MODE_SENSE_10 } from "../../../src/scsi/cdb/mode-sense.ts";
+import {
+  READ_FULL_STATUS,
+  READ_KEYS,
+  READ_RESERVATION,
+  REPORT_CAPABILITIES,
+} from "../../../src/scsi/cdb/persistent-reserve-in.ts";
 import { READ_CAPACITY_10, READ_CAPACITY_16 } from "../../../src/scsi/cdb/read-capacity.ts";
 import {
   REPORT_SUPPORTED_OPERATION_CODES,
@@ -272,8 +278,8 @@ describe("REPORT SUPPORTED OPERATION CODES (SPC-4 §6.35)", () => {
     expect(report({ reportingOptions: 4 }).sense).toBe("05/24/00");
   });
 
-  test("task management functions are ABORT TASK, ABORT TASK SET and LOGICAL UNIT RESET", () => {
-    expect(hex(host.send(REPORT_SUPPORTED_TASK_MANAGEMENT_FUNCTIONS, { allocationLength: 64 }).data)).toBe("c8000000");
+  test("task management functions are those that the iSCSI portal carries out", () => {
+    expect(hex(host.send(REPORT_SUPPORTED_TASK_MANAGEMENT_FUNCTIONS, { allocationLength: 64 }).data)).toBe("da000000");
     expect(host.send(REPORT_SUPPORTED_TASK_MANAGEMENT_FUNCTIONS, { repd: 1, allocationLength: 64 }).data.length).toBe(16);
   });
 });
@@ -286,5 +292,16 @@ describe("REPORT TARGET PORT GROUPS (SPC-4 §6.37)", () => {
     expect(groups(1)).toBe(`00000018${"010300010000000100000001"}${"800300020000000100000002"}`);
     expect(groups(0, 1).slice(0, 16)).toBe("0000001c10000000");
     expect(host.send(REPORT_TARGET_PORT_GROUPS, { parameterDataFormat: 2, allocationLength: 255 }).sense).toBe("05/24/00");
+  });
+});
+
+describe("PERSISTENT RESERVE IN (SPC-4 §6.15)", () => {
+  test("reports no keys, no reservation and no capabilities: nothing can be registered", () => {
+    for (const definition of [READ_KEYS, READ_RESERVATION, READ_FULL_STATUS]) {
+      expect(hex(host.send(definition, { allocationLength: 255 }).data)).toBe("0000000000000000");
+    }
+    expect(hex(host.send(REPORT_CAPABILITIES, { allocationLength: 255 }).data)).toBe("0008008000000000");
+    expect(host.sendCdb(Uint8Array.of(0x5e, 4)).sense).toBe("05/24/00");
+    expect(host.sendCdb(Uint8Array.of(0x5f, 0)).sense).toBe("05/20/00");
   });
 });
