@@ -108,9 +108,9 @@ export class DriveServer {
       this.#flushBacklog(path);
       if (this.#take(path)) busy = true;
     }
-    for (const [driveIndex, queue] of this.#queues) {
+    for (const queue of this.#queues.values()) {
       if (queue.requests.length === 0 || queue.underWay >= UNDER_WAY_MAX) continue;
-      this.#startNext(driveIndex, queue);
+      this.#startNext(queue);
       busy = true;
     }
     return busy;
@@ -150,12 +150,12 @@ export class DriveServer {
     return queue;
   }
 
-  #startNext(_driveIndex: number, queue: DriveQueue): void {
+  #startNext(queue: DriveQueue): void {
     const request = queue.requests.shift()!;
     queue.underWay += 1;
     void this.#serve(request).finally(() => {
       queue.underWay -= 1;
-      while (queue.underWay < UNDER_WAY_MAX && queue.requests.length > 0) this.#startNext(_driveIndex, queue);
+      while (queue.underWay < UNDER_WAY_MAX && queue.requests.length > 0) this.#startNext(queue);
     });
   }
 
@@ -184,7 +184,7 @@ export class DriveServer {
     if (((this.#nowMilliseconds() - words[REQUEST_WORD.deadlineMilliseconds]!) | 0) > 0) {
       throw new DriveError("unknown", served.name, "its deadline passed before it was begun");
     }
-    const mailbox = path.mailbox + Math.max(words[REQUEST_WORD.mailboxOffset]!, 0);
+    const mailbox = path.mailbox + this.#leaseOffset(words, served.name);
     const operation = words[REQUEST_WORD.operation]!;
     if (operation === DRIVE_OPERATION.identify) {
       const drive = path.access.get(driveIndex)?.drive ?? served.attach();
@@ -207,6 +207,17 @@ export class DriveServer {
       throw new DriveError(kind, served.name, `epoch ${epoch}; it was opened under ${access.epoch}`);
     }
     return runDriveOperation(access.drive, words, this.#global, mailbox);
+  }
+
+  /** Where the request's lease begins in the mailbox; a lease that is not within it would let an answer land anywhere. */
+  #leaseOffset(words: Int32Array, drive: string): number {
+    const bytes = Math.max(words[REQUEST_WORD.requestBytes]!, words[REQUEST_WORD.answerBytesMax]!);
+    if (bytes <= 0) return 0;
+    const offset = words[REQUEST_WORD.mailboxOffset]!;
+    if (offset < 0 || offset + bytes > this.#global.layout.shape.mailboxBytes) {
+      throw new DriveError("invalid", drive, "its lease is not within the mailbox");
+    }
+    return offset;
   }
 
   #answer(request: TakenRequest, path: DirectorPath, result: DriveAnswerParts | DriveError): void {

@@ -41,7 +41,7 @@ export type ToDriveThread =
   | { readonly type: "openDrive"; readonly drive: DriveThreadDrive }
   /** Closes a drive: requests for it are "unreachable" from then on. Answered by "drive". */
   | { readonly type: "closeDrive"; readonly driveIndex: number }
-  /** Faults on command, for tests and for operators who test; undefined takes them away. */
+  /** Faults on command, for tests and for operators who test; undefined takes them away. Answered by "faultsSet". */
   | { readonly type: "setFaults"; readonly driveIndex: number; readonly faults: DriveFaultSettings | undefined }
   /** Ends the thread once what is under way has ended. Answered by "stopped". */
   | { readonly type: "stop" };
@@ -49,4 +49,5 @@ export type ToDriveThread =
 export type FromDriveThread =
   | { readonly type: "ready"; readonly drives: readonly DriveState[] }
   | { readonly type: "drive"; readonly drive: DriveState }
+  | { readonly type: "faultsSet"; readonly driveIndex: number }
   | { readonly type: "stopped" };

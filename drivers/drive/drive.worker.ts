@@ -46,7 +46,8 @@ async function handle(message: ToDriveThread): Promise<void> {
     case "closeDrive":
       return post({ type: "drive", drive: await poolDrives.close(message.driveIndex) });
     case "setFaults":
-      return poolDrives.setFaults(message.driveIndex, message.faults);
+      poolDrives.setFaults(message.driveIndex, message.faults);
+      return post({ type: "faultsSet", driveIndex: message.driveIndex });
     case "stop":
       return stop();
   }

@@ -132,6 +132,7 @@ export class DriveThread {
     return new Promise((resolve, reject) => {
       this.#replies.push(resolve);
       this.worker.once("error", reject);
+      this.worker.once("exit", (code) => reject(new Error(`the drive thread ended with ${code}`)));
     });
   }
 

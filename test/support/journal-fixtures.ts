@@ -19,7 +19,11 @@ export async function journalWithThread(bytes: number, options: { syncPath?: str
   });
   const messages: FromSyncThread[] = [];
   worker.on("message", (message: FromSyncThread) => messages.push(message));
-  await new Promise<void>((ready) => worker.once("message", () => ready()));
+  await new Promise<void>((ready, fail) => {
+    worker.once("message", () => ready());
+    worker.once("error", fail);
+    worker.once("exit", (code) => fail(new Error(`the sync thread ended with ${code} before it was ready`)));
+  });
   let journal: FileJournal | undefined;
   const doorbell = new EventLoopDoorbell(global, threadNumber(global.layout, "director", 0));
   doorbell.consume(() => journal?.drain() ?? false);

@@ -1,0 +1,214 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { DriveChannel } from "../../../drivers/drive/drive-channel.ts";
+import { DRIVE_COUNTERS } from "../../../drivers/drive/drive-counters.ts";
+import { REQUEST_WORD } from "../../../drivers/drive/drive-slots.ts";
+import type { DriveFaultSettings } from "../../../drivers/drive/fault-drive.ts";
+import { RemoteDrive } from "../../../drivers/drive/remote-drive.ts";
+import { counterBlock } from "../../../drivers/shared-memory/counters.ts";
+import { Doorbell } from "../../../drivers/shared-memory/doorbell.ts";
+import { raisePoolEpoch } from "../../../drivers/shared-memory/epoch.ts";
+import { driveRequestRing, SLOT_WORDS, threadNumber } from "../../../drivers/shared-memory/layout.ts";
+import { RingProducer } from "../../../drivers/shared-memory/ring.ts";
+import { DriveThread, TEST_GEOMETRY, temporaryFolder, testGlobalMemory } from "../../support/drive-fixtures.ts";
+
+const { stripBytes } = TEST_GEOMETRY;
+const C = DRIVE_COUNTERS.slots;
+
+function drivesIn(folder: string, names: readonly string[]) {
+  return names.map((name, index) => ({
+    driveIndex: index,
+    driveNumber: index,
+    name,
+    folder: join(folder, name),
+    format: { driveId: `id-${name}`, geometry: TEST_GEOMETRY },
+  }));
+}
+
+describe("a drive thread", () => {
+  const temporary = temporaryFolder();
+  // A ring of 16 slots and 8 requests in flight: what waits for room is tested too.
+  const memory = testGlobalMemory({ directorCount: 2, driveRingSlots: 16 });
+  const scratch = memory.global.layout.staging[0]!;
+  let thread: DriveThread;
+  let drives: RemoteDrive[];
+
+  beforeAll(async () => {
+    const [a, b, missing] = drivesIn(temporary.path, ["a", "b", "c"]);
+    const { format: _, ...unformatted } = missing!;
+    thread = await DriveThread.start({
+      memory,
+      drives: [a!, b!, unformatted],
+      requestsInFlightMax: 8,
+      deadlineMilliseconds: 5000,
+    });
+    drives = ["a", "b", "c"].map((name, driveIndex) => new RemoteDrive(thread.channel, { name, driveIndex }));
+    for (const drive of drives.slice(0, 2)) await drive.open(1);
+  });
+  afterAll(async () => {
+    await thread.stop();
+    temporary.remove();
+  });
+
+  const strips = (zone: number, firstStrip: number, slot: number) => ({
+    zone,
+    firstStrip,
+    count: 1,
+    address: scratch + slot * stripBytes,
+    strideBytes: stripBytes,
+  });
+
+  test("serves the drives that it could open, and says of the others why not", async () => {
+    expect(thread.states.map(({ state }) => state)).toEqual(["open", "open", "failed"]);
+    expect(thread.states[2]).toMatchObject({ name: "c", kind: "unreachable" });
+    await expect(drives[2]!.identify()).rejects.toMatchObject({ name: "DriveError", kind: "unreachable" });
+    await expect(new RemoteDrive(thread.channel, { name: "x", driveIndex: 9 }).identify()).rejects.toMatchObject({
+      kind: "unreachable",
+    });
+    expect((await drives[0]!.identify()).driveId).toBe("id-a");
+  });
+
+  test("answers hundreds of requests that were asked for at once, in order of writing", async () => {
+    const [a, b] = drives as [RemoteDrive, RemoteDrive];
+    await Promise.all([a.createZone(1), b.createZone(1)]);
+    const work: Promise<unknown>[] = [];
+    for (let strip = 0; strip < 64; strip++) {
+      thread.global.u8.fill(strip + 1, scratch + strip * stripBytes, scratch + (strip + 1) * stripBytes);
+      work.push(a.writeStrips(strips(1, strip, strip)), b.writeStrips(strips(1, strip, strip)));
+    }
+    for (let key = 0; key < 200; key++)
+      work.push(a.metadataBatch([{ type: "put", key: `k${key}`, value: Buffer.alloc(3000, key) }]));
+    expect(thread.channel.inFlight).toBeLessThanOrEqual(8);
+    await Promise.all(work);
+    const reads: Promise<void>[] = [];
+    for (let strip = 0; strip < 64; strip++) reads.push(drives[strip % 2]!.readStrips(strips(1, strip, 100 + strip)));
+    await Promise.all(reads);
+    for (let strip = 0; strip < 64; strip++) {
+      const found = thread.global.view(scratch + (100 + strip) * stripBytes, stripBytes);
+      expect(found.every((byte) => byte === strip + 1)).toBe(true);
+    }
+    const page = await a.metadataScan({ from: "k", below: "l", bytesMax: 512 * 1024 });
+    expect(page.entries.length + (page.more ? 100 : 0)).toBeGreaterThan(150);
+    expect(thread.channel.inFlight + thread.channel.waiting).toBe(0);
+  });
+
+  test("counts what each drive did", async () => {
+    const block = counterBlock(thread.global, "drive", 1);
+    const before = { writes: block[C.writes]!, bytes: block[C.readBytes]!, notFound: block[C.notFound]! };
+    await drives[1]!.createZone(2);
+    await drives[1]!.writeStrips(strips(2, 0, 0));
+    await drives[1]!.readStrips(strips(2, 0, 1));
+    await drives[1]!.readStrips(strips(2, 1, 1)).catch(() => undefined);
+    expect(block[C.writes]! - before.writes).toBe(1);
+    expect(block[C.readBytes]! - before.bytes).toBe(stripBytes);
+    expect(block[C.notFound]! - before.notFound).toBe(1);
+    expect(block[C.underWay]).toBe(0);
+    expect(block[C.busySeconds]).toBeGreaterThan(0);
+  });
+
+  test("has faults on command, and loses them on command", async () => {
+    const [a] = drives as [RemoteDrive];
+    const faulty = (faults: DriveFaultSettings | undefined) => thread.ask({ type: "setFaults", driveIndex: 0, faults });
+    await a.createZone(3);
+    await faulty({ rules: [{ fault: "lostWrite", zone: 3, firstStrip: 0 }] });
+    await a.writeStrips(strips(3, 0, 0));
+    await a.writeStrips(strips(3, 1, 1));
+    await faulty({ rules: [{ fault: "bitFlip", zone: 3, firstStrip: 1, offsetBytes: 7, bit: 2, hitsMax: 1 }] });
+    await expect(a.readStrips(strips(3, 0, 50))).rejects.toMatchObject({ kind: "notFound" });
+    const byte = () => thread.global.u8[scratch + 50 * stripBytes + 7]! ^ thread.global.u8[scratch + stripBytes + 7]!;
+    await a.readStrips(strips(3, 1, 50));
+    expect(byte()).toBe(4);
+    await a.readStrips(strips(3, 1, 50));
+    expect(byte()).toBe(0);
+    await faulty({ rules: [{ fault: "readError" }, { fault: "writeError" }] });
+    await expect(a.readStrips(strips(3, 1, 50))).rejects.toMatchObject({ kind: "unrecoveredRead" });
+    await expect(a.metadataGet("k1")).rejects.toMatchObject({ kind: "unrecoveredRead" });
+    await expect(a.writeStrips(strips(3, 2, 0))).rejects.toMatchObject({ kind: "writeFailed" });
+    await faulty({ unreachable: true });
+    await expect(a.listZones()).rejects.toMatchObject({ kind: "unreachable" });
+    await faulty(undefined);
+    await a.writeStrips(strips(3, 2, 0));
+    expect((await a.listZones()).length).toBeGreaterThan(0);
+  });
+
+  test("formats, opens and closes drives while it serves others", async () => {
+    const reply = await thread.ask({ type: "openDrive", drive: drivesIn(temporary.path, ["a", "b", "c"])[2]! });
+    expect(reply).toMatchObject({ type: "drive", drive: { state: "open", name: "c" } });
+    await expect(drives[2]!.listZones()).rejects.toMatchObject({ kind: "invalid" });
+    await drives[2]!.open(1);
+    await drives[2]!.createZone(1);
+    const busy = drives[0]!.metadataBatch([{ type: "put", key: "busy", value: Buffer.alloc(100_000) }]);
+    await thread.ask({ type: "closeDrive", driveIndex: 2 });
+    await expect(drives[2]!.listZones()).rejects.toMatchObject({ kind: "unreachable" });
+    await busy;
+    await thread.ask({ type: "openDrive", drive: drivesIn(temporary.path, ["a", "b", "c"])[2]! });
+    await drives[2]!.open(1);
+    expect(await drives[2]!.listZones()).toEqual([{ zone: 1, finished: false }]);
+  });
+
+  test("never formats over what is not a drive", async () => {
+    const [, , , other] = drivesIn(temporary.path, ["a", "b", "c", "other"]);
+    mkdirSync(join(other!.folder, "photos"), { recursive: true });
+    expect(await thread.ask({ type: "openDrive", drive: other! })).toMatchObject({ drive: { state: "failed", kind: "foreign" } });
+  });
+
+  test("answers requests that make no sense, and goes on", async () => {
+    const { global } = thread;
+    const ring = new RingProducer(global, driveRequestRing(global.layout, 0, 1));
+    const threads = { consumer: threadNumber(global.layout, "drive", 0), producer: threadNumber(global.layout, "director", 1) };
+    const doorbell = new Doorbell(global, threads);
+    for (let operation = -1; operation < 14; operation++) {
+      const word = ring.tryReserve();
+      for (let index = 0; index < SLOT_WORDS; index++) global.i32[word + index] = (index * 0x9e3779b1) | 0;
+      global.i32[word + REQUEST_WORD.operation] = operation;
+      global.i32[word + REQUEST_WORD.driveIndex] = operation & 1;
+      global.i32[word + REQUEST_WORD.deadlineMilliseconds] = 0x3fff_ffff;
+      ring.publish();
+    }
+    doorbell.ring();
+    await expect.poll(() => ring.size).toBe(0);
+    expect(await drives[0]!.metadataGet("none")).toBeUndefined();
+  });
+
+  test("is overdue for a slow drive: the caller hears unknown, and the late answer harms nobody", async () => {
+    const slow = new DriveChannel(thread.global, { pool: 0, director: 1, deadlineMilliseconds: 10 });
+    const drive = new RemoteDrive(slow, { name: "b", driveIndex: 1 });
+    await thread.ask({ type: "setFaults", driveIndex: 1, faults: { delayMilliseconds: 2500 } });
+    await expect(drive.open(1)).rejects.toMatchObject({ name: "DriveError", kind: "unknown" });
+    await thread.ask({ type: "setFaults", driveIndex: 1, faults: undefined });
+    await expect.poll(() => slow.drain() && slow.inFlight, { timeout: 5000 }).toBe(0);
+    slow.close();
+  });
+
+  test("fences requests as soon as main has raised the pool's epoch", async () => {
+    const epoch = raisePoolEpoch(thread.global, 0, 5);
+    await expect(drives[0]!.listZones()).rejects.toMatchObject({ kind: "fenced" });
+    await expect(drives[0]!.open(epoch - 1)).rejects.toMatchObject({ kind: "fenced" });
+    await drives[0]!.open(epoch);
+    expect((await drives[0]!.listZones()).length).toBeGreaterThan(0);
+  });
+});
+
+describe("a drive thread that dies", () => {
+  test("leaves what it had as unknown, and is unreachable from then on", async () => {
+    const temporary = temporaryFolder();
+    const memory = testGlobalMemory();
+    const thread = await DriveThread.start({ memory, drives: drivesIn(temporary.path, ["a"]) });
+    const drive = new RemoteDrive(thread.channel, { name: "a", driveIndex: 0 });
+    await drive.open(1);
+    const ended = new Promise((resolve) => thread.worker.once("exit", resolve));
+    await thread.ask({ type: "setFaults", driveIndex: 0, faults: { delayMilliseconds: 60_000 } });
+    const caught = drive.createZone(1).catch((error) => error);
+    await thread.worker.terminate();
+    await ended;
+    thread.channel.fail("its thread died");
+    expect(await caught).toMatchObject({ kind: "unknown" });
+    await expect(drive.listZones()).rejects.toMatchObject({ kind: "unreachable" });
+    thread.end();
+    const again = await DriveThread.start({ memory: testGlobalMemory(), drives: drivesIn(temporary.path, ["a"]) });
+    expect(again.states[0]).toMatchObject({ state: "open" });
+    await again.stop();
+    temporary.remove();
+  });
+});
