@@ -87,8 +87,9 @@ export class DeviceServer implements LogicalUnitServer {
     this.#units.delete(volume);
   }
 
-  nexusOpened(_info: NexusInfo): void {
-    // State of a nexus begins at the unit with its first command: POWER ON, pending (SPC-4 §5.12 by way of SAM-5 §6.3.1).
+  /** Its state begins at each unit with its first command: POWER ON, pending. A number that is used again begins anew. */
+  nexusOpened({ nexus }: NexusInfo): void {
+    this.nexusClosed(nexus);
   }
 
   nexusClosed(nexus: NexusNumber): void {

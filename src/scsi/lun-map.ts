@@ -3,7 +3,7 @@ import type { Routing } from "../control/contract.ts";
 import type { VolumeNumber } from "../volume/block-io.ts";
 
 /** The flat space addressing method ends here (SAM-5 §4.7.7.3). */
-export const LUN_COUNT_MAX = 16384;
+const LUN_COUNT_MAX = 16384;
 
 export interface LunEntry {
   readonly lun: number;

@@ -21,7 +21,7 @@ const LISTED: ReadonlyMap<number, boolean> = new Map([
 ]);
 
 /** Peripheral device addressing below 256, flat space addressing above (SAM-5 §4.7.7.2, §4.7.7.3): the first two bytes. */
-export function lunAddress(lun: number): number {
+function lunAddress(lun: number): number {
   return lun < 256 ? lun : 0x4000 | lun;
 }
 

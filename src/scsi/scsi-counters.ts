@@ -2,24 +2,22 @@
 import { type CounterSpec, defineCounters } from "../../drivers/shared-memory/counters.ts";
 
 /** Families of commands, as metrics and dashboards tell them apart. */
-export const COMMAND_FAMILIES = [
-  "read",
-  "write",
-  "writeAndVerify",
-  "verify",
-  "writeSame",
-  "unmap",
-  "synchronizeCache",
-  "preFetch",
-  "inquiry",
-  "readCapacity",
-  "mode",
-  "reserve",
-  "report",
-  "unitState",
-  "unknown",
-] as const;
-export type CommandFamily = (typeof COMMAND_FAMILIES)[number];
+export type CommandFamily =
+  | "read"
+  | "write"
+  | "writeAndVerify"
+  | "verify"
+  | "writeSame"
+  | "unmap"
+  | "synchronizeCache"
+  | "preFetch"
+  | "inquiry"
+  | "readCapacity"
+  | "mode"
+  | "reserve"
+  | "report"
+  | "unitState"
+  | "unknown";
 
 const commands = (family: CommandFamily): CounterSpec => ({
   type: "counter",

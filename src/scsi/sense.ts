@@ -14,19 +14,6 @@ export interface SenseCode {
   readonly ascq: number;
 }
 
-/** SPC-4 §4.5.6. */
-export const SENSE_KEY = {
-  noSense: 0x0,
-  notReady: 0x2,
-  mediumError: 0x3,
-  hardwareError: 0x4,
-  illegalRequest: 0x5,
-  unitAttention: 0x6,
-  dataProtect: 0x7,
-  abortedCommand: 0xb,
-  miscompare: 0xe,
-} as const;
-
 /** Codes from SPC-4 table F.2 unless another source is named. */
 export const SENSE = {
   noSense: { key: 0x0, asc: 0x00, ascq: 0x00 },
@@ -60,7 +47,7 @@ export const SENSE = {
 export type SenseName = keyof typeof SENSE;
 
 /** Where the wrong field begins (SPC-4 §4.5.2.4.2). */
-export interface FieldPointer {
+interface FieldPointer {
   /** In the CDB; else in the parameter list. */
   readonly inCdb: boolean;
   readonly byte: number;

@@ -7,7 +7,7 @@
 import { ParameterData } from "./parameter-data.ts";
 import { PRODUCT_IDENTIFICATION, PRODUCT_REVISION_LEVEL, T10_VENDOR_IDENTIFICATION } from "./target-identity.ts";
 
-export const STANDARD_INQUIRY_BYTES = 96;
+const STANDARD_INQUIRY_BYTES = 96;
 
 /** PERIPHERAL QUALIFIER and DEVICE TYPE: a direct access block device that is there. */
 export const PERIPHERAL_DISK = 0x00;

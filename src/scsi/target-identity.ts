@@ -22,7 +22,7 @@ export const PRODUCT_IDENTIFICATION = "VIRTUAL VOLUME  ";
 export const PRODUCT_REVISION_LEVEL = "0001";
 
 /** A nexus number is director index × 65536 + TSIH. */
-export function directorOfNexus(nexus: NexusNumber): number {
+function directorOfNexus(nexus: NexusNumber): number {
   return Math.floor(nexus / 65536);
 }
 

@@ -7,7 +7,7 @@
 import type { SenseName } from "./sense.ts";
 
 /** In the order in which they are reported: resets first (SAM-5 §5.14.1 table 54), then what changed. */
-export const UNIT_ATTENTIONS = [
+const UNIT_ATTENTIONS = [
   "powerOnOrReset",
   "busDeviceReset",
   "modeParametersChanged",

@@ -10,7 +10,7 @@
 import type { DataOutPlan } from "../task.ts";
 import { bits, type Field, fieldBigInt, fieldMask, fieldValue, setField } from "./field.ts";
 
-export type Direction = "none" | "in" | "out";
+type Direction = "none" | "in" | "out";
 
 /** How much data a command takes: fills in `plan`, which is all zero before. Must not fail, whatever the CDB holds. */
 export type DataOutRule = (cdb: Uint8Array, logicalBlockBytes: number, plan: DataOutPlan) => void;
@@ -30,7 +30,7 @@ export interface CdbDefinition<Fields extends Readonly<Record<string, Field>> = 
 }
 
 /** Service action of commands that have one: byte 1, bits 4…0 (SPC-4 §4.2.5.3). */
-export const SERVICE_ACTION = bits(1, 4, 0);
+const SERVICE_ACTION = bits(1, 4, 0);
 
 export function defineCdb<const Fields extends Readonly<Record<string, Field>>>(
   name: string,

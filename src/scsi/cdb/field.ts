@@ -22,7 +22,6 @@ function whole(byte: number, bytes: number): Field {
 
 export const u8 = (byte: number): Field => whole(byte, 1);
 export const u16 = (byte: number): Field => whole(byte, 2);
-export const u24 = (byte: number): Field => whole(byte, 3);
 export const u32 = (byte: number): Field => whole(byte, 4);
 export const u64 = (byte: number): Field => whole(byte, 8);
 export const bits = (byte: number, highBit: number, lowBit: number): Field => ({

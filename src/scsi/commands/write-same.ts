@@ -19,7 +19,7 @@ import { growFrameRun } from "../task.ts";
 import { type BlockFields, blockRange, mustBeZero } from "./block-range.ts";
 import { addressInRun, framesTouched } from "./data-out.ts";
 
-export const PIECE_BYTES_MAX = 256 * 1024;
+const PIECE_BYTES_MAX = 256 * 1024;
 
 interface WriteSameFields extends BlockFields {
   readonly wrprotect: Field;

@@ -29,7 +29,7 @@ function portNumber(value: number): Uint8Array {
 }
 
 /** UTF-8, ended by NUL and padded with NULs to a multiple of four (SPC-4 §7.8.6.11). */
-export function scsiNameString(name: string): Uint8Array {
+function scsiNameString(name: string): Uint8Array {
   const text = new TextEncoder().encode(name);
   const padded = new Uint8Array(Math.ceil((text.length + 1) / 4) * 4);
   padded.set(text);

@@ -62,6 +62,14 @@ describe("unit attentions (SAM-5 §5.14)", () => {
     expect(Buffer.from(host.send(READ_CAPACITY_10).data).readUInt32BE(0)).toBe((2 * VOLUME_BYTES) / 512 - 1);
   });
 
+  test("begin anew for a nexus number that is used again", () => {
+    array.targets[0].nexusOpened({ nexus: host.nexus, initiatorName: "iqn.2026-11.test:next", isid: "0", directorIndex: 0 });
+    for (const lun of [0, 1]) {
+      expect(host.send(TEST_UNIT_READY, {}, { lun }).sense).toBe("06/29/00");
+      expect(host.send(TEST_UNIT_READY, {}, { lun }).status).toBe(STATUS.GOOD);
+    }
+  });
+
   test("go with the nexus", () => {
     array.servers[0].onVolumeGrown(1);
     array.targets[0].nexusClosed(host.nexus);
