@@ -15,6 +15,7 @@ import type { ArrayEvent, SessionStatus, Severity } from "../../src/control/cont
 import type { LogicalUnitServer } from "../../src/scsi/task.ts";
 import type { FrameSource } from "../../src/volume/block-io.ts";
 import type { TurnEnd } from "../turn-end.ts";
+import { EventThrottle } from "./event-throttle.ts";
 import { FRONT_END_COUNTERS } from "./front-end-counters.ts";
 import { Connection, type ConnectionHost } from "./iscsi/connection.ts";
 import type { FrontEndLimits, FrontEndServices } from "./iscsi/front-end-services.ts";
@@ -50,8 +51,6 @@ export interface PortalOptions {
 
 /** Connections beyond the sessions' cap: logins under way, discovery. */
 const CONNECTIONS_EXTRA = 32;
-/** Login failures told as events, at most one in so long; the others are counted in the next one. */
-const LOGIN_EVENT_SECONDS = 1;
 
 export class Portal {
   readonly #options: PortalOptions;
@@ -65,8 +64,7 @@ export class Portal {
   #server: Server | undefined = undefined;
   #ticker: NodeJS.Timeout | undefined = undefined;
   #closing = false;
-  #loginEventAt = 0;
-  #loginFailuresUntold = 0;
+  readonly #throttle = new EventThrottle();
   #allEnded: (() => void) | undefined = undefined;
 
   constructor(options: PortalOptions) {
@@ -238,25 +236,17 @@ export class Portal {
   }
 
   #loginRefused(address: string, initiatorName: string, error: LoginError): void {
-    this.#loginFailuresUntold += 1;
-    const now = this.#services.nowMicroseconds();
-    if (this.#loginEventAt !== 0 && now - this.#loginEventAt < LOGIN_EVENT_SECONDS * 1e6) return;
-    const more = this.#loginFailuresUntold > 1 ? ` (and ${this.#loginFailuresUntold - 1} more)` : "";
-    this.#loginEventAt = now;
-    this.#loginFailuresUntold = 0;
     const status = error.status.toString(16).padStart(4, "0");
-    this.#event(
-      "warning",
-      "session.loginFailed",
-      initiatorName || address,
-      `login from ${address} refused, ${status}: ${error.message}${more}`,
-    );
+    this.#event("warning", "session.loginFailed", initiatorName || address, `login from ${address} refused, ${status}: ${error.message}`);
   }
 
   #event(severity: Severity, type: string, subject: string, message: string): void {
+    const untold = this.#throttle.admit(type, this.#services.nowMicroseconds());
+    if (untold === undefined) return;
     // What a peer sent may be anything: no control characters, and no more than a line of it.
     const clean = (text: string): string => text.replace(/[^\x20-\x7e\u00a0-\uffff]/g, "?").slice(0, 400);
-    this.#options.onEvent({ time: new Date().toISOString(), severity, type, subject: clean(subject), message: clean(message) });
+    const more = untold > 0 ? ` (${untold} more like it were not told)` : "";
+    this.#options.onEvent({ time: new Date().toISOString(), severity, type, subject: clean(subject), message: clean(message) + more });
   }
 
   sessions(): SessionStatus[] {

@@ -78,6 +78,7 @@ export class Session implements TaskOwner, SequenceNumbers, Chargeable {
   readonly text = new TextExchange();
   readonly nop: NopState;
   gapSince = 0;
+  #dropping = false;
 
   constructor(options: {
     readonly services: FrontEndServices;
@@ -309,7 +310,7 @@ export class Session implements TaskOwner, SequenceNumbers, Chargeable {
   /** Task management waits for tasks to end; so does the end of the session. */
   taskEnded(task: IscsiTask): void {
     for (let i = this.taskManagement.length - 1; i >= 0; i -= 1) this.taskManagement[i]!.taskEnded(task);
-    if (this.phase === "ended" && this.submittedCount === 0) this.services.sessionEnded(this);
+    if (this.phase === "ended" && !this.#dropping && this.submittedCount === 0) this.services.sessionEnded(this);
   }
 
   /** Remembers the tags of a task that was aborted while data was on its way. */
@@ -327,13 +328,14 @@ export class Session implements TaskOwner, SequenceNumbers, Chargeable {
     this.frameQueue.cancel();
     this.window.clear();
     this.services.budget.forget(this);
-    this.taskManagement.length = 0;
     const { current } = this;
     this.current = undefined;
     // A command whose PDU was cut off is not in `tasks` yet.
     if (current !== undefined && this.tasks.get(current.initiatorTaskTag) !== current) releaseCommand(this, current);
+    // Functions of other sessions may wait for tasks of this one: they are told of each.
+    this.#dropping = true;
     for (const task of [...this.tasks.values()]) abortTask(this, task);
-    this.ready.length = 0;
+    this.#dropping = false;
     if (this.submittedCount === 0) this.services.sessionEnded(this);
   }
 }

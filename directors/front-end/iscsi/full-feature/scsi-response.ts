@@ -47,6 +47,8 @@ function computeResidual(expectedBytes: number, transferBytes: number): void {
 export function respond(session: Session, task: IscsiTask): void {
   const { scsi } = task;
   task.move("sending");
+  // First of all: MaxCmdSN in this very answer must let the next command in, or a window of one would never open again.
+  session.forgetTask(task);
   const good = scsi.status === STATUS.GOOD || scsi.status === STATUS.CONDITION_MET;
   const available = scsi.inlineDataIn !== undefined ? scsi.inlineDataIn.length : scsi.dataIn.bytes;
   const movesIn = scsi.readFlag || (available > 0 && !scsi.writeFlag);
@@ -61,7 +63,6 @@ export function respond(session: Session, task: IscsiTask): void {
 
   const inlineKept = scsi.inlineDataIn !== undefined && sentBytes > 4096;
   const pinned = inlineKept || (scsi.inlineDataIn === undefined && sentBytes > 0);
-  session.forgetTask(task);
   if (pinned) {
     // The charge was made for what the initiator expected; now it is what is really pinned.
     adjustCharge(session, task, sentBytes);
@@ -142,6 +143,7 @@ function sendResponse(session: Session, task: IscsiTask, status: number, senseBy
 /** The answer of a command that failed on its way in, and never reached its logical unit. */
 export function respondFailure(session: Session, task: IscsiTask): void {
   giveFrames(session.services.frames, task);
+  session.forgetTask(task);
   const failure = task.failure!;
   computeResidual(task.expectedBytes, 0);
   let status: number = STATUS.TASK_SET_FULL;
@@ -152,7 +154,6 @@ export function respondFailure(session: Session, task: IscsiTask): void {
   sendResponse(session, task, status, failure === "taskSetFull" ? 0 : TRANSPORT_SENSE_BYTES);
   countAnswer(session, task, status, 0);
   session.tx.answered(task.kind, task.receivedAt, undefined);
-  session.forgetTask(task);
   session.freeTask(task);
   session.taskEnded(task);
 }
