@@ -15,6 +15,7 @@ import { BlockIndex } from "./block-index.ts";
 import { FRAME_STATE, type FramePool, MASK_FULL, type Reclaimer } from "./frame-pool.ts";
 
 export class BlockCache implements Reclaimer {
+  shortage?: () => void;
   readonly index: BlockIndex;
   readonly #frames: FramePool;
   #dirtyHead = -1;

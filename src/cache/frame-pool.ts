@@ -32,6 +32,8 @@ export const MASK_FULL = 0xff;
 export interface Reclaimer {
   /** Frees up to `count` clean frames; returns how many. */
   reclaim(count: number): number;
+  /** Host writes wait for frames: something dirty should become clean. */
+  shortage?: () => void;
 }
 
 export interface FramePoolOptions {
@@ -149,6 +151,7 @@ export class FramePool implements FrameSource {
   whenAvailable(count: number, ready: () => void): number {
     const ticket = this.#nextTicket++;
     this.#waiters.push({ ticket, count, ready });
+    for (const reclaimer of this.#reclaimers) reclaimer.shortage?.();
     return ticket;
   }
 

@@ -77,7 +77,9 @@ export class Pool {
         this.#destager.press();
         this.compactor.poke();
       },
+      onDirty: () => this.#destager.poke(),
     });
+    parts.cache.shortage = () => this.#destager.press();
     const stripesPerBatch = parts.staging.batchStripes;
     const appender = (freeZonesLeft: number): ZoneAppender =>
       new ZoneAppender({

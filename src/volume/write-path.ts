@@ -42,6 +42,8 @@ export interface WritePathHooks {
   readonly writesThrough: (volume: number) => boolean;
   /** The journal or the pool is full: destage must make room. */
   readonly onPressure: () => void;
+  /** Something became dirty. */
+  readonly onDirty: () => void;
 }
 
 export class WritePath {
@@ -153,6 +155,7 @@ export class WritePath {
     }
     // `done` may submit again: into a queue that is consistent by now. The list is copied because it is used again.
     const acknowledged = group.splice(0);
+    this.#hooks.onDirty();
     for (const io of acknowledged) {
       if (io.forceUnitAccess || this.#hooks.writesThrough(io.volume)) {
         journal.whenSynced(sequence, (durable) => finish(io, durable ? BLOCK_STATUS.good : BLOCK_STATUS.failed));
