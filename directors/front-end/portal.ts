@@ -237,7 +237,12 @@ export class Portal {
 
   #loginRefused(address: string, initiatorName: string, error: LoginError): void {
     const status = error.status.toString(16).padStart(4, "0");
-    this.#event("warning", "session.loginFailed", initiatorName || address, `login from ${address} refused, ${status}: ${error.message}`);
+    this.#event(
+      "warning",
+      "session.loginFailed",
+      initiatorName || address,
+      `login from ${address} refused, ${status}: ${error.message}`,
+    );
   }
 
   #event(severity: Severity, type: string, subject: string, message: string): void {
@@ -246,7 +251,13 @@ export class Portal {
     // What a peer sent may be anything: no control characters, and no more than a line of it.
     const clean = (text: string): string => text.replace(/[^\x20-\x7e\u00a0-\uffff]/g, "?").slice(0, 400);
     const more = untold > 0 ? ` (${untold} more like it were not told)` : "";
-    this.#options.onEvent({ time: new Date().toISOString(), severity, type, subject: clean(subject), message: clean(message) + more });
+    this.#options.onEvent({
+      time: new Date().toISOString(),
+      severity,
+      type,
+      subject: clean(subject),
+      message: clean(message) + more,
+    });
   }
 
   sessions(): SessionStatus[] {

@@ -3,7 +3,19 @@ import { describe, expect, test } from "vitest";
 import { ASYNC_MESSAGE } from "../../directors/front-end/iscsi/pdu/async-message.ts";
 import { DATA_IN } from "../../directors/front-end/iscsi/pdu/data-in.ts";
 import { DATA_OUT } from "../../directors/front-end/iscsi/pdu/data-out.ts";
-import { type Bhs, bits, defineBhs, type FieldTable, flag, hex, u8, u16, u24, u32, u64 } from "../../directors/front-end/iscsi/pdu/define-bhs.ts";
+import {
+  type Bhs,
+  bits,
+  defineBhs,
+  type FieldTable,
+  flag,
+  hex,
+  u8,
+  u16,
+  u24,
+  u32,
+  u64,
+} from "../../directors/front-end/iscsi/pdu/define-bhs.ts";
 import * as hot from "../../directors/front-end/iscsi/pdu/hot-path.ts";
 import { LOGIN_REQUEST } from "../../directors/front-end/iscsi/pdu/login-request.ts";
 import { LOGIN_RESPONSE } from "../../directors/front-end/iscsi/pdu/login-response.ts";
@@ -35,17 +47,50 @@ const GOLDEN: readonly Golden[] = [
   {
     table: SCSI_COMMAND,
     words: "01c10000 00000000 00010000 00000000 00000005 00001000 00000007 00000009 28000000 00080000 08000000 00000000",
-    fields: { final: true, read: true, attribute: 1, lun: 1n << 48n, initiatorTaskTag: 5, expectedDataTransferLength: 4096, cmdSN: 7, expStatSN: 9, cdb: "28000000000800000800000000000000" },
+    fields: {
+      final: true,
+      read: true,
+      attribute: 1,
+      lun: 1n << 48n,
+      initiatorTaskTag: 5,
+      expectedDataTransferLength: 4096,
+      cmdSN: 7,
+      expStatSN: 9,
+      cdb: "28000000000800000800000000000000",
+    },
   },
   {
     table: SCSI_COMMAND,
     words: "41a20000 00000200 40010000 00000000 0a0b0c0d 00000200 fffffffe 00000001 2a000000 00000000 01000000 00000000",
-    fields: { immediate: true, final: true, write: true, attribute: 2, dataSegmentLength: 512, lun: 0x4001n << 48n, initiatorTaskTag: 0x0a0b0c0d, expectedDataTransferLength: 512, cmdSN: 0xfffffffe, expStatSN: 1, cdb: "2a000000000000000100000000000000" },
+    fields: {
+      immediate: true,
+      final: true,
+      write: true,
+      attribute: 2,
+      dataSegmentLength: 512,
+      lun: 0x4001n << 48n,
+      initiatorTaskTag: 0x0a0b0c0d,
+      expectedDataTransferLength: 512,
+      cmdSN: 0xfffffffe,
+      expStatSN: 1,
+      cdb: "2a000000000000000100000000000000",
+    },
   },
   {
     table: SCSI_RESPONSE,
     words: "21820002 00000014 00000000 00000000 00000005 00000000 00000011 00000012 00000031 00000002 00000000 00000e00",
-    fields: { final: true, underflow: true, status: 2, dataSegmentLength: 20, initiatorTaskTag: 5, statSN: 17, expCmdSN: 18, maxCmdSN: 49, expDataSN: 2, residualCount: 3584 },
+    fields: {
+      final: true,
+      underflow: true,
+      status: 2,
+      dataSegmentLength: 20,
+      initiatorTaskTag: 5,
+      statSN: 17,
+      expCmdSN: 18,
+      maxCmdSN: 49,
+      expDataSN: 2,
+      residualCount: 3584,
+    },
   },
   {
     table: SCSI_RESPONSE,
@@ -55,7 +100,17 @@ const GOLDEN: readonly Golden[] = [
   {
     table: TASK_MANAGEMENT_REQUEST,
     words: "42810000 00000000 00020000 00000000 00000008 00000005 00000003 00000004 00000002 00000000 00000000 00000000",
-    fields: { immediate: true, final: true, function: 1, lun: 2n << 48n, initiatorTaskTag: 8, referencedTaskTag: 5, cmdSN: 3, expStatSN: 4, refCmdSN: 2 },
+    fields: {
+      immediate: true,
+      final: true,
+      function: 1,
+      lun: 2n << 48n,
+      initiatorTaskTag: 8,
+      referencedTaskTag: 5,
+      cmdSN: 3,
+      expStatSN: 4,
+      refCmdSN: 2,
+    },
   },
   {
     table: TASK_MANAGEMENT_RESPONSE,
@@ -65,17 +120,50 @@ const GOLDEN: readonly Golden[] = [
   {
     table: DATA_OUT,
     words: "05800000 00002000 00010000 00000000 00000005 00010203 00000000 00000009 00000000 00000003 00006000 00000000",
-    fields: { final: true, dataSegmentLength: 8192, lun: 1n << 48n, initiatorTaskTag: 5, targetTransferTag: 0x00010203, expStatSN: 9, dataSN: 3, bufferOffset: 24576 },
+    fields: {
+      final: true,
+      dataSegmentLength: 8192,
+      lun: 1n << 48n,
+      initiatorTaskTag: 5,
+      targetTransferTag: 0x00010203,
+      expStatSN: 9,
+      dataSN: 3,
+      bufferOffset: 24576,
+    },
   },
   {
     table: DATA_IN,
     words: "25830000 00001000 00000000 00000000 00000005 ffffffff 00000011 00000012 00000031 00000001 00002000 00000200",
-    fields: { final: true, underflow: true, statusPresent: true, dataSegmentLength: 4096, initiatorTaskTag: 5, targetTransferTag: none, statSN: 17, expCmdSN: 18, maxCmdSN: 49, dataSN: 1, bufferOffset: 8192, residualCount: 512 },
+    fields: {
+      final: true,
+      underflow: true,
+      statusPresent: true,
+      dataSegmentLength: 4096,
+      initiatorTaskTag: 5,
+      targetTransferTag: none,
+      statSN: 17,
+      expCmdSN: 18,
+      maxCmdSN: 49,
+      dataSN: 1,
+      bufferOffset: 8192,
+      residualCount: 512,
+    },
   },
   {
     table: R2T,
     words: "31800000 00000000 00010000 00000000 00000005 00020100 00000011 00000012 00000031 00000001 00010000 00020000",
-    fields: { final: true, lun: 1n << 48n, initiatorTaskTag: 5, targetTransferTag: 0x00020100, statSN: 17, expCmdSN: 18, maxCmdSN: 49, r2tSN: 1, bufferOffset: 65536, desiredDataTransferLength: 131072 },
+    fields: {
+      final: true,
+      lun: 1n << 48n,
+      initiatorTaskTag: 5,
+      targetTransferTag: 0x00020100,
+      statSN: 17,
+      expCmdSN: 18,
+      maxCmdSN: 49,
+      r2tSN: 1,
+      bufferOffset: 65536,
+      desiredDataTransferLength: 131072,
+    },
   },
   {
     table: ASYNC_MESSAGE,
@@ -90,17 +178,43 @@ const GOLDEN: readonly Golden[] = [
   {
     table: TEXT_RESPONSE,
     words: "24400000 00002000 00000000 00000000 00000006 00000001 00000003 00000003 00000022 00000000 00000000 00000000",
-    fields: { continue: true, dataSegmentLength: 8192, initiatorTaskTag: 6, targetTransferTag: 1, statSN: 3, expCmdSN: 3, maxCmdSN: 34 },
+    fields: {
+      continue: true,
+      dataSegmentLength: 8192,
+      initiatorTaskTag: 6,
+      targetTransferTag: 1,
+      statSN: 3,
+      expCmdSN: 3,
+      maxCmdSN: 34,
+    },
   },
   {
     table: LOGIN_REQUEST,
     words: "43870000 00000055 80123456 789a0000 00000000 00010000 00000001 00000000 00000000 00000000 00000000 00000000",
-    fields: { immediate: true, transit: true, currentStage: 1, nextStage: 3, dataSegmentLength: 85, isid: "80123456789a", cid: 1, cmdSN: 1 },
+    fields: {
+      immediate: true,
+      transit: true,
+      currentStage: 1,
+      nextStage: 3,
+      dataSegmentLength: 85,
+      isid: "80123456789a",
+      cid: 1,
+      cmdSN: 1,
+    },
   },
   {
     table: LOGIN_RESPONSE,
     words: "23870000 00000030 80123456 789a0007 00000000 00000000 00000000 00000001 00000020 00000000 00000000 00000000",
-    fields: { transit: true, currentStage: 1, nextStage: 3, dataSegmentLength: 48, isid: "80123456789a", tsih: 7, expCmdSN: 1, maxCmdSN: 32 },
+    fields: {
+      transit: true,
+      currentStage: 1,
+      nextStage: 3,
+      dataSegmentLength: 48,
+      isid: "80123456789a",
+      tsih: 7,
+      expCmdSN: 1,
+      maxCmdSN: 32,
+    },
   },
   {
     table: LOGIN_RESPONSE,
@@ -120,7 +234,16 @@ const GOLDEN: readonly Golden[] = [
   {
     table: SNACK_REQUEST,
     words: "10810000 00000000 00010000 00000000 00000005 ffffffff 00000000 00000006 00000000 00000000 00000002 00000003",
-    fields: { final: true, type: 1, lun: 1n << 48n, initiatorTaskTag: 5, targetTransferTag: none, expStatSN: 6, begRun: 2, runLength: 3 },
+    fields: {
+      final: true,
+      type: 1,
+      lun: 1n << 48n,
+      initiatorTaskTag: 5,
+      targetTransferTag: none,
+      expStatSN: 6,
+      begRun: 2,
+      runLength: 3,
+    },
   },
   {
     table: REJECT,
@@ -130,7 +253,15 @@ const GOLDEN: readonly Golden[] = [
   {
     table: NOP_OUT,
     words: "40800000 00000004 00000000 00000000 0000000a ffffffff 00000005 00000006 00000000 00000000 00000000 00000000",
-    fields: { immediate: true, final: true, dataSegmentLength: 4, initiatorTaskTag: 10, targetTransferTag: none, cmdSN: 5, expStatSN: 6 },
+    fields: {
+      immediate: true,
+      final: true,
+      dataSegmentLength: 4,
+      initiatorTaskTag: 10,
+      targetTransferTag: none,
+      cmdSN: 5,
+      expStatSN: 6,
+    },
   },
   {
     table: NOP_IN,
@@ -145,7 +276,9 @@ describe("iSCSI PDUs, RFC 7143 §11", () => {
   for (const [n, { table, words, fields }] of GOLDEN.entries()) {
     test(`${table.name} (${n}) decodes to its fields, and every other field is zero`, () => {
       const decoded = table.decode(bytesOf(words)) as Record<string, unknown>;
-      const expected = Object.fromEntries(Object.entries(table.fields).map(([name, field]) => [name, fields[name] ?? field.zero]));
+      const expected = Object.fromEntries(
+        Object.entries(table.fields).map(([name, field]) => [name, fields[name] ?? field.zero]),
+      );
       expect(decoded).toEqual(expected);
     });
     test(`${table.name} (${n}) encodes to its bytes`, () => {
@@ -203,20 +336,48 @@ describe("the data path's accessors", () => {
   });
   test("write a Data-In as its table does, with status and without", () => {
     const bytes = Buffer.alloc(48);
-    hot.writeDataIn(bytes, 0, { flags: 0x83, status: 0, initiatorTaskTag: 5, dataSN: 1, bufferOffset: 8192, residualCount: 512, dataBytes: 4096 }, numbers);
+    hot.writeDataIn(
+      bytes,
+      0,
+      { flags: 0x83, status: 0, initiatorTaskTag: 5, dataSN: 1, bufferOffset: 8192, residualCount: 512, dataBytes: 4096 },
+      numbers,
+    );
     expect(bytes).toEqual(bytesOf(GOLDEN.find(({ table }) => table === DATA_IN)!.words));
     bytes.fill(0);
-    hot.writeDataIn(bytes, 0, { flags: 0, status: 2, initiatorTaskTag: 5, dataSN: 1, bufferOffset: 8192, residualCount: 512, dataBytes: 4096 }, numbers);
-    expect(DATA_IN.decode(bytes)).toMatchObject({ statusPresent: false, status: 0, statSN: 0, residualCount: 0, expCmdSN: 18, maxCmdSN: 49 });
+    hot.writeDataIn(
+      bytes,
+      0,
+      { flags: 0, status: 2, initiatorTaskTag: 5, dataSN: 1, bufferOffset: 8192, residualCount: 512, dataBytes: 4096 },
+      numbers,
+    );
+    expect(DATA_IN.decode(bytes)).toMatchObject({
+      statusPresent: false,
+      status: 0,
+      statSN: 0,
+      residualCount: 0,
+      expCmdSN: 18,
+      maxCmdSN: 49,
+    });
   });
   test("write a SCSI Response as its table does", () => {
     const bytes = Buffer.alloc(48);
-    hot.writeScsiResponse(bytes, 0, { flags: hot.RESIDUAL_UNDERFLOW, status: 2, initiatorTaskTag: 5, expDataSN: 2, residualCount: 3584, dataBytes: 20 }, numbers);
+    hot.writeScsiResponse(
+      bytes,
+      0,
+      { flags: hot.RESIDUAL_UNDERFLOW, status: 2, initiatorTaskTag: 5, expDataSN: 2, residualCount: 3584, dataBytes: 20 },
+      numbers,
+    );
     expect(bytes).toEqual(bytesOf(GOLDEN.find(({ table }) => table === SCSI_RESPONSE)!.words));
   });
   test("write an R2T as its table does", () => {
     const bytes = Buffer.alloc(48);
-    const fields = { initiatorTaskTag: 5, targetTransferTag: 0x00020100, r2tSN: 1, bufferOffset: 65536, desiredDataTransferLength: 131072 };
+    const fields = {
+      initiatorTaskTag: 5,
+      targetTransferTag: 0x00020100,
+      r2tSN: 1,
+      bufferOffset: 65536,
+      desiredDataTransferLength: 131072,
+    };
     hot.writeReadyToTransfer(bytes, 0, fields, Buffer.from("0001000000000000", "hex"), numbers);
     expect(bytes).toEqual(bytesOf(GOLDEN.find(({ table }) => table === R2T)!.words));
   });

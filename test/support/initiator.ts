@@ -5,10 +5,10 @@
  */
 import { createConnection, type Socket } from "node:net";
 import { headerDigest } from "../../directors/front-end/iscsi/digest.ts";
-import { type Bhs, BHS_BYTES, type FieldTable } from "../../directors/front-end/iscsi/pdu/define-bhs.ts";
 import { ASYNC_MESSAGE } from "../../directors/front-end/iscsi/pdu/async-message.ts";
 import { DATA_IN } from "../../directors/front-end/iscsi/pdu/data-in.ts";
 import { DATA_OUT } from "../../directors/front-end/iscsi/pdu/data-out.ts";
+import { BHS_BYTES, type Bhs, type FieldTable } from "../../directors/front-end/iscsi/pdu/define-bhs.ts";
 import { LOGIN_REQUEST } from "../../directors/front-end/iscsi/pdu/login-request.ts";
 import { LOGIN_RESPONSE } from "../../directors/front-end/iscsi/pdu/login-response.ts";
 import { LOGOUT_REQUEST } from "../../directors/front-end/iscsi/pdu/logout-request.ts";
@@ -120,7 +120,8 @@ export class Initiator {
   static async open(port: number, options: LoginOptions = {}): Promise<Initiator> {
     const initiator = await Initiator.connect(port, options.initiatorName);
     const response = await initiator.login(options);
-    if (response.fields.statusClass !== 0 || !response.fields.transit) throw new Error(`login failed: ${LOGIN_RESPONSE.print(response.bhs)}`);
+    if (response.fields.statusClass !== 0 || !response.fields.transit)
+      throw new Error(`login failed: ${LOGIN_RESPONSE.print(response.bhs)}`);
     return initiator;
   }
 
@@ -134,8 +135,13 @@ export class Initiator {
       if (this.#buffer.length < total) return;
       const bhs = Buffer.from(this.#buffer.subarray(0, BHS_BYTES));
       const data = Buffer.from(this.#buffer.subarray(head, head + dataBytes));
-      if (this.headerDigest && this.#buffer.readUInt32LE(BHS_BYTES) !== headerDigest(bhs, 0, BHS_BYTES)) throw new Error("header digest of the target is wrong");
-      if (this.dataDigest && dataBytes > 0 && this.#buffer.readUInt32LE(head + padded) !== dataCrc32c(this.#buffer.subarray(head, head + padded))) {
+      if (this.headerDigest && this.#buffer.readUInt32LE(BHS_BYTES) !== headerDigest(bhs, 0, BHS_BYTES))
+        throw new Error("header digest of the target is wrong");
+      if (
+        this.dataDigest &&
+        dataBytes > 0 &&
+        this.#buffer.readUInt32LE(head + padded) !== dataCrc32c(this.#buffer.subarray(head, head + padded))
+      ) {
         throw new Error("data digest of the target is wrong");
       }
       this.#buffer = this.#buffer.subarray(total);
@@ -144,7 +150,8 @@ export class Initiator {
       const fields = table.decode(bhs);
       if ("statSN" in fields && (table !== DATA_IN || (bhs[1]! & 1) !== 0) && table !== R2T) {
         const ping = table === NOP_IN && (fields as NOP_IN).initiatorTaskTag === RESERVED;
-        if (!ping && !(table === LOGIN_RESPONSE && (fields as LOGIN_RESPONSE).statusClass !== 0)) this.expStatSN = ((fields.statSN as number) + 1) >>> 0;
+        if (!ping && !(table === LOGIN_RESPONSE && (fields as LOGIN_RESPONSE).statusClass !== 0))
+          this.expStatSN = ((fields.statSN as number) + 1) >>> 0;
       }
       this.#pdus.push({ name: table.name, bhs, fields, data });
     }
@@ -171,7 +178,10 @@ export class Initiator {
     await this.#until(() => this.#pdus.length > 0 || this.isClosed, expected ?? "a PDU");
     const pdu = this.#pdus.shift();
     if (pdu === undefined) throw new Error(`the target closed the connection, ${expected ?? "a PDU"} was expected`);
-    if (expected !== undefined && pdu.name !== expected) throw new Error(`${expected} was expected, ${pdu.name} came: ${JSON.stringify(pdu.fields, (_, v) => (typeof v === "bigint" ? String(v) : v))}`);
+    if (expected !== undefined && pdu.name !== expected)
+      throw new Error(
+        `${expected} was expected, ${pdu.name} came: ${JSON.stringify(pdu.fields, (_, v) => (typeof v === "bigint" ? String(v) : v))}`,
+      );
     return pdu;
   }
 
@@ -191,11 +201,17 @@ export class Initiator {
   }
 
   /** Sends a PDU with padding and the negotiated digests. */
-  send<Fields extends FieldTable>(table: Bhs<Fields>, fields: Parameters<Bhs<Fields>["encode"]>[0], options: SendOptions = {}): Buffer {
+  send<Fields extends FieldTable>(
+    table: Bhs<Fields>,
+    fields: Parameters<Bhs<Fields>["encode"]>[0],
+    options: SendOptions = {},
+  ): Buffer {
     const data = options.data ?? Buffer.alloc(0);
     const ahs = options.ahs ?? Buffer.alloc(0);
     const bhs = Buffer.from(
-      table.encode({ dataSegmentLength: data.length, totalAHSLength: ahs.length / 4, ...fields } as Parameters<Bhs<Fields>["encode"]>[0]),
+      table.encode({ dataSegmentLength: data.length, totalAHSLength: ahs.length / 4, ...fields } as Parameters<
+        Bhs<Fields>["encode"]
+      >[0]),
     );
     const header = Buffer.concat([bhs, ahs]);
     const pieces: Uint8Array[] = [header];
@@ -233,10 +249,23 @@ export class Initiator {
 
   loginRequest(fields: Partial<LOGIN_REQUEST>, text: Buffer | Readonly<Record<string, string>> = {}): void {
     const data = Buffer.isBuffer(text) ? text : Initiator.text(text as Record<string, string>);
-    this.isid = fields.isid ?? (this.isid || `80${Math.floor(Math.random() * 2 ** 40).toString(16).padStart(10, "0")}`);
+    this.isid =
+      fields.isid ??
+      (this.isid ||
+        `80${Math.floor(Math.random() * 2 ** 40)
+          .toString(16)
+          .padStart(10, "0")}`);
     this.send(
       LOGIN_REQUEST,
-      { immediate: true, isid: this.isid, initiatorTaskTag: 0, cid: this.cid, cmdSN: this.cmdSN, expStatSN: this.expStatSN, ...fields },
+      {
+        immediate: true,
+        isid: this.isid,
+        initiatorTaskTag: 0,
+        cid: this.cid,
+        cmdSN: this.cmdSN,
+        expStatSN: this.expStatSN,
+        ...fields,
+      },
       { data },
     );
   }
@@ -306,17 +335,24 @@ export class Initiator {
     const pieces: Buffer[] = [];
     for (;;) {
       const pdu = await this.next();
-      if (pdu.fields.initiatorTaskTag !== initiatorTaskTag) throw new Error(`${pdu.name} of another task came: ${JSON.stringify(pdu.fields, (_, v) => (typeof v === "bigint" ? String(v) : v))}`);
+      if (pdu.fields.initiatorTaskTag !== initiatorTaskTag)
+        throw new Error(
+          `${pdu.name} of another task came: ${JSON.stringify(pdu.fields, (_, v) => (typeof v === "bigint" ? String(v) : v))}`,
+        );
       pdus.push(pdu);
       if (pdu.name === "R2T") {
         if (onR2T === undefined) throw new Error("an R2T that the test did not expect");
         onR2T(pdu.fields);
       } else if (pdu.name === "SCSI Data-In") {
-        if (pdu.fields.bufferOffset !== pieces.reduce((sum, piece) => sum + piece.length, 0)) throw new Error("Data-In out of order");
+        if (pdu.fields.bufferOffset !== pieces.reduce((sum, piece) => sum + piece.length, 0))
+          throw new Error("Data-In out of order");
         pieces.push(pdu.data);
         if (pdu.fields.statusPresent) return result(pdu, Buffer.concat(pieces), "", pdus);
       } else if (pdu.name === "SCSI Response") {
-        const sense = pdu.data.length === 0 ? "" : [pdu.data[4]! & 15, pdu.data[14]!, pdu.data[15]!].map((byte) => byte.toString(16).padStart(2, "0")).join("/");
+        const sense =
+          pdu.data.length === 0
+            ? ""
+            : [pdu.data[4]! & 15, pdu.data[14]!, pdu.data[15]!].map((byte) => byte.toString(16).padStart(2, "0")).join("/");
         return result(pdu, Buffer.concat(pieces), sense, pdus);
       } else throw new Error(`${pdu.name} in the middle of a command`);
     }
@@ -385,7 +421,14 @@ export class Initiator {
   async ping(data = Buffer.alloc(0)): Promise<ReceivedPdu> {
     this.send(
       NOP_OUT,
-      { immediate: true, final: true, initiatorTaskTag: this.tag(), targetTransferTag: RESERVED, cmdSN: this.cmdSN, expStatSN: this.expStatSN },
+      {
+        immediate: true,
+        final: true,
+        initiatorTaskTag: this.tag(),
+        targetTransferTag: RESERVED,
+        cmdSN: this.cmdSN,
+        expStatSN: this.expStatSN,
+      },
       { data },
     );
     return this.next("NOP-In");

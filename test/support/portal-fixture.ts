@@ -1,9 +1,10 @@
 /** A portal on a free port of loopback, before the real SCSI target and volumes in memory. */
-import { Portal, type PortalOptions } from "../../directors/front-end/portal.ts";
+
+import { FRONT_END_COUNTERS } from "../../directors/front-end/front-end-counters.ts";
 import type { Access } from "../../directors/front-end/iscsi/login/access.ts";
+import { Portal, type PortalOptions } from "../../directors/front-end/portal.ts";
 import { TurnEnd } from "../../directors/turn-end.ts";
 import { counterBlock } from "../../drivers/shared-memory/counters.ts";
-import { FRONT_END_COUNTERS } from "../../directors/front-end/front-end-counters.ts";
 import type { Config } from "../../src/config/config.ts";
 import type { ArrayEvent } from "../../src/control/contract.ts";
 import type { CountedFrames } from "./counted-frames.ts";
@@ -63,7 +64,13 @@ export function portalConfig(options: PortalFixtureOptions = {}): Config {
 export async function openPortal(options: PortalFixtureOptions = {}): Promise<PortalFixture> {
   const target = testTarget();
   const events: ArrayEvent[] = [];
-  const access: PortalFixture["access"] = { targetName: TARGET_NAME, hosts: [], allowListOnly: false, luns: [0, 1, 2], ...options.access };
+  const access: PortalFixture["access"] = {
+    targetName: TARGET_NAME,
+    hosts: [],
+    allowListOnly: false,
+    luns: [0, 1, 2],
+    ...options.access,
+  };
   const config = portalConfig(options);
   const portal = new Portal({
     config,

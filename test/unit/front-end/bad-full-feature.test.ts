@@ -1,14 +1,14 @@
 /** Every row of "Full feature phase": the exact answer, and a session beside it that notices nothing. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { REJECT_REASON } from "../../../directors/front-end/iscsi/peer-error.ts";
-import { LOGIN_REQUEST } from "../../../directors/front-end/iscsi/pdu/login-request.ts";
-import { NOP_OUT } from "../../../directors/front-end/iscsi/pdu/nop-out.ts";
 import { defineBhs } from "../../../directors/front-end/iscsi/pdu/define-bhs.ts";
+import { LOGIN_REQUEST } from "../../../directors/front-end/iscsi/pdu/login-request.ts";
 import { LOGOUT_REQUEST } from "../../../directors/front-end/iscsi/pdu/logout-request.ts";
+import { NOP_OUT } from "../../../directors/front-end/iscsi/pdu/nop-out.ts";
 import type { R2T } from "../../../directors/front-end/iscsi/pdu/ready-to-transfer.ts";
 import { SCSI_COMMAND } from "../../../directors/front-end/iscsi/pdu/scsi-command.ts";
 import { SNACK_REQUEST } from "../../../directors/front-end/iscsi/pdu/snack-request.ts";
-import { Initiator, read10, RESERVED, write10 } from "../../support/initiator.ts";
+import { REJECT_REASON } from "../../../directors/front-end/iscsi/peer-error.ts";
+import { Initiator, RESERVED, read10, write10 } from "../../support/initiator.ts";
 import { openPortal, type PortalFixture } from "../../support/portal-fixture.ts";
 
 let fixture: PortalFixture;
@@ -94,7 +94,9 @@ describe("PDUs that are not for here", () => {
   test("too many immediate commands get Reject 06", async () => {
     const initiator = await open();
     fixture.blocks.held = true;
-    const tags = [0, 1].map(() => initiator.sendCommand(read10(0, 1), { immediate: true, read: true, expectedDataTransferLength: 512 }));
+    const tags = [0, 1].map(() =>
+      initiator.sendCommand(read10(0, 1), { immediate: true, read: true, expectedDataTransferLength: 512 }),
+    );
     initiator.sendCommand(read10(0, 1), { immediate: true, read: true, expectedDataTransferLength: 512 });
     await rejected(initiator, REJECT_REASON.immediateCommandReject);
     fixture.blocks.held = false;
@@ -229,7 +231,11 @@ describe("digests", () => {
 
   test("a wrong data digest of another PDU gets Reject 02", async () => {
     const initiator = await open(DIGESTS);
-    initiator.send(NOP_OUT, { immediate: true, final: true, initiatorTaskTag: 1, targetTransferTag: RESERVED }, { data: Buffer.alloc(10), badDataDigest: true });
+    initiator.send(
+      NOP_OUT,
+      { immediate: true, final: true, initiatorTaskTag: 1, targetTransferTag: RESERVED },
+      { data: Buffer.alloc(10), badDataDigest: true },
+    );
     await rejected(initiator, REJECT_REASON.dataDigestError);
     await alive(initiator);
   });
@@ -244,7 +250,15 @@ describe("digests", () => {
 describe("lengths", () => {
   test("a data segment over MaxRecvDataSegmentLength closes, before any of it comes", async () => {
     const initiator = await open();
-    initiator.raw(SCSI_COMMAND.encode({ final: true, write: true, dataSegmentLength: 65537, cmdSN: initiator.cmdSN, expectedDataTransferLength: 2 ** 24 }));
+    initiator.raw(
+      SCSI_COMMAND.encode({
+        final: true,
+        write: true,
+        dataSegmentLength: 65537,
+        cmdSN: initiator.cmdSN,
+        expectedDataTransferLength: 2 ** 24,
+      }),
+    );
     await initiator.closed();
   });
 
@@ -276,7 +290,11 @@ describe("write data that does not fit what was negotiated", () => {
 
   test("immediate data that was not negotiated ends the task 0b/0c/0c", async () => {
     const initiator = await open({ ImmediateData: "No" });
-    const tag = initiator.sendCommand(write10(0, 1), { write: true, expectedDataTransferLength: 512 }, { data: Buffer.alloc(512) });
+    const tag = initiator.sendCommand(
+      write10(0, 1),
+      { write: true, expectedDataTransferLength: 512 },
+      { data: Buffer.alloc(512) },
+    );
     expect(await initiator.result(tag)).toMatchObject({ status: 2, sense: "0b/0c/0c" });
     await alive(initiator);
   });
@@ -336,9 +354,26 @@ describe("write data that does not fit what was negotiated", () => {
   test("the read or write flag against the CDB's direction gets 05/24/00, and no data", async () => {
     const initiator = await open();
     const before = (await initiator.read(800, 1)).data;
-    expect(await initiator.command(read10(0, 1), { write: true, expectedDataTransferLength: 512 }, { data: Buffer.alloc(512) })).toMatchObject({ status: 2, sense: "05/24/00" });
-    expect(await initiator.command(write10(800, 1), { read: true, expectedDataTransferLength: 512 })).toMatchObject({ status: 2, sense: "05/24/00" });
-    expect(await initiator.command(write10(800, 1), { read: true, write: true, expectedDataTransferLength: 512 }, { data: Buffer.alloc(512, 9) })).toMatchObject({ status: 2, sense: "05/24/00" });
+    const readCapacity = Buffer.alloc(10);
+    readCapacity[0] = 0x25;
+    expect(
+      await initiator.command(readCapacity, { write: true, expectedDataTransferLength: 512 }, { data: Buffer.alloc(512) }),
+    ).toMatchObject({ status: 2, sense: "05/24/00" });
+    // READ flagged as a write: no data either; GOOD, all of it residual, is the logical unit's choice (src/scsi/commands/read.ts).
+    expect(
+      await initiator.command(read10(0, 1), { write: true, expectedDataTransferLength: 512 }, { data: Buffer.alloc(512) }),
+    ).toMatchObject({ status: 0, residual: -512 });
+    expect(await initiator.command(write10(800, 1), { read: true, expectedDataTransferLength: 512 })).toMatchObject({
+      status: 2,
+      sense: "05/24/00",
+    });
+    expect(
+      await initiator.command(
+        write10(800, 1),
+        { read: true, write: true, expectedDataTransferLength: 512 },
+        { data: Buffer.alloc(512, 9) },
+      ),
+    ).toMatchObject({ status: 2, sense: "05/24/00" });
     expect((await initiator.read(800, 1)).data.equals(before)).toBe(true);
     await alive(initiator);
   });
@@ -353,7 +388,11 @@ describe("CmdSN outside the window", () => {
   ])("%s is ignored in silence, with its data", async (_name, offset) => {
     const initiator = await open();
     const before = fixture.counter("ignoredCommands");
-    initiator.sendCommand(write10(0, 1), { cmdSN: (initiator.cmdSN + offset) >>> 0, write: true, expectedDataTransferLength: 512 }, { data: Buffer.alloc(512) });
+    initiator.sendCommand(
+      write10(0, 1),
+      { cmdSN: (initiator.cmdSN + offset) >>> 0, write: true, expectedDataTransferLength: 512 },
+      { data: Buffer.alloc(512) },
+    );
     await initiator.ping();
     expect(fixture.counter("ignoredCommands")).toBe(before + 1);
     await alive(initiator);
@@ -375,14 +414,21 @@ describe("text", () => {
     expect((await initiator.text(Buffer.from("SendTargets="))).fields.reason).toBe(REJECT_REASON.protocolError);
     const tag = initiator.tag();
     let response = await initiator.text(Buffer.alloc(9000, 0x61), { final: false, continue: true, initiatorTaskTag: tag });
-    response = await initiator.text(Buffer.alloc(9000, 0x61), { final: false, continue: true, initiatorTaskTag: tag, targetTransferTag: response.fields.targetTransferTag });
+    response = await initiator.text(Buffer.alloc(9000, 0x61), {
+      final: false,
+      continue: true,
+      initiatorTaskTag: tag,
+      targetTransferTag: response.fields.targetTransferTag,
+    });
     expect(response.fields.reason).toBe(REJECT_REASON.protocolError);
     await alive(initiator);
   });
 
   test("login keys are rejected, and a new MaxRecvDataSegmentLength is in force at once", async () => {
     const initiator = await open();
-    expect((await initiator.text({ HeaderDigest: "CRC32C", MaxBurstLength: "512" })).data.toString()).toBe("HeaderDigest=Reject\0MaxBurstLength=Reject\0");
+    expect((await initiator.text({ HeaderDigest: "CRC32C", MaxBurstLength: "512" })).data.toString()).toBe(
+      "HeaderDigest=Reject\0MaxBurstLength=Reject\0",
+    );
     expect((await initiator.text({ MaxRecvDataSegmentLength: "512" })).data.length).toBe(0);
     expect((await initiator.read(0, 4)).pdus.length).toBe(4);
     await alive(initiator);
@@ -402,7 +448,9 @@ describe("task management, RFC 7143 §11.5", () => {
     const initiator = await open();
     expect(await initiator.taskManagement({ function: 1, referencedTaskTag: 0x4444, refCmdSN: initiator.cmdSN - 1 })).toBe(1);
     const lost = initiator.takeCmdSN();
-    expect(await initiator.taskManagement({ function: 1, referencedTaskTag: 0x4444, refCmdSN: lost, cmdSN: initiator.cmdSN })).toBe(0);
+    expect(
+      await initiator.taskManagement({ function: 1, referencedTaskTag: 0x4444, refCmdSN: lost, cmdSN: initiator.cmdSN }),
+    ).toBe(0);
     initiator.sendCommand(Buffer.alloc(6), { cmdSN: lost, initiatorTaskTag: 0x4444 });
     await alive(initiator);
   });
@@ -428,7 +476,11 @@ describe("task management, RFC 7143 §11.5", () => {
   test("an abort is answered only when the task can no longer write, and the task has no answer", async () => {
     const initiator = await open();
     fixture.blocks.held = true;
-    const tag = initiator.sendCommand(write10(900, 1), { write: true, expectedDataTransferLength: 512 }, { data: Buffer.alloc(512, 0x55) });
+    const tag = initiator.sendCommand(
+      write10(900, 1),
+      { write: true, expectedDataTransferLength: 512 },
+      { data: Buffer.alloc(512, 0x55) },
+    );
     initiator.sendTaskManagement({ function: 1, referencedTaskTag: tag, refCmdSN: initiator.cmdSN - 1 });
     await initiator.ping(); // nothing before this
     expect(initiator.waiting).toBe(0);

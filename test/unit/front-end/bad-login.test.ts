@@ -72,7 +72,11 @@ describe("before the first login request", () => {
   test("connections over the cap for an address are closed at once", async () => {
     const before = fixture.counter("connectionsRefused");
     const some = await Promise.all(Array.from({ length: 12 }, () => connectTo()));
-    const results = await Promise.all(some.map((each) => Promise.race([each.closed().then(() => "closed"), new Promise((r) => setTimeout(() => r("open"), 100))])));
+    const results = await Promise.all(
+      some.map((each) =>
+        Promise.race([each.closed().then(() => "closed"), new Promise((r) => setTimeout(() => r("open"), 100))]),
+      ),
+    );
     expect(results.filter((result) => result === "closed").length).toBeGreaterThanOrEqual(1);
     expect(fixture.counter("connectionsRefused")).toBeGreaterThan(before);
     for (const each of some) each.destroy();
@@ -126,7 +130,12 @@ describe("a login request that is wrong", () => {
     ["a pair without =", "0200", {}, Buffer.from("InitiatorName=iqn.x\0TargetName\0")],
     ["text without NUL", "0200", {}, Buffer.from("InitiatorName=iqn.x\0TargetName=iqn.2026-11.test:array")],
     ["a key of 64 bytes", "0200", {}, { ...IDENTITY, [`X${"k".repeat(63)}`]: "1" }],
-    ["a key twice", "0200", {}, Buffer.from("InitiatorName=iqn.x\0TargetName=iqn.2026-11.test:array\0InitialR2T=No\0InitialR2T=No\0")],
+    [
+      "a key twice",
+      "0200",
+      {},
+      Buffer.from("InitiatorName=iqn.x\0TargetName=iqn.2026-11.test:array\0InitialR2T=No\0InitialR2T=No\0"),
+    ],
     ["an InitiatorName over 223 bytes", "0200", {}, { ...IDENTITY, InitiatorName: `iqn.${"x".repeat(220)}` }],
     ["an empty key", "0200", {}, Buffer.from("InitiatorName=iqn.x\0=value\0")],
   ])("%s gets %s", async (_name, status, fields, text) => {
@@ -150,7 +159,9 @@ describe("a login request that is wrong", () => {
   });
 
   test("one more connection in a session gets 0206", async () => {
-    expect(await statusOf({ ...operational, isid: witness.isid, tsih: witness.tsih }, { ...IDENTITY, InitiatorName: witness.name })).toBe("0206");
+    expect(
+      await statusOf({ ...operational, isid: witness.isid, tsih: witness.tsih }, { ...IDENTITY, InitiatorName: witness.name }),
+    ).toBe("0206");
   });
 
   test("sessions over the cap get 0302", async () => {
@@ -170,7 +181,8 @@ describe("a login request that is wrong", () => {
 
 describe("keys that are wrong", () => {
   test("each unknown key is answered NotUnderstood, as long as the answers fit one response", async () => {
-    const unknown = (count: number): Record<string, string> => Object.fromEntries(Array.from({ length: count }, (_, n) => [`X-unknown-${n}`, "1"]));
+    const unknown = (count: number): Record<string, string> =>
+      Object.fromEntries(Array.from({ length: count }, (_, n) => [`X-unknown-${n}`, "1"]));
     const initiator = await connectTo();
     initiator.loginRequest(operational, { ...initiator.identity(), ...unknown(200) });
     expect((await initiator.loginResponse()).fields.statusClass).toBe(0);
@@ -202,7 +214,10 @@ describe("keys that are wrong", () => {
   });
 
   test("keys that make no sense in a discovery session are Irrelevant", async () => {
-    const initiator = await Initiator.open(fixture.port, { discovery: true, keys: { MaxBurstLength: "65536", HeaderDigest: "None" } });
+    const initiator = await Initiator.open(fixture.port, {
+      discovery: true,
+      keys: { MaxBurstLength: "65536", HeaderDigest: "None" },
+    });
     expect(initiator.keys.get("MaxBurstLength")).toBe("Irrelevant");
     expect(initiator.keys.get("HeaderDigest")).toBe("None");
     initiator.destroy();
@@ -230,7 +245,9 @@ describe("who may log in", () => {
     expect(await statusOf(operational, identity)).toBe("0201");
     expect(await statusOf({ transit: true, currentStage: 0, nextStage: 1 }, { ...identity, AuthMethod: "None" })).toBe("0201");
     expect(await statusOf({ transit: true, currentStage: 0, nextStage: 1 }, identity)).toBe("0201");
-    expect(await statusOf({ transit: true, currentStage: 0, nextStage: 3 }, { ...identity, AuthMethod: "KRB5,None" })).toBe("0201");
+    expect(await statusOf({ transit: true, currentStage: 0, nextStage: 3 }, { ...identity, AuthMethod: "KRB5,None" })).toBe(
+      "0201",
+    );
   });
 });
 
@@ -243,7 +260,10 @@ describe("CHAP, RFC 7143 §12.1.3", () => {
 
   async function challenged(algorithms = "5"): Promise<Challenged> {
     const initiator = await connectTo(CHAP_HOST);
-    initiator.loginRequest({ transit: true, currentStage: 0, nextStage: 1 }, { ...initiator.identity(), AuthMethod: "CHAP,None" });
+    initiator.loginRequest(
+      { transit: true, currentStage: 0, nextStage: 1 },
+      { ...initiator.identity(), AuthMethod: "CHAP,None" },
+    );
     expect((await initiator.loginResponse()).fields).toMatchObject({ statusClass: 0, transit: false });
     expect(initiator.keys.get("AuthMethod")).toBe("CHAP");
     initiator.loginRequest({ currentStage: 0 }, { CHAP_A: algorithms });
@@ -267,7 +287,8 @@ describe("CHAP, RFC 7143 §12.1.3", () => {
     const exchange = await challenged(offered);
     const { initiator } = exchange;
     expect(initiator.keys.get("CHAP_A")).toBe(chosen);
-    const response = hash === "md5" ? `0x${digest(exchange, hash).toString("hex")}` : `0b${digest(exchange, hash).toString("base64")}`;
+    const response =
+      hash === "md5" ? `0x${digest(exchange, hash).toString("hex")}` : `0b${digest(exchange, hash).toString("base64")}`;
     initiator.loginRequest({ transit: true, currentStage: 0, nextStage: 1 }, { CHAP_N: USER, CHAP_R: response });
     expect((await initiator.loginResponse()).fields).toMatchObject({ statusClass: 0, transit: true, nextStage: 1 });
     initiator.loginRequest(operational);
@@ -294,9 +315,26 @@ describe("CHAP, RFC 7143 §12.1.3", () => {
     ["no prefix", "0200", () => ({ CHAP_N: USER, CHAP_R: "1234" })],
     ["an oversized response", "0200", () => ({ CHAP_N: USER, CHAP_R: `0x${"ab".repeat(1025)}` })],
     ["an oversized response in base64", "0200", () => ({ CHAP_N: USER, CHAP_R: `0b${"QUJD".repeat(400)}` })],
-    ["our own challenge reflected", "0201", (e) => ({ CHAP_N: USER, CHAP_R: `0x${digest(e).toString("hex")}`, CHAP_I: String(e.identifier), CHAP_C: `0x${e.challenge.toString("hex")}` })],
-    ["a challenge over 1024 bytes", "0200", (e) => ({ CHAP_N: USER, CHAP_R: `0x${digest(e).toString("hex")}`, CHAP_I: "1", CHAP_C: `0x${"ab".repeat(1025)}` })],
-    ["mutual authentication, which this target has no secret for", "0201", (e) => ({ CHAP_N: USER, CHAP_R: `0x${digest(e).toString("hex")}`, CHAP_I: "1", CHAP_C: "0x1234" })],
+    [
+      "our own challenge reflected",
+      "0201",
+      (e) => ({
+        CHAP_N: USER,
+        CHAP_R: `0x${digest(e).toString("hex")}`,
+        CHAP_I: String(e.identifier),
+        CHAP_C: `0x${e.challenge.toString("hex")}`,
+      }),
+    ],
+    [
+      "a challenge over 1024 bytes",
+      "0200",
+      (e) => ({ CHAP_N: USER, CHAP_R: `0x${digest(e).toString("hex")}`, CHAP_I: "1", CHAP_C: `0x${"ab".repeat(1025)}` }),
+    ],
+    [
+      "mutual authentication, which this target has no secret for",
+      "0201",
+      (e) => ({ CHAP_N: USER, CHAP_R: `0x${digest(e).toString("hex")}`, CHAP_I: "1", CHAP_C: "0x1234" }),
+    ],
     ["a second CHAP_A", "0200", () => ({ CHAP_A: "5" })],
     ["nothing, but the wish to go on", "0201", () => ({})],
   ];
@@ -315,10 +353,15 @@ describe("CHAP, RFC 7143 §12.1.3", () => {
 
   test("a session is reinstated only after authentication", async () => {
     const first = await challenged();
-    first.initiator.loginRequest({ transit: true, currentStage: 0, nextStage: 3 }, { CHAP_N: USER, CHAP_R: `0x${digest(first).toString("hex")}` });
+    first.initiator.loginRequest(
+      { transit: true, currentStage: 0, nextStage: 3 },
+      { CHAP_N: USER, CHAP_R: `0x${digest(first).toString("hex")}` },
+    );
     expect((await first.initiator.loginResponse()).fields.transit).toBe(true);
     // Same name and ISID, without the secret: the session lives on.
-    expect(await statusOf({ ...operational, isid: first.initiator.isid }, { ...IDENTITY, InitiatorName: CHAP_HOST })).toBe("0201");
+    expect(await statusOf({ ...operational, isid: first.initiator.isid }, { ...IDENTITY, InitiatorName: CHAP_HOST })).toBe(
+      "0201",
+    );
     await first.initiator.ping();
     first.initiator.destroy();
   });
@@ -330,7 +373,11 @@ describe("session reinstatement, RFC 7143 §6.3.5", () => {
     const { tsih, isid } = old;
     await old.testUnitReady();
     fixture.blocks.held = true;
-    old.sendCommand(Buffer.from("2a000000001000000100", "hex"), { write: true, expectedDataTransferLength: 512 }, { data: Buffer.alloc(512, 7) });
+    old.sendCommand(
+      Buffer.from("2a000000001000000100", "hex"),
+      { write: true, expectedDataTransferLength: 512 },
+      { data: Buffer.alloc(512, 7) },
+    );
     const next = await connectTo();
     next.loginRequest({ ...operational, isid }, next.identity());
     await old.closed();

@@ -1,6 +1,6 @@
 /** Discovery, login, reads, writes, R2T, NOP, logout: what a well-behaved initiator meets, over real TCP. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Initiator, read10, RESERVED, write10 } from "../../support/initiator.ts";
+import { Initiator, RESERVED, read10, write10 } from "../../support/initiator.ts";
 import { openPortal, type PortalFixture } from "../../support/portal-fixture.ts";
 
 let fixture: PortalFixture;
@@ -14,7 +14,8 @@ afterAll(async () => {
   expect(fixture.portal.sessions()).toEqual([]);
 });
 
-const pattern = (bytes: number, seed: number): Buffer => Buffer.from(Array.from({ length: bytes }, (_, i) => (i * 7 + seed + (i >> 9)) & 0xff));
+const pattern = (bytes: number, seed: number): Buffer =>
+  Buffer.from(Array.from({ length: bytes }, (_, i) => (i * 7 + seed + (i >> 9)) & 0xff));
 
 /** Logged in, and the power-on unit attention taken off. */
 async function open(keys: Record<string, string> = {}): Promise<Initiator> {
@@ -60,7 +61,11 @@ describe("discovery, RFC 7143 §13.3", () => {
     }
     expect(response.fields.final).toBe(true);
     expect(pieces).toBeGreaterThan(2);
-    expect(answer).toBe(Object.keys(unknown).map((key) => `${key}=NotUnderstood\0`).join(""));
+    expect(answer).toBe(
+      Object.keys(unknown)
+        .map((key) => `${key}=NotUnderstood\0`)
+        .join(""),
+    );
     initiator.destroy();
   });
 
@@ -70,7 +75,10 @@ describe("discovery, RFC 7143 §13.3", () => {
     const first = await initiator.text(Buffer.from("SendTar"), { final: false, continue: true, initiatorTaskTag: tag });
     expect(first.fields).toMatchObject({ final: false, continue: false });
     expect(first.data.length).toBe(0);
-    const last = await initiator.text(Buffer.from("gets=All\0"), { initiatorTaskTag: tag, targetTransferTag: first.fields.targetTransferTag });
+    const last = await initiator.text(Buffer.from("gets=All\0"), {
+      initiatorTaskTag: tag,
+      targetTransferTag: first.fields.targetTransferTag,
+    });
     expect(last.data.toString()).toBe(portals);
     initiator.destroy();
   });
@@ -125,7 +133,13 @@ describe("login, RFC 7143 §6.3", () => {
       "X-org.example.key": "NotUnderstood",
     });
     expect(fixture.portal.sessions()).toContainEqual(
-      expect.objectContaining({ director: "1A", initiatorName: initiator.name, isid: initiator.isid, tsih: initiator.tsih, discovery: false }),
+      expect.objectContaining({
+        director: "1A",
+        initiatorName: initiator.name,
+        isid: initiator.isid,
+        tsih: initiator.tsih,
+        discovery: false,
+      }),
     );
     initiator.destroy();
   });
@@ -144,7 +158,10 @@ describe("login, RFC 7143 §6.3", () => {
 
   test("security stage alone, with no operational stage, leaves every key at its default", async () => {
     const initiator = await Initiator.connect(fixture.port);
-    initiator.loginRequest({ transit: true, currentStage: 0, nextStage: 3 }, { ...initiator.identity(), AuthMethod: "CHAP,None" });
+    initiator.loginRequest(
+      { transit: true, currentStage: 0, nextStage: 3 },
+      { ...initiator.identity(), AuthMethod: "CHAP,None" },
+    );
     const response = await initiator.loginResponse();
     expect(response.fields).toMatchObject({ statusClass: 0, transit: true, nextStage: 3 });
     expect(initiator.keys.get("AuthMethod")).toBe("None");
@@ -156,11 +173,23 @@ describe("login, RFC 7143 §6.3", () => {
 
 for (const digests of [{}, { HeaderDigest: "CRC32C", DataDigest: "CRC32C" }] as Record<string, string>[]) {
   describe(`reads and writes, ${digests.HeaderDigest === undefined ? "without" : "with"} digests`, () => {
-    const keys = { ...digests, InitialR2T: "No", MaxRecvDataSegmentLength: "8192", MaxBurstLength: "32768", FirstBurstLength: "16384" };
+    const keys = {
+      ...digests,
+      InitialR2T: "No",
+      MaxRecvDataSegmentLength: "8192",
+      MaxBurstLength: "32768",
+      FirstBurstLength: "16384",
+    };
 
     test("what is written by immediate data is read back, at any alignment to blocks", async () => {
       const initiator = await open(keys);
-      for (const [lba, blocks] of [[0, 1], [7, 1], [8, 8], [9, 8], [1000, 31]] as const) {
+      for (const [lba, blocks] of [
+        [0, 1],
+        [7, 1],
+        [8, 8],
+        [9, 8],
+        [1000, 31],
+      ] as const) {
         const data = pattern(blocks * 512, lba);
         expect(await initiator.write(lba, data)).toMatchObject({ status: 0, residual: 0 });
         const { status, data: back, residual } = await initiator.read(lba, blocks);
@@ -173,13 +202,23 @@ for (const digests of [{}, { HeaderDigest: "CRC32C", DataDigest: "CRC32C" }] as 
       const initiator = await open({ ...keys, MaxOutstandingR2T: "9" });
       const data = pattern(300 * 512, 5);
       const r2ts: number[][] = [];
-      const tag = initiator.sendCommand(write10(2048, 300), { write: true, expectedDataTransferLength: data.length }, { data: data.subarray(0, 8192) });
+      const tag = initiator.sendCommand(
+        write10(2048, 300),
+        { write: true, expectedDataTransferLength: data.length },
+        { data: data.subarray(0, 8192) },
+      );
       const answered = await initiator.result(tag, (r2t) => {
         r2ts.push([r2t.r2tSN, r2t.bufferOffset, r2t.desiredDataTransferLength]);
         initiator.answerR2T(r2t, data);
       });
       expect(answered).toMatchObject({ status: 0, residual: 0 });
-      expect(r2ts).toEqual([[0, 8192, 32768], [1, 40960, 32768], [2, 73728, 32768], [3, 106496, 32768], [4, 139264, 14336]]);
+      expect(r2ts).toEqual([
+        [0, 8192, 32768],
+        [1, 40960, 32768],
+        [2, 73728, 32768],
+        [3, 106496, 32768],
+        [4, 139264, 14336],
+      ]);
       // ExpDataSN counts the R2Ts (§11.4.8).
       expect(answered.pdus.at(-1)!.fields.expDataSN).toBe(5);
       expect((await initiator.read(2048, 300)).data.equals(data)).toBe(true);
@@ -189,7 +228,11 @@ for (const digests of [{}, { HeaderDigest: "CRC32C", DataDigest: "CRC32C" }] as 
     test("unsolicited Data-Outs up to FirstBurstLength need no R2T", async () => {
       const initiator = await open(keys);
       const data = pattern(32 * 512, 9);
-      const tag = initiator.sendCommand(write10(4096, 32), { final: false, write: true, expectedDataTransferLength: data.length }, { data: data.subarray(0, 4096) });
+      const tag = initiator.sendCommand(
+        write10(4096, 32),
+        { final: false, write: true, expectedDataTransferLength: data.length },
+        { data: data.subarray(0, 4096) },
+      );
       initiator.dataOut({ initiatorTaskTag: tag, dataSN: 0, bufferOffset: 4096 }, data.subarray(4096, 12288));
       initiator.dataOut({ final: true, initiatorTaskTag: tag, dataSN: 1, bufferOffset: 12288 }, data.subarray(12288));
       expect(await initiator.result(tag)).toMatchObject({ status: 0, residual: 0 });
@@ -234,7 +277,11 @@ describe("residual counts, RFC 7143 §11.4.5", () => {
 
   test("a check condition comes with its sense and everything as residual", async () => {
     const initiator = await open();
-    expect(await initiator.command(read10(0x7fffffff, 1), { read: true, expectedDataTransferLength: 512 })).toMatchObject({ status: 2, sense: "05/21/00", residual: -512 });
+    expect(await initiator.command(read10(0x7fffffff, 1), { read: true, expectedDataTransferLength: 512 })).toMatchObject({
+      status: 2,
+      sense: "05/21/00",
+      residual: -512,
+    });
     initiator.destroy();
   });
 });
