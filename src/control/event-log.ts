@@ -46,7 +46,9 @@ export class EventLog {
   /** Newest last: up to `limit` of those after `after` that are at least as severe. */
   list(options: { readonly after?: number; readonly limit?: number; readonly severity?: Severity }): NumberedEvent[] {
     const { after = 0, limit = EVENTS_MAX, severity = "info" } = options;
-    const wanted = this.events.filter((event) => event.sequence > after && RANK[event.severity] >= RANK[severity]);
+    // A number that is not given yet is another process's, from before a restart: its reader has seen none of these.
+    const from = after < this.nextSequence ? after : 0;
+    const wanted = this.events.filter((event) => event.sequence > from && RANK[event.severity] >= RANK[severity]);
     return wanted.slice(-limit);
   }
 

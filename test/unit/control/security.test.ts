@@ -84,6 +84,12 @@ describe("event log", () => {
     expect(log.list({ after: 2990, limit: 3 }).map(({ sequence }) => sequence)).toEqual([2998, 2999, 3000]);
   });
 
+  test("gives everything to a reader whose number is from before a restart", () => {
+    const log = new EventLog();
+    log.add({ ...event, type: "t" });
+    expect([log.list({ after: 1 }).length, log.list({ after: 2 }).length, log.list({ after: 500 }).length]).toEqual([0, 1, 1]);
+  });
+
   test("counts a bounded number of types by name and the rest as other", () => {
     const log = new EventLog();
     for (let index = 0; index < 1000; index++) log.add({ ...event, type: `t${index}` });
