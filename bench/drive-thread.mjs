@@ -3,7 +3,7 @@
  *
  *   npm run build && UV_THREADPOOL_SIZE=16 node bench/drive-thread.mjs [strip KiB] [MiB to write]
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
@@ -11,6 +11,7 @@ import { Worker } from "node:worker_threads";
 const { createGlobalMemory } = await import("../dist/drivers/shared-memory/global-memory.js");
 const { EventLoopDoorbell } = await import("../dist/drivers/shared-memory/doorbell.js");
 const { DriveChannel } = await import("../dist/drivers/drive/drive-channel.js");
+const { DRIVE_THREAD_RESOURCE_LIMITS } = await import("../dist/drivers/drive/drive-thread-messages.js");
 const { RemoteDrive } = await import("../dist/drivers/drive/remote-drive.js");
 
 const MIB = 2 ** 20;
@@ -34,6 +35,7 @@ const specs = [0, 1, 2, 3].map((index) => ({
 }));
 const worker = new Worker(new URL("../dist/drivers/drive/drive.worker.js", import.meta.url), {
   workerData: { transfer, pool: 0, drives: specs },
+  resourceLimits: DRIVE_THREAD_RESOURCE_LIMITS,
 });
 await new Promise((resolve) => worker.once("message", resolve));
 const drives = specs.map(({ name, driveIndex }) => new RemoteDrive(channel, { name, driveIndex }));
@@ -41,6 +43,10 @@ for (const drive of drives) await drive.open(1);
 
 const staging = global.layout.staging[0];
 for (let at = staging; at < staging + 64 * MIB; at += 4) global.i32[at >> 2] = Math.random() * 2 ** 32;
+const anonymousMiB = () => Number(/^RssAnon:\s+(\d+)/m.exec(readFileSync("/proc/self/status", "utf8"))[1]) / 1024;
+const quietMiB = anonymousMiB();
+const memory = (when) =>
+  console.log(`RssAnon ${when}: ${(anonymousMiB() - quietMiB).toFixed(0)} MiB more than before the first write`);
 const times = [];
 let zone = 0;
 const began = performance.now();
@@ -79,6 +85,7 @@ console.log(
   `${stripKiB} KiB strips, four drives: ${(written / 1e6 / seconds).toFixed(0)} MB/s written, stripe batches ${at(0.5)} / ${at(0.99)} / ${at(1)} ms (p50 / p99 / worst)`,
 );
 
+memory("after writing");
 const strips = Math.floor(stripsPerZone / stripsPerWrite) * stripsPerWrite;
 for (const depth of [1, 8, 32]) {
   const readTimes = [];
@@ -102,6 +109,7 @@ for (const depth of [1, 8, 32]) {
     `random strip reads, depth ${depth}: ${(readTimes.length / 3000).toFixed(1)}k/s, p50 ${micro(0.5)} µs, p99 ${micro(0.99)} µs`,
   );
 }
+memory("after reading");
 worker.postMessage({ type: "stop" });
 await new Promise((resolve) => worker.once("exit", resolve));
 channel.close();
