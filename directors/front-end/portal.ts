@@ -154,7 +154,9 @@ export class Portal {
     // Out of file descriptors, for one: the portal stays, the connection does not come about.
     server.on("error", (error) => this.#event("warning", "portal.error", director.name, error.message));
     this.#server = server;
-    this.#ticker = setInterval(() => this.#tick(), this.#options.tickMilliseconds ?? 250);
+    // After the poll phase: what came in while this thread was busy is heard before anybody is called silent.
+    const tick = (): void => this.#tick();
+    this.#ticker = setInterval(() => setImmediate(tick), this.#options.tickMilliseconds ?? 250);
     this.#ticker.unref();
   }
 

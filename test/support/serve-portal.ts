@@ -7,7 +7,14 @@ import { openPortal } from "./portal-fixture.ts";
 const port = Number(process.argv[2] ?? 3290);
 const fixture = await openPortal({
   port,
-  iscsi: { maxRecvDataSegmentBytes: 256 << 10, firstBurstBytes: 256 << 10, maxBurstBytes: 1 << 20, commandWindow: 128 },
+  iscsi: {
+    maxRecvDataSegmentBytes: 256 << 10,
+    firstBurstBytes: 256 << 10,
+    maxBurstBytes: 1 << 20,
+    commandWindow: 128,
+    sessionsPerDirectorMax: 128,
+    connectionsPerAddressMax: 128,
+  },
 });
 process.stdout.write(`listening on ${fixture.portal.address}\n`);
 process.on("SIGTERM", () => {

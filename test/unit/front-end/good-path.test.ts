@@ -14,7 +14,7 @@ afterAll(async () => {
   expect(fixture.portal.sessions()).toEqual([]);
 });
 
-const pattern = (bytes: number, seed: number): Buffer =>
+const pattern = (bytes: number, seed: number): Buffer<ArrayBuffer> =>
   Buffer.from(Array.from({ length: bytes }, (_, i) => (i * 7 + seed + (i >> 9)) & 0xff));
 
 /** Logged in, and the power-on unit attention taken off. */

@@ -168,7 +168,7 @@ function answer(session: Session, pdu: TASK_MANAGEMENT_REQUEST, response: number
 
 function abortOne(session: Session, pdu: TASK_MANAGEMENT_REQUEST, header: Buffer): void {
   const task = session.tasks.get(pdu.referencedTaskTag);
-  if (task !== undefined && task.lunBytes.every((byte, i) => byte === header[8 + i])) {
+  if (task?.lunBytes.every((byte, i) => byte === header[8 + i])) {
     TaskManagement.start(session, { tasks: [task], done: () => answer(session, pdu, RESPONSE.complete) });
     return;
   }
