@@ -11,7 +11,6 @@ import { Worker } from "node:worker_threads";
 const { createGlobalMemory } = await import("../dist/drivers/shared-memory/global-memory.js");
 const { EventLoopDoorbell } = await import("../dist/drivers/shared-memory/doorbell.js");
 const { DriveChannel } = await import("../dist/drivers/drive/drive-channel.js");
-const { DRIVE_THREAD_RESOURCE_LIMITS } = await import("../dist/drivers/drive/drive-thread-messages.js");
 const { RemoteDrive } = await import("../dist/drivers/drive/remote-drive.js");
 
 const MIB = 2 ** 20;
@@ -35,7 +34,6 @@ const specs = [0, 1, 2, 3].map((index) => ({
 }));
 const worker = new Worker(new URL("../dist/drivers/drive/drive.worker.js", import.meta.url), {
   workerData: { transfer, pool: 0, drives: specs },
-  resourceLimits: DRIVE_THREAD_RESOURCE_LIMITS,
 });
 await new Promise((resolve) => worker.once("message", resolve));
 const drives = specs.map(({ name, driveIndex }) => new RemoteDrive(channel, { name, driveIndex }));

@@ -26,12 +26,6 @@ export interface DriveThreadStart {
   readonly drives: readonly DriveThreadDrive[];
 }
 
-/**
- * For the Worker's `resourceLimits`: every strip read leaves a dead Buffer behind, and V8 lets more of them gather the
- * larger its young generation is (measured: 20 MiB against 60 for each drive thread).
- */
-export const DRIVE_THREAD_RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 4 } as const;
-
 export type DriveState =
   | { readonly driveIndex: number; readonly name: string; readonly state: "open"; readonly identity: DriveIdentity }
   | {

@@ -12,6 +12,8 @@ import type { DriveState, DriveThreadDrive } from "./drive-thread-messages.ts";
 import { type DriveFaultSettings, DriveFaults, FaultDrive } from "./fault-drive.ts";
 import { LevelDriveMedium } from "./level-drive.ts";
 import { formatDrive } from "./level-drive-format.ts";
+import { LEVEL_DRIVE_BOUNDS, type LevelDriveBounds } from "./level-zones.ts";
+import { zonesOpenMax } from "./open-files.ts";
 
 interface Held {
   readonly name: string;
@@ -22,11 +24,14 @@ interface Held {
 export class PoolDrives {
   readonly #global: GlobalMemory;
   readonly #server: DriveServer;
+  readonly #bounds: LevelDriveBounds;
   readonly #held = new Map<number, Held>();
 
   constructor(global: GlobalMemory, server: DriveServer) {
     this.#global = global;
     this.#server = server;
+    const finishedOpenMax = zonesOpenMax(global.layout.shape.driveCount, LEVEL_DRIVE_BOUNDS.finishedOpenMax);
+    this.#bounds = { ...LEVEL_DRIVE_BOUNDS, finishedOpenMax };
   }
 
   async open(drive: DriveThreadDrive): Promise<DriveState> {
@@ -67,12 +72,12 @@ export class PoolDrives {
   async #openOrFormat(drive: DriveThreadDrive): Promise<LevelDriveMedium> {
     const { name, folder, format } = drive;
     try {
-      return await LevelDriveMedium.open(folder, { name, global: this.#global });
+      return await LevelDriveMedium.open(folder, { name, global: this.#global, bounds: this.#bounds });
     } catch (error) {
       const blank = error instanceof DriveError && (error.kind === "foreign" || error.kind === "unreachable");
       if (format === undefined || !blank) throw error;
       await formatDrive(folder, { name, ...format });
-      return await LevelDriveMedium.open(folder, { name, global: this.#global });
+      return await LevelDriveMedium.open(folder, { name, global: this.#global, bounds: this.#bounds });
     }
   }
 

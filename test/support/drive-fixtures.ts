@@ -5,13 +5,7 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { Drive, DriveGeometry } from "../../drivers/drive/drive.ts";
 import { DriveChannel, MAILBOX_BYTES_MIN } from "../../drivers/drive/drive-channel.ts";
-import {
-  DRIVE_THREAD_RESOURCE_LIMITS,
-  type DriveState,
-  type DriveThreadDrive,
-  type FromDriveThread,
-  type ToDriveThread,
-} from "../../drivers/drive/drive-thread-messages.ts";
+import type { DriveState, DriveThreadDrive, FromDriveThread, ToDriveThread } from "../../drivers/drive/drive-thread-messages.ts";
 import { LevelDriveMedium } from "../../drivers/drive/level-drive.ts";
 import { formatDrive } from "../../drivers/drive/level-drive-format.ts";
 import { MemoryDrive, MemoryDriveState } from "../../drivers/drive/memory-drive.ts";
@@ -123,7 +117,6 @@ export class DriveThread {
     this.#doorbell.consume(() => this.channel.drain());
     this.worker = new Worker(new URL("../../dist/drivers/drive/drive.worker.js", import.meta.url), {
       workerData: { transfer, pool: 0, drives: options.drives },
-      resourceLimits: DRIVE_THREAD_RESOURCE_LIMITS,
     });
     this.worker.on("message", (message: FromDriveThread) => this.#replies.shift()?.(message));
   }
