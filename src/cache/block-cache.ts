@@ -146,6 +146,13 @@ export class BlockCache implements Reclaimer {
     }
   }
 
+  evict(frame: number): boolean {
+    const { state, volume, block } = this.#frames;
+    if (state[frame] !== FRAME_STATE.clean || this.index.find(volume[frame]!, block[frame]!) !== frame) return false;
+    this.remove(frame);
+    return true;
+  }
+
   /** Second chance: a frame that was read since the hand last passed, or is pinned, goes to the end of the queue. */
   reclaim(count: number): number {
     const frames = this.#frames;

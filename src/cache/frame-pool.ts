@@ -32,6 +32,8 @@ export const MASK_FULL = 0xff;
 export interface Reclaimer {
   /** Frees up to `count` clean frames; returns how many. */
   reclaim(count: number): number;
+  /** Frees this frame if it is a clean one of this cache. */
+  evict(frame: number): boolean;
   /** Host writes wait for frames: something dirty should become clean. */
   shortage?: () => void;
 }
@@ -324,20 +326,33 @@ export class FramePool implements FrameSource {
     return true;
   }
 
-  /** Looks for a chunk whose frames are all free, and gives it back. Clean frames are evicted by the caches first. */
+  /** Gives back the first chunk that nobody writes to or reads from: its clean frames are evicted. */
   #giveBackOne(): void {
-    for (const reclaimer of this.#reclaimers) reclaimer.reclaim(CHUNK_FRAMES);
     for (const chunk of this.#held) {
-      let idle = true;
-      for (let frame = chunk * CHUNK_FRAMES; idle && frame < (chunk + 1) * CHUNK_FRAMES; frame++)
-        idle = this.state[frame] === free;
-      if (!idle) continue;
-      for (let frame = chunk * CHUNK_FRAMES; frame < (chunk + 1) * CHUNK_FRAMES; frame++) this.#setState(frame, absent);
+      const first = chunk * CHUNK_FRAMES;
+      if (!this.#isIdle(first) || !this.#evictAll(first)) continue;
+      for (let frame = first; frame < first + CHUNK_FRAMES; frame++) this.#setState(frame, absent);
       this.#compactFreeStack();
       this.#held.delete(chunk);
       this.#chunks.release(chunk);
       return;
     }
+  }
+
+  #isIdle(first: number): boolean {
+    for (let frame = first; frame < first + CHUNK_FRAMES; frame++) {
+      const idle =
+        this.state[frame] === free || (this.state[frame] === clean && this.pins[frame] === 0 && this.destaging[frame] === 0);
+      if (!idle) return false;
+    }
+    return true;
+  }
+
+  #evictAll(first: number): boolean {
+    for (let frame = first; frame < first + CHUNK_FRAMES; frame++) {
+      if (this.state[frame] === clean && !this.#reclaimers.some((reclaimer) => reclaimer.evict(frame))) return false;
+    }
+    return true;
   }
 
   #compactFreeStack(): void {

@@ -82,7 +82,13 @@ export class RaidGroup {
     for (const position of positions) {
       const drive = this.drive(position);
       if (drive === undefined) continue;
-      work.push(operation(drive, position).catch((error: unknown) => this.lose(position, error)));
+      work.push(
+        operation(drive, position).catch((error: unknown) => {
+          // Another owner has the drive: that says nothing against the drive, and ends us here.
+          if (isFenced(error)) throw error;
+          return this.lose(position, error);
+        }),
+      );
     }
     await Promise.all(work);
     if (this.state === "failed") throw new GroupFailedError(this);
@@ -91,6 +97,11 @@ export class RaidGroup {
   get positions(): number[] {
     return this.members.map((member) => member.position);
   }
+}
+
+/** A newer owner has taken the drive. */
+export function isFenced(error: unknown): boolean {
+  return error instanceof DriveError && error.kind === "fenced";
 }
 
 export class GroupFailedError extends Error {

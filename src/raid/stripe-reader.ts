@@ -12,7 +12,7 @@
 import { DriveError } from "../../drivers/drive/drive.ts";
 import type { Address, GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import { columnPosition, type GroupGeometry, parityPosition } from "./geometry.ts";
-import type { RaidGroup } from "./raid-group.ts";
+import { isFenced, type RaidGroup } from "./raid-group.ts";
 import type { Staging } from "./staging.ts";
 import { stripIsSound } from "./strip.ts";
 
@@ -40,22 +40,23 @@ export class StripeReader {
 
   /**
    * Brings the strip into staging and hands its address to `consume`, which copies what it wants and says whether
-   * everything it wanted was there and right. It is called again with the rebuilt strip when it said no.
+   * everything it wanted was there and right. It is called again with the rebuilt strip (blocks and tags, no header)
+   * when it said no.
    */
-  async read(at: StripAddressing, consume: (strip: Address) => boolean): Promise<StripOutcome> {
+  async read(at: StripAddressing, consume: (strip: Address, rebuilt: boolean) => boolean): Promise<StripOutcome> {
     const position = columnPosition(this.#geometry, at.stripe, at.column);
     const hadDrive = this.#group.drive(position) !== undefined;
     if (hadDrive) {
       const strip = await this.#staging.strips.take();
       try {
-        if ((await this.#readFrom(position, at, strip)) && consume(strip)) return "direct";
+        if ((await this.#readFrom(position, at, strip)) && consume(strip, false)) return "direct";
       } finally {
         this.#staging.strips.give(strip);
       }
     }
     const strips = await this.#staging.rebuilds.take();
     try {
-      if (!(await this.rebuild(at.zone, at.stripe, position, strips)) || !consume(strips)) return "lost";
+      if (!(await this.rebuild(at.zone, at.stripe, position, strips)) || !consume(strips, true)) return "lost";
       return hadDrive ? "repaired" : "rebuilt";
     } finally {
       this.#staging.rebuilds.give(strips);
@@ -96,6 +97,7 @@ export class StripeReader {
       });
       return true;
     } catch (error) {
+      if (isFenced(error)) throw error;
       if (error instanceof DriveError && error.kind !== "notFound" && error.kind !== "unrecoveredRead")
         await this.#group.lose(position, error);
       return false;

@@ -15,8 +15,8 @@ import type { Address } from "../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 import { MapChange, ZONE_EVENT } from "../map/map-log.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
-import { columnOfPosition, columnPosition, placeOf } from "../raid/geometry.ts";
-import { blockMatches, PADDING_VOLUME, readTag } from "../raid/strip.ts";
+import { columnPosition, placeOf } from "../raid/geometry.ts";
+import { blockMatches, PADDING_VOLUME, readTag, type StripPlace, stripIsSound } from "../raid/strip.ts";
 import { StripeBatch } from "../raid/stripe-batch.ts";
 import { stripAddress } from "../raid/stripe-builder.ts";
 import type { ZoneAppender } from "../raid/zone-appender.ts";
@@ -160,7 +160,7 @@ export class Compactor {
 
   /** Reads a run of stripes from all drives; strips that can't be had are rebuilt in their place. */
   async #readStripes(slot: number, firstStripe: number, count: number, source: Address): Promise<void> {
-    const { group, geometry, map } = this.#pool;
+    const { group, geometry, global, map } = this.#pool;
     const zone = map.zones.zone[slot]!;
     const { stripBytes } = geometry.shape;
     const missing: number[] = [];
@@ -175,18 +175,24 @@ export class Compactor {
       }
     });
     await Promise.all(reads);
-    for (const position of missing) {
-      for (let n = 0; n < count; n++) await this.#readOne(zone, firstStripe + n, position, this.#strip(source, position, n));
+    for (let n = 0; n < count; n++) {
+      const stripe = firstStripe + n;
+      for (let column = 0; column < geometry.dataDrives; column++) {
+        const position = columnPosition(geometry, stripe, column);
+        const strip = this.#strip(source, position, n);
+        const place = { zone, stripe, position, isParity: false };
+        if (missing.includes(position) || !stripIsSound(global, strip, geometry.shape, place))
+          await this.#readOne(place, column, strip);
+      }
     }
   }
 
-  /** One strip through the reader: from its drive, else rebuilt; zeros (which match no tag) when it is lost. */
-  async #readOne(zone: number, stripe: number, position: number, address: Address): Promise<void> {
+  /** One data strip by itself: as its drive has it, else rebuilt; zeros (padding, as tags go) when it is lost. */
+  async #readOne(place: StripPlace, column: number, address: Address): Promise<void> {
     const { reader, geometry, global } = this.#pool;
-    const column = columnOfPosition(geometry, stripe, position);
     global.kernels.fill(address, 0, geometry.shape.stripBytes);
-    if (column < 0) return;
-    await reader.read({ zone, stripe, column }, (strip) => {
+    await reader.read({ zone: place.zone, stripe: place.stripe, column }, (strip, rebuilt) => {
+      if (!rebuilt && !stripIsSound(global, strip, geometry.shape, place)) return false;
       global.kernels.copy(address, strip, geometry.shape.parityBytes);
       return true;
     });

@@ -56,6 +56,8 @@ export class WritePath {
     this.flush();
   };
   readonly #group: BlockIo[] = [];
+  /** Told only after the group's record is written: whoever is told may take frames that the record still refers to. */
+  readonly #refused: { readonly io: BlockIo; readonly status: BlockStatus }[] = [];
   readonly #entry = { volume: 0, block: 0, mask: 0, crc: 0, nexus: 0, initiatorTaskTag: 0 };
 
   constructor(pool: PoolParts, hooks: WritePathHooks) {
@@ -139,9 +141,14 @@ export class WritePath {
       group.push(queued.io);
     }
     this.#queue = left.concat(this.#queue.slice(taken));
-    if (group.length === 0) return false;
-    this.#commit(group, sequence);
-    return true;
+    const committed = group.length;
+    if (committed > 0) this.#commit(group, sequence);
+    const refused = this.#refused.splice(0);
+    for (const { io, status } of refused) {
+      this.#giveFrames(io);
+      finish(io, status);
+    }
+    return committed > 0 || refused.length > 0;
   }
 
   #commit(group: BlockIo[], sequence: number): void {
@@ -156,6 +163,8 @@ export class WritePath {
     // `done` may submit again: into a queue that is consistent by now. The list is copied because it is used again.
     const acknowledged = group.splice(0);
     this.#hooks.onDirty();
+    // Blocks that were overwritten while dirty have given frames back.
+    if (this.#pool.frames.waiting > 0) this.#pool.frames.serveWaiters();
     for (const io of acknowledged) {
       if (io.forceUnitAccess || this.#hooks.writesThrough(io.volume)) {
         journal.whenSynced(sequence, (durable) => finish(io, durable ? BLOCK_STATUS.good : BLOCK_STATUS.failed));
@@ -269,8 +278,7 @@ export class WritePath {
 
   #refuse(queued: Queued, status: BlockStatus): void {
     queued.parked = false;
-    this.#giveFrames(queued.io);
-    finish(queued.io, status);
+    this.#refused.push({ io: queued.io, status });
   }
 
   #failAll(): void {
