@@ -11,8 +11,12 @@ export const TRANSFER_BYTES_MAX = 4 * MEBIBYTE;
 /** Above this a command gains nothing: one burst of write data. */
 export const OPTIMAL_TRANSFER_BYTES = 256 * 1024;
 
-/** WRITE SAME: a pattern that is not zeros is written piece by piece; this bounds how long one command takes. */
-export const WRITE_SAME_BYTES_MAX = 64 * MEBIBYTE;
+/**
+ * WRITE SAME: a pattern that is not zeros is written piece by piece; this bounds how long one command takes. Under 2^16
+ * blocks of 512: hosts stop there anyway (WRITE SAME(10) counts in 16 bits), and iscsi-test-cu takes a unit that allows as
+ * many for one that also takes a WRITE(16) of that length, past TRANSFER_BYTES_MAX.
+ */
+export const WRITE_SAME_BYTES_MAX = 16 * MEBIBYTE;
 
 /** All ranges of one UNMAP together. (iscsi-test-cu finds more than 2^20 blocks insane; this is 2^20 of 512 bytes.) */
 export const UNMAP_BYTES_MAX = 512 * MEBIBYTE;

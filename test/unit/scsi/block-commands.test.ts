@@ -311,7 +311,7 @@ describe("WRITE SAME (SBC-3 §5.44)", () => {
     expect(host.send(WRITE_SAME_10, {}, { dataOut }).sense).toBe("05/24/00");
     expect(host.send(WRITE_SAME_10, { logicalBlockAddress: CAPACITY + 1 }, { dataOut }).sense).toBe("05/21/00");
     array.blocks[0].change(1, { sizeBytes: 2 ** 40 });
-    expect(host.send(WRITE_SAME_16, { transferLength: (64 << 20) / 512 + 1 }, { dataOut }).sense).toBe("05/24/00");
+    expect(host.send(WRITE_SAME_16, { transferLength: (16 << 20) / 512 + 1 }, { dataOut }).sense).toBe("05/24/00");
     expect(array.blocks[0].log).toEqual([]);
   });
 

@@ -104,7 +104,7 @@ describe("INQUIRY (SPC-4 §6.6)", () => {
     expect(limits[4]).toBe(1); // WSNZ
     expect(limits.readUInt16BE(6)).toBe(8);
     expect([8, 12, 20, 24, 28, 32].map((at) => limits.readUInt32BE(at))).toEqual([8192, 512, 1 << 20, 256, 8, 0x8000_0000]);
-    expect(limits.readBigUInt64BE(36)).toBe(131072n);
+    expect(limits.readBigUInt64BE(36)).toBe(32768n); // under 2^16: see WRITE_SAME_BYTES_MAX
     expect(page(0xb0, 2).readUInt32BE(8)).toBe(1024);
     expect(hex(page(0xb1).subarray(0, 6))).toBe("00b1003c0001");
     expect(hex(page(0xb2))).toBe("00b2000400e40200");
