@@ -88,7 +88,8 @@ export class DriveChannel {
   readonly #inFlightMax: number;
   readonly #inFlight = new Map<number, Pending>();
   #waiting: Pending[] = [];
-  #nextId = 1;
+  /** Begins anywhere, so that answers to an earlier channel of this director (it was restarted) match nothing here. */
+  #nextId = Math.floor(Math.random() * 0x7fff_ffff);
   #timer: NodeJS.Timeout | undefined;
   #failure: DriveError | undefined;
 
@@ -101,6 +102,7 @@ export class DriveChannel {
     this.pool = pool;
     this.#requests = new RingProducer(global, path.requests);
     this.#completions = new RingConsumer(global, path.completions);
+    this.#completions.discard();
     this.#doorbell = new Doorbell(global, {
       consumer: threadNumber(layout, "drive", pool),
       producer: threadNumber(layout, "director", director),
@@ -215,8 +217,8 @@ export class DriveChannel {
     const { i32 } = this.global;
     const id = i32[word + COMPLETION_WORD.requestId]!;
     const pending = this.#inFlight.get(id);
-    // None: this channel had given up on a drive thread that answered after all.
-    if (pending === undefined) return;
+    // None: this channel, or one before it, had given up on a drive thread that answered after all.
+    if (pending === undefined || pending.request.epoch !== i32[word + COMPLETION_WORD.epoch]) return;
     this.#inFlight.delete(id);
     const outcome = i32[word + COMPLETION_WORD.outcome]!;
     if (!pending.settled) {

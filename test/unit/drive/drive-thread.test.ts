@@ -181,6 +181,29 @@ describe("a drive thread", () => {
     slow.close();
   });
 
+  test("does not take answers to an earlier channel of the same director for its own", async () => {
+    const options = { pool: 0, director: 1 };
+    const earlier = new DriveChannel(thread.global, options);
+    const answered = counterBlock(thread.global, "drive", 1)[C.metadataReads]!;
+    const old = new RemoteDrive(earlier, { name: "b", driveIndex: 1 });
+    const opened = old.open(1).catch(() => undefined);
+    await expect.poll(() => earlier.drain() || earlier.inFlight === 0).toBe(true);
+    await opened;
+    const lost = Array.from({ length: 8 }, () => old.metadataGet("late").catch((error) => error.kind));
+    await expect.poll(() => counterBlock(thread.global, "drive", 1)[C.metadataReads]! - answered).toBe(8);
+    earlier.fail("the director was restarted");
+    expect(await Promise.all(lost)).toEqual(Array.from({ length: 8 }, () => "unknown"));
+    const later = new DriveChannel(thread.global, options);
+    const drive = new RemoteDrive(later, { name: "b", driveIndex: 1 });
+    let done = false;
+    const identity = drive.identify().finally(() => {
+      done = true;
+    });
+    await expect.poll(() => later.drain() || done).toBe(true);
+    expect((await identity).driveId).toBe("id-b");
+    later.close();
+  });
+
   test("fences requests as soon as main has raised the pool's epoch", async () => {
     const epoch = raisePoolEpoch(thread.global, 0, 5);
     await expect(drives[0]!.listZones()).rejects.toMatchObject({ kind: "fenced" });
