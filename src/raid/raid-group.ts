@@ -2,7 +2,7 @@
  * The drives of one RAID group: who is there, who is trusted, and what happens when one fails.
  *
  * A drive that missed a write is never trusted again until it is rebuilt. So before anything that it missed can be
- * acknowledged or mapped, its failure is recorded on the drives that remain (`onMemberLost`).
+ * acknowledged or mapped, its failure is recorded on the drives that remain (`onMemberLost`). A full disk below a drive is waited for.
  *
  * Runs on: the owning director's thread.
  * Invariants:
@@ -24,17 +24,24 @@ export interface Member {
   drive: Drive | undefined;
 }
 
+export interface RaidGroupHooks {
+  /** Puts it on record, on the drives that remain, that a member is out. */
+  readonly onMemberLost: (member: Member) => Promise<void>;
+  /** A member has no room below it: tells people, and resolves when it is worth another try. */
+  readonly onNoSpace: (member: Member) => Promise<void>;
+}
+
 export class RaidGroup {
   readonly members: readonly Member[];
   /** Drives that may be lost: 1 for RAID-5. */
   readonly tolerance: number;
-  readonly #onMemberLost: (member: Member) => Promise<void>;
+  readonly #hooks: RaidGroupHooks;
   readonly #losing = new Map<number, Promise<void>>();
 
-  constructor(members: readonly Member[], tolerance: number, onMemberLost: (member: Member) => Promise<void>) {
+  constructor(members: readonly Member[], tolerance: number, hooks: RaidGroupHooks) {
     this.members = members;
     this.tolerance = tolerance;
-    this.#onMemberLost = onMemberLost;
+    this.#hooks = hooks;
   }
 
   /** The drive at a position if it is trusted. */
@@ -67,7 +74,7 @@ export class RaidGroup {
     if (member.state !== "online") return Promise.resolve();
     member.state = error instanceof DriveError && error.kind === "unreachable" ? "missing" : "failed";
     member.reason = error instanceof Error ? error.message : String(error);
-    const recorded = this.#onMemberLost(member);
+    const recorded = this.#hooks.onMemberLost(member);
     this.#losing.set(position, recorded);
     return recorded;
   }
@@ -82,16 +89,31 @@ export class RaidGroup {
     for (const position of positions) {
       const drive = this.drive(position);
       if (drive === undefined) continue;
-      work.push(
-        operation(drive, position).catch((error: unknown) => {
-          // Another owner has the drive: that says nothing against the drive, and ends us here.
-          if (isFenced(error)) throw error;
-          return this.lose(position, error);
-        }),
-      );
+      work.push(this.#attempt(drive, position, operation));
     }
     await Promise.all(work);
     if (this.state === "failed") throw new GroupFailedError(this);
+  }
+
+  /**
+   * A full disk is no fault of the drive's: nothing was written, and the same operation is tried again until there is
+   * room. Meanwhile dirty blocks pile up, and hosts wait.
+   */
+  async #attempt(drive: Drive, position: number, operation: (drive: Drive, position: number) => Promise<void>): Promise<void> {
+    for (;;) {
+      try {
+        await operation(drive, position);
+        return;
+      } catch (error) {
+        // Another owner has the drive: that says nothing against the drive, and ends us here.
+        if (isFenced(error)) throw error;
+        if (!(error instanceof DriveError && error.kind === "noSpace")) {
+          await this.lose(position, error);
+          return;
+        }
+        await this.#hooks.onNoSpace(this.members[position]!);
+      }
+    }
   }
 
   get positions(): number[] {

@@ -37,6 +37,7 @@ import { Space } from "./space.ts";
 const TOLERANCE = 1;
 /** Map pages in memory: 4,096 pages of 1,024 blocks map 16 GiB and take 16 MiB. */
 const MAP_PAGES_MAX = 8192;
+const NO_SPACE_RETRY_MILLISECONDS = 5000;
 
 /** The pool can't be opened, and why: people must do something. Nothing was changed. */
 export class PoolRefusedError extends Error {
@@ -151,7 +152,12 @@ async function makePool(options: OpenPoolOptions, unavailable: ReadonlyMap<numbe
   };
   // The pool exists from the moment that its document does: the map's first checkpoint comes before.
   const members = openMembers(options, { document, members: document.members.map(() => ({ state: "online" as const })) });
-  const store = new MetadataStore(new RaidGroup(members, TOLERANCE, () => Promise.resolve()));
+  const store = new MetadataStore(
+    new RaidGroup(members, TOLERANCE, {
+      onMemberLost: () => Promise.resolve(),
+      onNoSpace: (member) => tellNoSpace(options, member),
+    }),
+  );
   await new PoolMap(store, geometry, MAP_PAGES_MAX).format();
   await store.putDocument(POOL_KEY, document);
   return recoverPool(options, { document, members: document.members.map(() => ({ state: "online" as const })) });
@@ -177,8 +183,11 @@ async function recoverPool(options: OpenPoolOptions, verdict: Verdict): Promise<
   checkShape(config, document, volumeNames);
   const members = openMembers(options, verdict);
   const box: { pool: Pool | undefined } = { pool: undefined };
-  const group = new RaidGroup(members, TOLERANCE, async (member) => {
-    await box.pool?.memberLost(member);
+  const group = new RaidGroup(members, TOLERANCE, {
+    onMemberLost: async (member) => {
+      await box.pool?.memberLost(member);
+    },
+    onNoSpace: (member) => tellNoSpace(options, member),
   });
   if (group.state === "failed") {
     const lost = members
@@ -261,6 +270,22 @@ async function recoverPool(options: OpenPoolOptions, verdict: Verdict): Promise<
   tellDegraded(parts);
   pool.start();
   return pool;
+}
+
+/** People are told each time it is tried again: that is how they see that it goes on. */
+function tellNoSpace({ config, runtime }: OpenPoolOptions, member: Member): Promise<void> {
+  runtime.raise({
+    severity: "critical",
+    type: "drive.noSpace",
+    subject: `drive ${member.name}`,
+    message: `the disk below pool ${config.name} is full: make room there. Nothing is lost; writes wait until there is some`,
+  });
+  return new Promise((resolve) => {
+    const cancel = runtime.every(NO_SPACE_RETRY_MILLISECONDS, () => {
+      cancel();
+      resolve();
+    });
+  });
 }
 
 function checkShape(config: PoolConfig, document: PoolDocument, volumeNames: readonly string[]): void {
