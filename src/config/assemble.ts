@@ -16,6 +16,8 @@ const ZONE_BYTES_MIN = 4 * MiB;
 const ZONES_PER_DRIVE_MIN = 16;
 /** A drive as small as `zone` allows still has this many zones, so that compaction has some to choose from. */
 const ZONES_PER_DRIVE_WANTED = 128;
+/** 2^32 blocks: a block's place in its pool is 32 bits wide. */
+const POOL_BYTES_MAX = 2 ** 44;
 const LUN_MAX = 255;
 const POOLS_MAX = 16;
 /** Global memory beside the frames: staging of each pool, and rings, counters and mailboxes of all. */
@@ -212,6 +214,14 @@ function checkRelations(settings: Settings, config: Config, problems: ConfigProb
       allowed: `at least ${ZONES_PER_DRIVE_MIN} zones: ${formatSize(ZONES_PER_DRIVE_MIN * zoneBytes)}, or a smaller drive.zone`,
     });
   }
+  const widest = config.pools.find(({ raid }) => raid.dataDrives * capacityBytes > POOL_BYTES_MAX);
+  if (widest !== undefined) {
+    problems.push({
+      key: "drive.capacity (VARRAY_DRIVE_CAPACITY)",
+      found: `${formatSize(capacityBytes)}, ${widest.raid.dataDrives} times in pool ${widest.name}`,
+      allowed: `at most ${formatSize(POOL_BYTES_MAX)} of data drives in a pool`,
+    });
+  }
   if (config.iscsi.firstBurstBytes > config.iscsi.maxBurstBytes) {
     problems.push({
       key: "iscsi.firstBurstBytes (VARRAY_ISCSI_FIRST_BURST_BYTES)",
@@ -262,7 +272,7 @@ export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
-export function isWildcard(host: string): boolean {
+function isWildcard(host: string): boolean {
   return host === "0.0.0.0" || host === "::";
 }
 

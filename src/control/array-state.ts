@@ -24,6 +24,8 @@ export class ArrayState {
   readonly events: EventLog;
   readonly volumes = new Map<VolumeNumber, KnownVolume>();
   document: ArrayDocument;
+  /** Pools that did not open: what they hold, and the newest document they know, can't be seen. */
+  readonly failedPools: readonly string[];
   private versionUsed: number;
   private readonly owners: number[];
 
@@ -38,6 +40,7 @@ export class ArrayState {
     this.links = links;
     this.events = events;
     this.document = document;
+    this.failedPools = pools.filter(({ state }) => state === "failed").map(({ name }) => name);
     this.versionUsed = document.version;
     this.owners = config.pools.map((pool) => pool.owner);
     for (const pool of pools) {

@@ -12,7 +12,7 @@ import type { ArrayEvent, DirectorMessage, DirectorOpened, DirectorReply, Direct
 
 const IN_FLIGHT_MAX = 16;
 const WAITING_MAX = 64;
-export const REQUEST_SECONDS = 10;
+const REQUEST_SECONDS = 10;
 
 export type DirectorErrorCode = Extract<DirectorReply, { ok: false }>["code"] | "timeout" | "gone" | "busy";
 

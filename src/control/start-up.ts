@@ -24,7 +24,7 @@ import { naaOf, newArrayId, serialOf } from "./identity.ts";
 const OPENED_SECONDS_MAX = 600;
 
 /** What stops the start: the message says what to do. */
-export class StartUpError extends Error {
+class StartUpError extends Error {
   constructor(message: string) {
     super(message);
     this.name = "StartUpError";
@@ -75,7 +75,7 @@ async function waitOpened(links: readonly DirectorLink[]): Promise<DirectorOpene
 }
 
 /** The newest document on any drive; undefined on a first start. */
-export function chooseDocument(opened: readonly DirectorOpened[], pools: readonly PoolStatus[]): ArrayDocument | undefined {
+function chooseDocument(opened: readonly DirectorOpened[], pools: readonly PoolStatus[]): ArrayDocument | undefined {
   let newest: ArrayDocument | undefined;
   for (const { array } of opened) {
     if (array === undefined) continue;

@@ -10,10 +10,10 @@ import type { ArrayState, KnownVolume } from "./array-state.ts";
 import type { VolumeDocument } from "./contract.ts";
 import { naaOf, serialOf } from "./identity.ts";
 
-export const LUN_MAX = 255;
+const LUN_MAX = 255;
 const VOLUMES_MAX = 1024;
 /** 64 TiB. */
-export const VOLUME_BYTES_MAX = 2 ** 46;
+const VOLUME_BYTES_MAX = 2 ** 46;
 const VOLUME_BYTES_MIN = 2 ** 20;
 const VOLUME_BYTES_MULTIPLE = 4096;
 
@@ -32,6 +32,14 @@ export async function createVolume(array: ArrayState, wanted: NewVolume): Promis
     throw new ApiError(404, "noSuchPool", `there is no pool "${wanted.pool}"; there are ${names}`, "pool");
   }
   checkSize(wanted.sizeBytes);
+  // The failed pool may be the one that knows the highest number given so far: none is given twice.
+  if (array.failedPools.length > 0) {
+    throw new ApiError(
+      409,
+      "poolFailed",
+      `pool ${array.failedPools.join(", ")} failed to open: bring its drives back and restart, or take it out of the configuration`,
+    );
+  }
   if (array.findVolume(wanted.name) !== undefined) {
     throw new ApiError(409, "nameInUse", `a volume "${wanted.name}" exists; choose another name`, "name");
   }

@@ -16,7 +16,7 @@ import { Portals } from "../../src/control/portals.ts";
 import { startArray } from "../../src/control/start-up.ts";
 import { type Durable, FakeDirector, nothingStored } from "./fake-director.ts";
 
-export const ADMIN_TOKEN = "admin-token-of-the-test-0123456789";
+const ADMIN_TOKEN = "admin-token-of-the-test-0123456789";
 export const READ_TOKEN = "reader-token-of-the-test-012345678";
 export const ADMIN = { authorization: `Bearer ${ADMIN_TOKEN}` };
 

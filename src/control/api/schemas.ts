@@ -20,7 +20,7 @@ const SizeBytes = Type.Number({ description: "What the host sees; a multiple of 
 const VolumeName = Type.String({ pattern: VOLUME_NAME, maxLength: 63 });
 const PoolName = Type.String({ pattern: "^[A-Z][A-Z0-9]{0,7}$" });
 const Lun = Type.Integer({ description: "0 to 255." });
-export const Chap = object({
+const Chap = object({
   user: Type.String({ pattern: PRINTABLE, maxLength: 223 }),
   secret: Type.String({
     pattern: PRINTABLE,

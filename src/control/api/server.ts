@@ -25,7 +25,7 @@ const HEADER_BYTES_MAX = 16 * 1024;
 const CONNECTIONS_MAX = 256;
 
 /** Who may call a route: anyone; whoever may read; who may change. */
-export type Access = "public" | "read" | "change";
+type Access = "public" | "read" | "change";
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -40,8 +40,6 @@ export interface ServerOptions {
   /** A request that has not come whole by then gets 408. */
   readonly requestMilliseconds?: number;
 }
-
-export type Server = Awaited<ReturnType<typeof createServer>>;
 
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
   const { requestMilliseconds = 10_000 } = options;

@@ -130,10 +130,11 @@ function addLunCommands(luns: Command, context: CliContext): void {
 }
 
 function poolTable(pools: readonly Pool[]): string {
-  return table<Pool>(
+  const reasons = pools.flatMap(({ name, reason }) => (reason === undefined ? [] : [`\npool ${name}: ${reason}\n`]));
+  const rows = table<Pool>(
     [
       { title: "POOL", value: ({ name }) => name },
-      { title: "STATE", value: ({ state, reason }) => (reason === undefined ? state : `${state}: ${reason}`) },
+      { title: "STATE", value: ({ state }) => state },
       { title: "OWNER", value: ({ owner }) => owner },
       { title: "RAID", value: ({ raid }) => raid },
       { title: "USABLE", value: ({ usableBytes }) => readableBytes(usableBytes) },
@@ -145,6 +146,7 @@ function poolTable(pools: readonly Pool[]): string {
     ],
     pools,
   );
+  return rows + reasons.join("");
 }
 
 function volumeTable(volumes: readonly Volume[]): string {

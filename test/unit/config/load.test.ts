@@ -196,6 +196,7 @@ describe("configuration, errors", () => {
     ["one data drive", { VARRAY_POOLS_A_DATA_DRIVES: "1" }, "VARRAY_POOLS_A_DATA_DRIVES"],
     ["sixteen data drives", { VARRAY_POOLS_A_DATA_DRIVES: "16" }, "VARRAY_POOLS_A_DATA_DRIVES"],
     ["a zone that is no power of two", { VARRAY_DRIVE_ZONE: "100MiB" }, "drive.zone"],
+    ["a pool of more than 16 TiB", { VARRAY_DRIVE_CAPACITY: "6TiB" }, "drive.capacity"],
     ["frames below 64 MiB", { VARRAY_MEMORY_FRAMES: "32MiB" }, "VARRAY_MEMORY_FRAMES"],
     ["frames that are no whole MiB", { VARRAY_MEMORY_FRAMES: "67108865" }, "VARRAY_MEMORY_FRAMES"],
     ["more memory than one memory holds", { VARRAY_MEMORY_FRAMES: "3968MiB" }, "memory.frames"],

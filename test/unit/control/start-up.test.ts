@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { ArrayDocument } from "../../../src/control/contract.ts";
 import { naaOf, newArrayId, serialOf } from "../../../src/control/identity.ts";
-import { type ControlArray, controlArray } from "../../support/control-array.ts";
+import { ADMIN, type ControlArray, controlArray } from "../../support/control-array.ts";
 import { type Durable, nothingStored } from "../../support/fake-director.ts";
 
 async function withArray<T>(
@@ -112,6 +112,9 @@ describe("start-up, restart", () => {
       const health = await app.inject("/healthz");
       expect(health.statusCode).toBe(503);
       expect(health.json().reasons).toContain("pool B failed: journal is missing");
+      const payload = { name: "v", pool: "A", sizeBytes: 2 ** 30 };
+      const created = await app.inject({ method: "POST", url: "/api/v1/volumes", headers: ADMIN, payload });
+      expect([created.statusCode, created.json().error.code]).toEqual([409, "poolFailed"]);
     });
   });
 
@@ -125,15 +128,24 @@ describe("start-up, portals", () => {
 
   test("beyond loopback stay closed without the allow-list, open with it, and the switch back is refused", () =>
     withArray({ env: beyond }, async ({ directors, app, events }) => {
-      const headers = { authorization: "Bearer admin-token-of-the-test-0123456789" };
       expect(directors.map(({ listening }) => listening)).toEqual([true, false]);
       expect(events.list({})).toContainEqual(expect.objectContaining({ type: "portal.closed", subject: "portal 1B" }));
       expect((await app.inject("/healthz")).statusCode).toBe(503);
-      const on = await app.inject({ method: "PUT", url: "/api/v1/host-access", headers, payload: { allowListOnly: true } });
+      const on = await app.inject({
+        method: "PUT",
+        url: "/api/v1/host-access",
+        headers: ADMIN,
+        payload: { allowListOnly: true },
+      });
       expect(on.statusCode).toBe(200);
       expect(directors.map(({ listening }) => listening)).toEqual([true, true]);
       expect((await app.inject("/healthz")).statusCode).toBe(200);
-      const off = await app.inject({ method: "PUT", url: "/api/v1/host-access", headers, payload: { allowListOnly: false } });
+      const off = await app.inject({
+        method: "PUT",
+        url: "/api/v1/host-access",
+        headers: ADMIN,
+        payload: { allowListOnly: false },
+      });
       expect(off.statusCode).toBe(409);
       expect(off.json().error.code).toBe("portalExposed");
     }));
