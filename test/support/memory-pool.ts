@@ -44,6 +44,8 @@ export class MemoryPoolMedia {
   readonly shape: MemoryPoolShape;
   readonly drives: (MemoryDriveState | undefined)[];
   journal: MemoryJournalState | undefined;
+  /** Stands between the pool and a drive: faults on command. */
+  wrap: (drive: Drive, position: number) => Drive = (drive) => drive;
 
   constructor(shape: MemoryPoolShape = SMALL_POOL) {
     this.shape = shape;
@@ -84,7 +86,10 @@ export function volumeDocument(volume: number, sizeBytes: number): VolumeDocumen
   return { ...VOLUME, volume, name: `v${volume}`, sizeBytes };
 }
 
-export async function openMemoryPool(media: MemoryPoolMedia, options: { ageSeconds?: number } = {}): Promise<OpenedPool> {
+export async function openMemoryPool(
+  media: MemoryPoolMedia,
+  options: { ageSeconds?: number; hurry?: number } = {},
+): Promise<OpenedPool> {
   const { shape } = media;
   const geometry = groupGeometry(shape);
   const { global } = createGlobalMemory({
@@ -108,11 +113,16 @@ export async function openMemoryPool(media: MemoryPoolMedia, options: { ageSecon
   });
   const life = { dead: false };
   const events: Omit<ArrayEvent, "time">[] = [];
-  const runtime = memoryRuntime(life, events);
-  const bays = media.drives.map((state): BayDrive => {
+  const runtime = memoryRuntime(life, events, options.hurry ?? 1);
+  const bays = media.drives.map((state, position): BayDrive => {
     if (state === undefined) return { state: "unavailable", memberState: "missing", reason: "its folder is gone" };
     const { driveId, capacityBytes } = state.identity;
-    return { state: "open", drive: mortalDrive(new MemoryDrive(state, global), life), driveId, capacityBytes };
+    return {
+      state: "open",
+      drive: mortalDrive(media.wrap(new MemoryDrive(state, global), position), life),
+      driveId,
+      capacityBytes,
+    };
   });
   const config: PoolConfig = {
     name: "A",
@@ -150,18 +160,19 @@ export async function openMemoryPool(media: MemoryPoolMedia, options: { ageSecon
   };
 }
 
-function memoryRuntime(life: { dead: boolean }, events: Omit<ArrayEvent, "time">[]): PoolRuntime {
+/** @param hurry - timers run so many times as fast */
+function memoryRuntime(life: { dead: boolean }, events: Omit<ArrayEvent, "time">[], hurry: number): PoolRuntime {
   return {
     atTurnEnd: (work) => void setImmediate(() => life.dead || work()),
     every: (milliseconds, work) => {
       const timer = setInterval(() => {
         if (life.dead) clearInterval(timer);
         else work();
-      }, milliseconds);
+      }, milliseconds / hurry);
       timer.unref();
       return () => clearInterval(timer);
     },
-    nowMilliseconds: () => performance.now(),
+    nowMilliseconds: () => performance.now() * hurry,
     raise: (event) => void events.push(event),
   };
 }
