@@ -16,7 +16,7 @@ let witness: Initiator;
 
 beforeAll(async () => {
   fixture = await openPortal({
-    iscsi: { loginTimeoutSeconds: 0.3, connectionsPerAddressMax: 12, sessionsPerDirectorMax: 6 },
+    iscsi: { loginTimeoutSeconds: 1, connectionsPerAddressMax: 12, sessionsPerDirectorMax: 6 },
     access: { hosts: [{ name: "chap", initiatorName: CHAP_HOST, chap: { user: USER, secret: SECRET } }] },
   });
   witness = await Initiator.open(fixture.port, { initiatorName: "iqn.2026-11.test:witness" });
