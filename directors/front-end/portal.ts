@@ -7,7 +7,7 @@
  *  2. Connections are capped for each address and in all before anything is read; sessions at login.
  *  3. What is sent goes out at the end of the event loop's turn, after the storage phase (TurnEnd).
  */
-import { createServer, type Server, type Socket } from "node:net";
+import { createServer, type Server, Socket } from "node:net";
 import { counterBlock } from "../../drivers/shared-memory/counters.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import type { Config, DirectorConfig } from "../../src/config/config.ts";
@@ -52,6 +52,55 @@ export interface PortalOptions {
 /** Connections beyond the sessions' cap: logins under way, discovery. */
 const CONNECTIONS_EXTRA = 32;
 
+/** One read takes at most this much: larger ones save system calls on large writes. */
+const RECEIVE_BYTES = 262_144;
+
+/** What Node keeps of an accepted socket; not documented, so looked for and not relied on. */
+interface AcceptedSocket {
+  _handle: { useUserBuffer?: unknown } | null;
+  _server: unknown;
+}
+
+/**
+ * Lets an accepted socket receive into a buffer of ours. Node offers that (`onread`) for sockets that connect, not for accepted
+ * ones, whose every read allocates 64 KiB: garbage at the rate of the network. So its handle is given to a socket made with
+ * `onread`. Where Node's insides look different, the accepted socket is used as it is.
+ */
+function receiveInto(buffer: Buffer, accepted: Socket, received: (chunk: Buffer) => void): Socket {
+  const inside = accepted as unknown as AcceptedSocket;
+  const handle = inside._handle;
+  if (typeof handle?.useUserBuffer !== "function" || inside._server === undefined) {
+    accepted.on("data", received);
+    return accepted;
+  }
+  const options = {
+    handle,
+    allowHalfOpen: false,
+    readable: true,
+    writable: true,
+    manualStart: true,
+    onread: {
+      buffer,
+      callback: (bytes: number): boolean => {
+        received(buffer.subarray(0, bytes));
+        return true;
+      },
+    },
+  };
+  const socket = new Socket(options);
+  const moved = socket as unknown as AcceptedSocket;
+  if (moved._handle !== handle) {
+    accepted.on("data", received);
+    return accepted;
+  }
+  // The server counts its connections by this, and waits for them when it closes.
+  moved._server = inside._server;
+  inside._server = null;
+  inside._handle = null;
+  socket.on("error", () => {}); // "close" follows
+  return socket;
+}
+
 export class Portal {
   readonly #options: PortalOptions;
   readonly #host: string;
@@ -61,6 +110,8 @@ export class Portal {
   readonly #connections = new Map<Connection, string>();
   readonly #addresses = new Map<string, number>();
   readonly #counters: Float64Array;
+  /** Every connection receives into this: a chunk is worked on before the next read, and what must be kept is copied. */
+  readonly #receiveBuffer = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
   #server: Server | undefined = undefined;
   #ticker: NodeJS.Timeout | undefined = undefined;
   #closing = false;
@@ -143,7 +194,7 @@ export class Portal {
   async listen(): Promise<void> {
     const { config, director } = this.#options;
     checkPortal(this.#host, this.#options.access(), config.open);
-    const server = createServer({ noDelay: true, allowHalfOpen: false }, (socket) => this.#accept(socket));
+    const server = createServer({ noDelay: true, allowHalfOpen: false, pauseOnConnect: true }, (socket) => this.#accept(socket));
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen({ host: this.#host, port: director.portal.port, backlog: 512 }, () => {
@@ -166,27 +217,31 @@ export class Portal {
     return typeof address === "object" && address !== null ? `${address.address}:${address.port}` : undefined;
   }
 
-  #accept(socket: Socket): void {
+  #accept(accepted: Socket): void {
     const { config } = this.#options;
-    const remote = socket.remoteAddress;
-    socket.on("error", () => {}); // "close" follows
+    const remote = accepted.remoteAddress;
+    accepted.on("error", () => {}); // "close" follows
     if (remote === undefined) {
-      socket.destroy();
+      accepted.destroy();
       return;
     }
     const count = this.#addresses.get(remote) ?? 0;
     const connectionsMax = config.iscsi.sessionsPerDirectorMax + CONNECTIONS_EXTRA;
     if (this.#closing || count >= config.iscsi.connectionsPerAddressMax || this.#connections.size >= connectionsMax) {
       this.#counters[C.connectionsRefused]! += 1;
-      socket.destroy();
+      accepted.destroy();
       return;
     }
     this.#addresses.set(remote, count + 1);
-    const connection = new Connection(this.#connectionHost, socket, remote);
-    this.#connections.set(connection, remote);
+    // The connection is made first: bytes may come as soon as the socket reads.
+    let connection: Connection | undefined;
+    const socket = receiveInto(this.#receiveBuffer, accepted, (chunk) => connection?.received(chunk));
+    connection = new Connection(this.#connectionHost, socket, remote);
+    const opened = connection;
+    this.#connections.set(opened, remote);
     this.#counters[C.connections] = this.#connections.size;
-    socket.on("data", (chunk) => connection.received(chunk));
-    socket.on("close", () => this.#closed(connection, remote));
+    socket.on("close", () => this.#closed(opened, remote));
+    socket.resume();
   }
 
   #closed(connection: Connection, remote: string): void {

@@ -143,8 +143,9 @@ export class Receiver {
 
   #keepRest(chunk: Buffer, at: number): void {
     if (at === chunk.length) return;
+    // Copied: the chunk lies in a buffer that the next read of any connection fills anew.
     const rest = chunk.subarray(at);
-    this.#rest = this.#rest === undefined ? rest : Buffer.concat([this.#rest, rest]);
+    this.#rest = this.#rest === undefined ? Buffer.from(rest) : Buffer.concat([this.#rest, rest]);
   }
 
   #takeHeader(chunk: Buffer, at: number): number {
