@@ -22,5 +22,8 @@ export const WRITE_SAME_BYTES_MAX = 16 * MEBIBYTE;
 export const UNMAP_BYTES_MAX = 512 * MEBIBYTE;
 export const UNMAP_DESCRIPTORS_MAX = 256;
 
+/** GET LBA STATUS: with its header the answer fits into one frame, and stays small on its way through the channel. */
+export const LBA_STATUS_DESCRIPTORS_MAX = 255;
+
 /** MODE SELECT lists: far more than all pages together. */
 export const MODE_PARAMETER_LIST_BYTES_MAX = 1024;

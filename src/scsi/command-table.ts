@@ -7,6 +7,7 @@
  */
 import { CDBS } from "./cdb/cdb-table.ts";
 import type { CdbDefinition } from "./cdb/define-cdb.ts";
+import { GET_LBA_STATUS } from "./cdb/get-lba-status.ts";
 import { INQUIRY } from "./cdb/inquiry.ts";
 import { MODE_SELECT_6, MODE_SELECT_10 } from "./cdb/mode-select.ts";
 import { MODE_SENSE_6, MODE_SENSE_10 } from "./cdb/mode-sense.ts";
@@ -28,6 +29,7 @@ import { WRITE_6, WRITE_10, WRITE_12, WRITE_16 } from "./cdb/write.ts";
 import { WRITE_AND_VERIFY_10, WRITE_AND_VERIFY_12, WRITE_AND_VERIFY_16 } from "./cdb/write-and-verify.ts";
 import { WRITE_SAME_10, WRITE_SAME_16 } from "./cdb/write-same.ts";
 import type { Command } from "./command.ts";
+import { getLbaStatus } from "./commands/get-lba-status.ts";
 import { inquiry } from "./commands/inquiry.ts";
 import { modeSelect6, modeSelect10 } from "./commands/mode-select.ts";
 import { modeSense6, modeSense10 } from "./commands/mode-sense.ts";
@@ -76,6 +78,7 @@ const ROWS: readonly Row[] = [
   [INQUIRY, inquiry, "inquiry"],
   [READ_CAPACITY_10, readCapacity10, "readCapacity"],
   [READ_CAPACITY_16, readCapacity16, "readCapacity"],
+  [GET_LBA_STATUS, getLbaStatus, "getLbaStatus"],
   [MODE_SENSE_6, modeSense6, "mode"],
   [MODE_SENSE_10, modeSense10, "mode"],
   [MODE_SELECT_6, modeSelect6, "mode"],

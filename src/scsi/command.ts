@@ -10,7 +10,7 @@
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import { BlockIo, type BlockService, type FrameSource, type VolumeInfo } from "../volume/block-io.ts";
 import { blockStatusFailed } from "./block-status.ts";
-import { type Field, fieldValue } from "./cdb/field.ts";
+import { type Field, fieldBigInt, fieldValue } from "./cdb/field.ts";
 import type { CommandEntry } from "./command-table.ts";
 import type { LogicalUnit, UnitNexus } from "./logical-unit.ts";
 import { type SenseDetail, type SenseName, setCheckCondition } from "./sense.ts";
@@ -85,6 +85,11 @@ export class Command {
 
   field(field: Field): number {
     return fieldValue(this.task.cdb, field);
+  }
+
+  /** Exact for fields of 8 bytes, which `field` is only up to 2^53. */
+  bigField(field: Field): bigint {
+    return fieldBigInt(this.task.cdb, field);
   }
 
   // — ends —

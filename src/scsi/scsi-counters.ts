@@ -13,6 +13,7 @@ export type CommandFamily =
   | "preFetch"
   | "inquiry"
   | "readCapacity"
+  | "getLbaStatus"
   | "mode"
   | "reserve"
   | "report"
@@ -43,6 +44,7 @@ export const SCSI_COUNTERS = defineCounters("scsi", {
   preFetch: commands("preFetch"),
   inquiry: commands("inquiry"),
   readCapacity: commands("readCapacity"),
+  getLbaStatus: commands("getLbaStatus"),
   mode: commands("mode"),
   reserve: commands("reserve"),
   report: commands("report"),

@@ -51,6 +51,31 @@ export class BlockIo {
   }
 }
 
+/** A part of a volume whose blocks are all mapped, or all deallocated (they read as zeros and take no space). */
+export interface MappingExtent {
+  readonly bytes: number;
+  readonly mapped: boolean;
+}
+
+/** A question: which of the blocks from an offset on are mapped (GET LBA STATUS)? Ended once by `done`, as a BlockIo is. */
+export class MappingQuery {
+  volume: VolumeNumber = 0;
+  offsetBytes = 0;
+  /** At most so many extents are looked for. */
+  extentsMax = 1;
+  status: BlockStatus = BLOCK_STATUS.good;
+  /**
+   * From `offsetBytes` on, one after the other, at least one when good. What comes after the last is not known: the
+   * volume's work on one question is bounded, so neighbouring extents, of two answers too, may say the same.
+   */
+  readonly extents: MappingExtent[] = [];
+  readonly done: (query: MappingQuery) => void;
+
+  constructor(done: (query: MappingQuery) => void) {
+    this.done = done;
+  }
+}
+
 /** What a protocol may know of a volume. */
 export interface VolumeInfo {
   readonly volume: VolumeNumber;
@@ -75,6 +100,8 @@ export interface BlockService {
   zero(io: BlockIo): void;
   /** Everything acknowledged before is durable (SYNCHRONIZE CACHE). Range ignored: the pool's journal is one. */
   flush(io: BlockIo): void;
+  /** Which blocks are mapped, from an offset within the volume on. */
+  mapping(query: MappingQuery): void;
   /** Durable before `done`. */
   setWriteCache(volume: VolumeNumber, enabled: boolean, done: (ok: boolean) => void): void;
 }

@@ -26,6 +26,10 @@ export class PendingZeros {
     return this.#ranges.length === 0;
   }
 
+  get count(): number {
+    return this.#ranges.length;
+  }
+
   get oldest(): ZeroRange | undefined {
     return this.#ranges[0];
   }

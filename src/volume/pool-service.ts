@@ -6,7 +6,15 @@
  */
 import type { ArrayDocument, PoolStatus, VolumeDocument } from "../control/contract.ts";
 import { growFrameRun } from "../scsi/task.ts";
-import { BLOCK_BYTES, BLOCK_STATUS, BlockIo, type BlockService, type FrameSource, type VolumeInfo } from "./block-io.ts";
+import {
+  BLOCK_BYTES,
+  BLOCK_STATUS,
+  BlockIo,
+  type BlockService,
+  type FrameSource,
+  type MappingQuery,
+  type VolumeInfo,
+} from "./block-io.ts";
 import { type Pool, PoolChangeError } from "./pool.ts";
 
 export class PoolService implements BlockService {
@@ -81,6 +89,14 @@ export class PoolService implements BlockService {
     const pool = this.#poolOf(io.volume);
     if (pool === undefined) finish(io, BLOCK_STATUS.noVolume);
     else pool.flush(io);
+  }
+
+  mapping(query: MappingQuery): void {
+    const pool = this.#poolOf(query.volume);
+    if (pool === undefined) {
+      query.status = BLOCK_STATUS.noVolume;
+      query.done(query);
+    } else pool.mapping(query);
   }
 
   setWriteCache(volume: number, enabled: boolean, done: (ok: boolean) => void): void {

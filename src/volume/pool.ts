@@ -10,9 +10,10 @@ import type { MetadataStore } from "../map/metadata-store.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
 import type { Member } from "../raid/raid-group.ts";
 import { ZoneAppender } from "../raid/zone-appender.ts";
-import { BLOCK_BYTES, BLOCK_STATUS, type BlockIo, type VolumeInfo } from "./block-io.ts";
+import { BLOCK_BYTES, BLOCK_STATUS, type BlockIo, type MappingQuery, type VolumeInfo } from "./block-io.ts";
 import { Compactor } from "./compactor.ts";
 import { Destager, unmapRange } from "./destager.ts";
+import { findMapping } from "./mapping.ts";
 import { POOL_COUNT } from "./pool-counters.ts";
 import { ARRAY_KEY, POOL_KEY, type PoolDocument, type PoolVolumeDocument } from "./pool-document.ts";
 import type { PoolParts, VolumeState } from "./pool-parts.ts";
@@ -145,6 +146,10 @@ export class Pool {
       io.status = durable ? BLOCK_STATUS.good : BLOCK_STATUS.failed;
       io.done(io);
     });
+  }
+
+  mapping(query: MappingQuery): void {
+    findMapping(this.parts, query);
   }
 
   #refused(io: BlockIo): boolean {

@@ -10,12 +10,13 @@ import {
   type BlockIo,
   type BlockService,
   type BlockStatus,
+  type MappingQuery,
   type VolumeInfo,
 } from "../../src/volume/block-io.ts";
 import type { CountedFrames } from "./counted-frames.ts";
 import { gather, scatter } from "./memory-unit.ts";
 
-type Operation = "read" | "write" | "zero" | "flush";
+type Operation = "read" | "write" | "zero" | "flush" | "mapping";
 
 export class MemoryBlocks implements BlockService {
   readonly bytes = new Map<number, Uint8Array>();
@@ -113,6 +114,30 @@ export class MemoryBlocks implements BlockService {
 
   flush(io: BlockIo): void {
     this.#request("flush", io, () => {});
+  }
+
+  /** A 4 KiB block is mapped while any of its bytes is not zero. */
+  mapping(query: MappingQuery): void {
+    this.log.push(`mapping ${query.offsetBytes} ${query.extentsMax}`);
+    const bytes = this.bytes.get(query.volume)!;
+    const isMapped = (offset: number): boolean => {
+      const block = offset - (offset % BLOCK_BYTES);
+      return bytes.subarray(block, block + BLOCK_BYTES).some((byte) => byte !== 0);
+    };
+    const run = (): void => {
+      query.extents.length = 0;
+      query.status = this.fail.get("mapping")?.status ?? BLOCK_STATUS.good;
+      for (let at = query.offsetBytes; at < bytes.length && query.extents.length < query.extentsMax; ) {
+        const mapped = isMapped(at);
+        let end = at - (at % BLOCK_BYTES) + BLOCK_BYTES;
+        while (end < bytes.length && isMapped(end) === mapped) end += BLOCK_BYTES;
+        query.extents.push({ bytes: Math.min(end, bytes.length) - at, mapped });
+        at = end;
+      }
+      query.done(query);
+    };
+    if (this.held) this.#pending.push(run);
+    else run();
   }
 
   setWriteCache(volume: number, enabled: boolean, done: (ok: boolean) => void): void {

@@ -5,6 +5,7 @@
  */
 import type { DataOutPlan } from "../task.ts";
 import { type CdbDefinition, printCdb } from "./define-cdb.ts";
+import { GET_LBA_STATUS } from "./get-lba-status.ts";
 import { INQUIRY } from "./inquiry.ts";
 import { MODE_SELECT_6, MODE_SELECT_10 } from "./mode-select.ts";
 import { MODE_SENSE_6, MODE_SENSE_10 } from "./mode-sense.ts";
@@ -63,6 +64,7 @@ export const CDBS: readonly CdbDefinition[] = [
   SYNCHRONIZE_CACHE_16,
   WRITE_SAME_16,
   READ_CAPACITY_16,
+  GET_LBA_STATUS,
   REPORT_LUNS,
   REPORT_TARGET_PORT_GROUPS,
   REPORT_SUPPORTED_OPERATION_CODES,
