@@ -35,7 +35,7 @@ export class MetadataStore {
   /** The whole copies of a document on the online drives. */
   async documentCopies(key: string): Promise<unknown[]> {
     const values = await Promise.all(
-      this.group.onlineMembers().map((member) => member.drive?.metadataGet(key).catch(() => undefined)),
+      this.group.onlineMembers().map(async (member) => member.drive?.metadataGet(key).catch(() => undefined)),
     );
     return values
       .map((value) => (value === undefined ? undefined : decodeDocument(value)))
