@@ -219,6 +219,7 @@ async function recoverPool(options: OpenPoolOptions, verdict: Verdict): Promise<
   const staging = new Staging(global.layout.staging[config.index]!, geometry);
   const health = new PoolHealth((reason) => {
     runtime.raise({ severity: "critical", type: "pool.failed", subject: `pool ${config.name}`, message: reason });
+    box.pool?.hasFailed();
   });
   const journal = new Journal({
     file: opened.file,

@@ -288,6 +288,17 @@ export class Pool {
     this.compactor.poke();
   }
 
+  /**
+   * Nothing can be acknowledged any more: what waits is told so. Dirty frames are given up, because their content is in
+   * the journal, where the next start finds it; kept, they would hold back the hosts of the director's other pools.
+   */
+  hasFailed(): void {
+    const { cache, frames, volumes } = this.parts;
+    for (const [volume, { blockCount }] of volumes) cache.removeRange(volume, 0, blockCount);
+    this.#writes.retry();
+    frames.serveWaiters();
+  }
+
   /** Called when the journal has room again or a sync has ended. */
   journalProgress(): void {
     this.#writes.retry();
