@@ -7,7 +7,7 @@ import { rmSync } from "node:fs";
 import { type FileJournal, openJournalFile } from "../../drivers/journal-file/file-journal.ts";
 import { JournalFileError } from "../../drivers/journal-file/journal-file.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
-import type { JournalBay } from "../../src/volume/pool-open.ts";
+import type { JournalBay } from "../../src/volume/pool-members.ts";
 import type { DirectorPool } from "../director-messages.ts";
 
 export class FileJournalBay implements JournalBay {

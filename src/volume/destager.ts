@@ -171,8 +171,8 @@ export class Destager {
       const merged = await this.#pick(batch);
       if (batch.count === 0) {
         this.#giveBatch(batch);
-        // Everything dirty is in batches under way, or had to be merged first.
-        if (merged > 0) continue;
+        // Everything dirty is in batches under way, had to be merged first, or waits for a range that was zeroed meanwhile.
+        if (merged > 0 || !this.#pool.zeros.isEmpty) continue;
         if (this.#active === 0) return;
         await this.#nextEnd();
         continue;
@@ -193,7 +193,7 @@ export class Destager {
 
   /** Fills the batch with the oldest dirty blocks, neighbours together; returns how many partial ones became whole. */
   async #pick(batch: StripeBatch): Promise<number> {
-    const { cache, frames } = this.#pool;
+    const { cache, frames, zeros } = this.#pool;
     await this.#pickRepairs(batch);
     const partial: number[] = [];
     const picked: number[] = [];
@@ -202,6 +202,8 @@ export class Destager {
       frame >= 0 && picked.length < batch.capacity - batch.count;
       frame = cache.nextDirty(frame)
     ) {
+      // Invariant 2: a range was zeroed since `#applyZeros`. It goes first, or it would take this frame's place out again.
+      if (frames.sequence[frame]! >= zeros.oldestSequence) break;
       if (frames.destaging[frame] === 1) continue;
       if (frames.mask[frame] === MASK_FULL || frames.poisoned[frame] === 1) picked.push(frame);
       else if (partial.length < batch.capacity) partial.push(frame);

@@ -1,0 +1,71 @@
+/**
+ * What making a pool and recovering one have in common: the options, the drives as members, and what people are told.
+ */
+import type { Drive } from "../../drivers/drive/drive.ts";
+import type { JournalFile } from "../../drivers/journal-file/journal-file.ts";
+import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
+import type { FramePool } from "../cache/frame-pool.ts";
+import type { PoolConfig } from "../config/config.ts";
+import type { Member } from "../raid/raid-group.ts";
+import type { Verdict } from "./pool-document.ts";
+import type { BayDrive } from "./pool-parts.ts";
+import type { PoolRuntime } from "./runtime.ts";
+
+/** RAID-5 goes on without one drive. */
+export const TOLERANCE = 1;
+/** Map pages in memory: 4,096 pages of 1,024 blocks map 16 GiB and take 16 MiB. */
+export const MAP_PAGES_MAX = 8192;
+const NO_SPACE_RETRY_MILLISECONDS = 5000;
+
+/** The pool can't be opened, and why: people must do something. Nothing was changed. */
+export class PoolRefusedError extends Error {
+  constructor(pool: string, reason: string, volumes: readonly string[], options?: ErrorOptions) {
+    const named = volumes.length === 0 ? "" : ` Volumes concerned: ${volumes.join(", ")}.`;
+    super(`pool ${pool} is not opened: ${reason}${named}`, options);
+    this.name = "PoolRefusedError";
+  }
+}
+
+/** Where the pool's journal file is. */
+export interface JournalBay {
+  /** Undefined: there is no such file. */
+  open(): JournalFile | undefined;
+  /** Makes a new file, in the place of any that is there. */
+  create(): JournalFile;
+}
+
+export interface OpenPoolOptions {
+  readonly config: PoolConfig;
+  readonly global: GlobalMemory;
+  readonly frames: FramePool;
+  /** One for each drive of the pool, in RAID position order. Blank drives were formatted by now. */
+  readonly bays: readonly BayDrive[];
+  readonly journal: JournalBay;
+  readonly runtime: PoolRuntime;
+  readonly ageSeconds: number;
+}
+
+export function openMembers(options: OpenPoolOptions, verdict: Verdict): Member[] {
+  return verdict.document.members.map((member, position) => {
+    const bay = options.bays[position]!;
+    const { state, reason } = verdict.members[position]!;
+    const drive: Drive | undefined = bay.state === "open" ? bay.drive : undefined;
+    return { position, name: member.name, driveId: member.driveId, state, reason, drive: state === "online" ? drive : undefined };
+  });
+}
+
+/** People are told each time it is tried again: that is how they see that it goes on. */
+export function tellNoSpace({ config, runtime }: OpenPoolOptions, member: Member): Promise<void> {
+  runtime.raise({
+    severity: "critical",
+    type: "drive.noSpace",
+    subject: `drive ${member.name}`,
+    message: `the disk below pool ${config.name} is full: make room there. Nothing is lost; writes wait until there is some`,
+  });
+  return new Promise((resolve) => {
+    const cancel = runtime.every(NO_SPACE_RETRY_MILLISECONDS, () => {
+      cancel();
+      resolve();
+    });
+  });
+}
