@@ -74,8 +74,8 @@ export class PoolDrives {
     try {
       return await LevelDriveMedium.open(folder, { name, global: this.#global, bounds: this.#bounds });
     } catch (error) {
-      const blank = error instanceof DriveError && (error.kind === "foreign" || error.kind === "unreachable");
-      if (format === undefined || !blank) throw error;
+      // Whatever a formatting that was cut off has left, LevelDB may call by several names; `formatDrive` looks for itself.
+      if (format === undefined || !(error instanceof DriveError)) throw error;
       await formatDrive(folder, { name, ...format });
       return await LevelDriveMedium.open(folder, { name, global: this.#global, bounds: this.#bounds });
     }

@@ -1,5 +1,5 @@
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { DriveChannel } from "../../../drivers/drive/drive-channel.ts";
 import { DRIVE_COUNTERS } from "../../../drivers/drive/drive-counters.ts";
@@ -151,6 +151,22 @@ describe("a drive thread", () => {
     const [, , , other] = drivesIn(temporary.path, ["a", "b", "c", "other"]);
     mkdirSync(join(other!.folder, "photos"), { recursive: true });
     expect(await thread.ask({ type: "openDrive", drive: other! })).toMatchObject({ drive: { state: "failed", kind: "foreign" } });
+  });
+
+  test.each([
+    ["in an empty folder", []],
+    ["before LevelDB wrote its first file", ["meta/"]],
+    ["before LevelDB named its manifest", ["zones/", "meta/LOCK", "meta/LOG", "meta/MANIFEST-000001"]],
+  ])("goes on with a formatting that was cut off %s", async (_when, left) => {
+    const cut = drivesIn(temporary.path, ["a", "b", "c", "cut"])[3]!;
+    mkdirSync(cut.folder, { recursive: true });
+    for (const path of left) {
+      mkdirSync(join(cut.folder, path.endsWith("/") ? path : dirname(path)), { recursive: true });
+      if (!path.endsWith("/")) writeFileSync(join(cut.folder, path), "");
+    }
+    expect(await thread.ask({ type: "openDrive", drive: cut })).toMatchObject({ drive: { state: "open", name: "cut" } });
+    await thread.ask({ type: "closeDrive", driveIndex: 3 });
+    rmSync(cut.folder, { recursive: true });
   });
 
   test("answers requests that make no sense, and goes on", async () => {
