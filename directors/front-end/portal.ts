@@ -165,7 +165,7 @@ export class Portal {
       slabs: new SlabPool(),
       loginTimeoutSeconds: config.iscsi.loginTimeoutSeconds,
       loginEnvironment: () => this.#loginEnvironment(),
-      makeRoom: (identity, ready, refuse) => this.#registry.makeRoom(identity, ready, refuse),
+      makeRoom: (candidate) => this.#registry.makeRoom(candidate),
       sessionOpened: (session) => this.#sessionOpened(session),
       loginRefused: (address, initiatorName, error) => this.#loginRefused(address, initiatorName, error),
       deferFlush: (flush) => turnEnd.defer("frontEnd", flush),

@@ -1,6 +1,7 @@
 /**
  * A portal for real initiators to try: `node dist-test/test/support/serve-portal.js [port]`, in front of volumes in memory.
- * (Build with `npx tsc -p tsconfig.test.json --noEmit false --outDir dist-test`.)
+ * (Build with `npx tsc -p tsconfig.test.json --noEmit false --outDir dist-test`, and copy kernels.wasm from dist to the same
+ * place in dist-test.)
  */
 import { openPortal } from "./portal-fixture.ts";
 

@@ -12,7 +12,7 @@
 import { observe } from "../../../drivers/shared-memory/counters.ts";
 import { FRONT_END_COUNTERS, KIND } from "../front-end-counters.ts";
 import type { ByteStream } from "./byte-stream.ts";
-import { type FrontEndServices, HOLD, type HoldReason, type SessionConnection } from "./front-end-services.ts";
+import type { FrontEndServices, HoldReason, SessionConnection } from "./front-end-services.ts";
 import { watchIdle } from "./full-feature/nop.ts";
 import { type LoginAnswer, LoginConversation, type LoginEnvironment, type LoginIdentity } from "./login/login-conversation.ts";
 import type { SessionParameters } from "./login/negotiation.ts";
@@ -24,6 +24,7 @@ import { LOGIN_STATUS, LoginError } from "./peer-error.ts";
 import { DATA, type DataDisposition, type PduHandler, type ReceiveFault, Receiver } from "./receiver.ts";
 import { addSN, nextSN } from "./serial-number.ts";
 import { Session } from "./session.ts";
+import type { LoginCandidate } from "./session-registry.ts";
 import { type SlabPool, Transmitter, type TransmitterHost } from "./transmitter.ts";
 
 const C = FRONT_END_COUNTERS.slots;
@@ -39,8 +40,8 @@ export interface ConnectionHost {
   readonly slabs: SlabPool;
   readonly loginTimeoutSeconds: number;
   loginEnvironment(): LoginEnvironment;
-  /** Calls `ready` with the TSIH to use once no session of that name and ISID is left, or `refuse`. */
-  makeRoom(identity: LoginIdentity, ready: (tsih: number) => void, refuse: (error: LoginError) => void): void;
+  /** Gives the login its place among the sessions: now, later, or not. */
+  makeRoom(candidate: LoginCandidate): void;
   sessionOpened(session: Session): void;
   loginRefused(address: string, initiatorName: string, error: LoginError): void;
   /** Asks for `flush` at the end of this turn. */
@@ -110,6 +111,10 @@ export class Connection implements PduHandler, TransmitterHost, SessionConnectio
         this.drop("too many bytes before login ended");
         return;
       }
+    } else if (this.#phase === "waiting") {
+      // Read on, or its close would not be seen; but an initiator has nothing to say before it is answered.
+      this.drop("bytes before the login response");
+      return;
     } else if (this.#session !== undefined) {
       this.#session.nop.heardAt = this.#host.services.nowMicroseconds();
     }
@@ -131,6 +136,10 @@ export class Connection implements PduHandler, TransmitterHost, SessionConnectio
   onHeader(header: Buffer, at: number, ahsBytes: number, dataBytes: number): DataDisposition {
     this.#counters[C.pdusIn]! += 1;
     if (this.#session !== undefined) return this.#session.onHeader(header, at, ahsBytes, dataBytes);
+    if (this.#phase !== "login") {
+      this.drop("a PDU before the login response");
+      return DATA.discard;
+    }
     header.copy(this.#loginHeader, 0, at, at + BHS_BYTES);
     if ((header[at]! & 0x3f) === OPCODE.loginRequest) return DATA.collect;
     // §6.3: before the first login request nothing else is answered; later it ends the login.
@@ -173,16 +182,12 @@ export class Connection implements PduHandler, TransmitterHost, SessionConnectio
     const { identity, parameters } = answer.complete;
     this.#phase = "waiting";
     this.#phaseUntil = this.#host.services.nowMicroseconds() + REINSTATEMENT_SECONDS * 1e6;
-    this.hold(HOLD.login);
-    this.#host.makeRoom(
+    this.#host.makeRoom({
       identity,
-      (tsih) => {
-        if (this.#phase === "waiting") this.#begin(pdu, answer, { ...identity, tsih }, parameters);
-      },
-      (error) => {
-        if (this.#phase === "waiting") this.#refuse(error);
-      },
-    );
+      stillThere: () => this.#phase === "waiting",
+      ready: (tsih) => this.#begin(pdu, answer, { ...identity, tsih }, parameters),
+      refuse: (error) => this.#refuse(error),
+    });
   }
 
   #begin(
@@ -210,7 +215,6 @@ export class Connection implements PduHandler, TransmitterHost, SessionConnectio
     });
     this.#counters[C.loginsGood]! += 1;
     this.#host.sessionOpened(this.#session);
-    this.unhold(HOLD.login);
   }
 
   #respond(pdu: LOGIN_REQUEST, answer: Extract<LoginAnswer, { kind: "respond" }>, tsih: number): void {

@@ -53,5 +53,5 @@ export interface SessionConnection {
   drop(why: string): void;
 }
 
-export const HOLD = { frames: 1, unsent: 2, login: 4 } as const;
+export const HOLD = { frames: 1, unsent: 2 } as const;
 export type HoldReason = (typeof HOLD)[keyof typeof HOLD];

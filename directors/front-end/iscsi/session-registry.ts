@@ -11,6 +11,16 @@ import type { LoginIdentity } from "./login/login-conversation.ts";
 import { LOGIN_STATUS, LoginError } from "./peer-error.ts";
 import type { Session } from "./session.ts";
 
+/** A login that is through, and waits for its place. */
+export interface LoginCandidate {
+  readonly identity: LoginIdentity;
+  /** Its connection is still there: one that has gone must not end anybody's session. */
+  stillThere(): boolean;
+  /** There is room, and no session of that name and ISID is left. */
+  ready(tsih: number): void;
+  refuse(error: LoginError): void;
+}
+
 export class SessionRegistry {
   readonly #sessions = new Map<number, Session>();
   readonly #sessionsMax: number;
@@ -41,20 +51,21 @@ export class SessionRegistry {
     return session !== undefined && session.identity.isid === isid && sameName(session.identity.initiatorName, initiatorName);
   }
 
-  /** Calls `ready` with the TSIH to use once no session of that name and ISID is left, or `refuse`. */
-  makeRoom(identity: LoginIdentity, ready: (tsih: number) => void, refuse: (error: LoginError) => void): void {
-    const old = this.find(identity.initiatorName, identity.isid);
+  makeRoom(candidate: LoginCandidate): void {
+    if (!candidate.stillThere()) return;
+    const { initiatorName, isid } = candidate.identity;
+    const old = this.find(initiatorName, isid);
     if (old !== undefined) {
       // Another login of the same name may be quicker: looked at again when the old session has ended.
-      this.#waiting.push({ session: old, again: () => this.makeRoom(identity, ready, refuse) });
+      this.#waiting.push({ session: old, again: () => this.makeRoom(candidate) });
       old.connection.drop("session reinstatement");
       return;
     }
     if (this.#sessions.size >= this.#sessionsMax) {
-      refuse(new LoginError(LOGIN_STATUS.outOfResources, "no room for another session"));
+      candidate.refuse(new LoginError(LOGIN_STATUS.outOfResources, "no room for another session"));
       return;
     }
-    ready(this.#nextTsih());
+    candidate.ready(this.#nextTsih());
   }
 
   #nextTsih(): number {

@@ -389,6 +389,55 @@ describe("session reinstatement, RFC 7143 §6.3.5", () => {
     next.destroy();
   });
 
+  test("bytes before the answer to a login that waits close its connection", async () => {
+    const old = await Initiator.open(fixture.port);
+    await old.testUnitReady();
+    fixture.blocks.held = true;
+    old.sendCommand(
+      Buffer.from("2a000000001000000100", "hex"),
+      { write: true, expectedDataTransferLength: 512 },
+      { data: Buffer.alloc(512, 7) },
+    );
+    await old.ping(); // the write is at the logical unit
+    const next = await connectTo();
+    next.loginRequest({ ...operational, isid: old.isid }, next.identity());
+    await old.closed();
+    next.send(NOP_OUT, { immediate: true, final: true });
+    await next.closed();
+    fixture.blocks.held = false;
+    while (fixture.blocks.step());
+  });
+
+  test("of several logins that wait for the same session, one that has gone ends nobody's", async () => {
+    const old = await Initiator.open(fixture.port);
+    const { isid } = old;
+    await old.testUnitReady();
+    fixture.blocks.held = true;
+    old.sendCommand(
+      Buffer.from("2a000000001000000100", "hex"),
+      { write: true, expectedDataTransferLength: 512 },
+      { data: Buffer.alloc(512, 7) },
+    );
+    await old.ping(); // the write is at the logical unit
+    const waiting: Initiator[] = [];
+    for (let n = 0; n < 3; n += 1) {
+      const initiator = await connectTo();
+      initiator.loginRequest({ ...operational, isid }, initiator.identity());
+      waiting.push(initiator);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    waiting[0]!.socket.resetAndDestroy();
+    waiting[2]!.destroy();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    fixture.blocks.held = false;
+    while (fixture.blocks.step());
+    const survivor = waiting[1]!;
+    expect((await survivor.loginResponse()).fields).toMatchObject({ statusClass: 0, transit: true });
+    await survivor.ping();
+    expect(fixture.portal.sessions().filter((session) => session.isid === isid).length).toBe(1);
+    survivor.destroy();
+  });
+
   test("another ISID is another session", async () => {
     const one = await Initiator.open(fixture.port);
     const two = await Initiator.open(fixture.port);

@@ -34,7 +34,7 @@ const REJECT = "Reject";
 const IRRELEVANT = "Irrelevant";
 const NOT_UNDERSTOOD = "NotUnderstood";
 /** Constants with which a peer answers; they never are an offer. */
-const ANSWERS: ReadonlySet<string> = new Set([REJECT, IRRELEVANT, NOT_UNDERSTOOD, "None-of-these"]);
+const ANSWERS: ReadonlySet<string> = new Set([REJECT, IRRELEVANT, NOT_UNDERSTOOD]);
 
 export function isAnswerConstant(value: string): boolean {
   return ANSWERS.has(value);
