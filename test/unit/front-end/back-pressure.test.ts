@@ -141,8 +141,10 @@ describe("peers that do not read", () => {
   test("reads over a session's share are not executed until earlier ones have left, and all are answered in order", async () => {
     const initiator = await open({ portal: { readBudgetBytes: 8 << 20 } }); // a share of 1 MiB
     initiator.socket.pause();
-    const all = tags(initiator, 16);
-    // 24 MiB of frames would take all 16; the budget lets a few be pinned at a time.
+    // In one turn: 32 MiB asked for, of 24 that there are. Executed all at once some would find no frame.
+    initiator.socket.cork();
+    const all = tags(initiator, 32);
+    initiator.socket.uncork();
     await until(() => fixture.frames.taken.size > 0);
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(fixture.frames.taken.size * 4096).toBeLessThanOrEqual(4 << 20);
