@@ -13,7 +13,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const MAIN = fileURLToPath(new URL("../../dist/directors/main.js", import.meta.url));
+/** What `npm run build` made. */
+export const DIST = fileURLToPath(new URL("../../dist", import.meta.url));
 const READY_MILLISECONDS_MAX = 60_000;
 const LOG_CHARS_MAX = 2 ** 20;
 const TOKEN = "test-token-0123456789abcdef";
@@ -26,6 +27,8 @@ export interface StartArray {
   readonly dataFolder?: string;
   /** Directors 1A, 1B, 2A …; two unless given, and VARRAY_ENGINES follows. */
   readonly engines?: number;
+  /** Another build than dist/: a mutant of it. */
+  readonly dist?: string;
 }
 
 export interface Ended {
@@ -52,7 +55,14 @@ export async function prepareArray(options: StartArray = {}): Promise<RunningArr
   const ports = await freePorts(2 * engines + 1);
   const ownFolder = options.dataFolder === undefined;
   const dataFolder = options.dataFolder ?? mkdtempSync(join(tmpdir(), "varray-array-"));
-  return new RunningArray({ dataFolder, ownFolder, apiPort: ports[0]!, portalPorts: ports.slice(1), env: options.env ?? {} });
+  return new RunningArray({
+    dataFolder,
+    ownFolder,
+    apiPort: ports[0]!,
+    portalPorts: ports.slice(1),
+    env: options.env ?? {},
+    dist: options.dist ?? DIST,
+  });
 }
 
 interface Prepared {
@@ -61,6 +71,7 @@ interface Prepared {
   readonly apiPort: number;
   readonly portalPorts: readonly number[];
   readonly env: Readonly<Record<string, string>>;
+  readonly dist: string;
 }
 
 export class RunningArray {
@@ -73,6 +84,7 @@ export class RunningArray {
   readonly targetName: string;
   readonly env: Readonly<Record<string, string>>;
   readonly #ownFolder: boolean;
+  readonly #dist: string;
   #process: ChildProcess | undefined;
   #ended: Promise<Ended> = Promise.resolve({ status: null, signal: null, milliseconds: 0 });
   #log = "";
@@ -81,6 +93,7 @@ export class RunningArray {
     const { portalPorts, apiPort, dataFolder } = prepared;
     this.dataFolder = dataFolder;
     this.#ownFolder = prepared.ownFolder;
+    this.#dist = prepared.dist;
     this.portalPorts = portalPorts;
     this.portals = portalPorts.map((port) => `127.0.0.1:${port}`);
     this.apiUrl = `http://127.0.0.1:${apiPort}`;
@@ -144,7 +157,7 @@ export class RunningArray {
   spawn(env: Readonly<Record<string, string>> = {}): void {
     const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("VARRAY_")));
     this.#log = "";
-    const child = spawn(process.execPath, ["--enable-source-maps", MAIN], {
+    const child = spawn(process.execPath, ["--enable-source-maps", join(this.#dist, "directors", "main.js")], {
       env: { ...clean, UV_THREADPOOL_SIZE: "16", ...this.env, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });

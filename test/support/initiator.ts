@@ -91,6 +91,8 @@ export class Initiator {
   readonly #pdus: ReceivedPdu[] = [];
   #wake: (() => void) | undefined = undefined;
   isClosed = false;
+  /** Takes PDUs as they come, in place of `next`; undefined stands for the end of the connection. */
+  deliver: ((pdu: ReceivedPdu | undefined) => void) | undefined = undefined;
 
   constructor(socket: Socket, name: string) {
     this.socket = socket;
@@ -104,6 +106,7 @@ export class Initiator {
     socket.on("close", () => {
       this.isClosed = true;
       this.#wake?.();
+      this.deliver?.(undefined);
     });
   }
 
@@ -153,7 +156,9 @@ export class Initiator {
         if (!ping && !(table === LOGIN_RESPONSE && (fields as LOGIN_RESPONSE).statusClass !== 0))
           this.expStatSN = ((fields.statSN as number) + 1) >>> 0;
       }
-      this.#pdus.push({ name: table.name, bhs, fields, data });
+      const pdu = { name: table.name, bhs, fields, data };
+      if (this.deliver === undefined) this.#pdus.push(pdu);
+      else this.deliver(pdu);
     }
   }
 

@@ -1,0 +1,265 @@
+/**
+ * The crash test: an array under load through a real initiator, kill -9, restart, and the question what is still there.
+ *
+ *   fill both LUNs ─▶ round: load ─▶ kill -9 ─▶ (kill -9 during recovery) ─▶ restart ─▶ read everything ─▶ next round
+ *
+ * It says what it found and asserts nothing: the suite wants no violations of the product, and some of its mutants.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { type RunningArray, startArray } from "../array.ts";
+import { PipelinedSession } from "../pipelined-session.ts";
+import { Random } from "../random.ts";
+import { cdb16, expectGood, fill, type LoadCounts, type LoadOptions, runWorker } from "./crash-load.ts";
+import { FOUND, SECTOR_BYTES, StampedData } from "./sector-stamp.ts";
+import { type Violation, WriteHistory } from "./write-history.ts";
+
+const LUNS = [0, 1];
+const LUN_BYTES = 96 * 2 ** 20;
+const WORKERS_PER_LUN_AND_SESSION = 8;
+const VERIFY_SECTORS = 512;
+const VERIFY_DEPTH = 8;
+const LOAD_MILLISECONDS: Bounds = { least: 300, most: 2500 };
+/** A restart that is killed again, after so long. */
+const RECOVERY_KILL_MILLISECONDS: Bounds = { least: 100, most: 900 };
+const RECOVERY_KILL_SHARE = 0.25;
+
+/** Small in every way, so that destage never rests, the journal wraps and compaction runs. */
+const BUSY_ENV = {
+  VARRAY_MEMORY_FRAMES: "64MiB",
+  VARRAY_JOURNAL_BYTES: "8MiB",
+  VARRAY_DRIVE_CAPACITY: "64MiB",
+  VARRAY_DRIVE_ZONE: "4MiB",
+  VARRAY_DESTAGE_AGE_SECONDS: "1",
+  VARRAY_DESTAGE_DIRTY_PERCENT_MAX: "5",
+  VARRAY_INITIAL_VOLUMES_0_SIZE: `${LUN_BYTES}`,
+  VARRAY_INITIAL_VOLUMES_1_SIZE: `${LUN_BYTES}`,
+} as const;
+
+export interface CrashOptions {
+  readonly seed: number;
+  /** Another build than dist/. */
+  readonly dist?: string;
+  /** Over BUSY_ENV. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly loadMilliseconds?: Bounds;
+}
+
+interface Bounds {
+  readonly least: number;
+  readonly most: number;
+}
+
+/** What was going on in one pool a moment before the kill, by /metrics. */
+export interface PoolAtDeath {
+  readonly journalLiveBytes: number;
+  readonly dirtyBlocks: number;
+  readonly batchesActive: number;
+  readonly compactionActive: number;
+}
+
+export interface RoundReport {
+  readonly round: number;
+  readonly loadMilliseconds: number;
+  readonly counts: LoadCounts;
+  /** Pool A, pool B. */
+  readonly pools: readonly PoolAtDeath[];
+  /** By recovery's own report: what the journals held. */
+  readonly replayed: string;
+  /** Start of the process to ready; reading everything. */
+  readonly recoveryMilliseconds: number;
+  readonly verifyMilliseconds: number;
+  readonly killedInRecovery: boolean;
+  readonly diedInDestage: boolean;
+  readonly diedInCompaction: boolean;
+  /** The first so many of `violations` were found before the kill. */
+  readonly violationsInLoad: number;
+  readonly violations: readonly Violation[];
+}
+
+export class CrashRig {
+  readonly #random: Random;
+  readonly #array: RunningArray;
+  readonly #histories: readonly WriteHistory[];
+  #sequence = 0;
+  readonly #loadMilliseconds: Bounds;
+  #round = 0;
+
+  private constructor(array: RunningArray, { seed, loadMilliseconds = LOAD_MILLISECONDS }: CrashOptions) {
+    this.#random = new Random(seed);
+    this.#array = array;
+    this.#loadMilliseconds = loadMilliseconds;
+    this.#histories = LUNS.map((lun) => new WriteHistory({ lun, seed, sectors: LUN_BYTES / SECTOR_BYTES }));
+  }
+
+  static async start(options: CrashOptions): Promise<CrashRig> {
+    const { dist, env } = options;
+    const array = await startArray({ env: { ...BUSY_ENV, ...env }, ...(dist === undefined ? {} : { dist }) });
+    return new CrashRig(array, options);
+  }
+
+  /** Writes everything once, so that the pools are as full as they stay, and compaction has something to do. */
+  async fill(): Promise<void> {
+    const violations: Violation[] = [];
+    const sessions = await this.#openSessions();
+    const options = this.#loadOptions(violations, () => false);
+    await Promise.all(this.#histories.map((history, n) => fill(sessions[n]!, history, options)));
+    for (const session of sessions) session.close();
+  }
+
+  async round(): Promise<RoundReport> {
+    this.#round += 1;
+    const violations: Violation[] = [];
+    const sessions = await this.#openSessions();
+    let isOver = false;
+    const options = this.#loadOptions(violations, () => isOver);
+    const workers = sessions.flatMap((session) =>
+      this.#histories.flatMap((history) =>
+        Array.from({ length: WORKERS_PER_LUN_AND_SESSION }, () => runWorker(session, history, options)),
+      ),
+    );
+    const load = Promise.all(workers);
+    // Looked at when the array is dead.
+    load.catch(() => undefined);
+    const loadMilliseconds = this.#between(this.#loadMilliseconds);
+    await Promise.race([sleep(loadMilliseconds), load]);
+    const pools = await this.#poolsNow();
+    await this.#array.kill9();
+    isOver = true;
+    await load;
+    for (const session of sessions) {
+      session.close();
+      if (session.error !== undefined) throw session.error;
+    }
+    const killedInRecovery = this.#random.chance(RECOVERY_KILL_SHARE);
+    if (killedInRecovery) {
+      this.#array.spawn();
+      await sleep(this.#between(RECOVERY_KILL_MILLISECONDS));
+      await this.#array.kill9();
+    }
+    const startedAt = performance.now();
+    await this.#array.restart();
+    const readyAt = performance.now();
+    const violationsInLoad = violations.length;
+    await Promise.all(this.#histories.map((history) => this.#verify(history, violations)));
+    return {
+      round: this.#round,
+      loadMilliseconds,
+      counts: options.counts,
+      pools,
+      replayed: replayedText(this.#array.log),
+      recoveryMilliseconds: Math.round(readyAt - startedAt),
+      verifyMilliseconds: Math.round(performance.now() - readyAt),
+      killedInRecovery,
+      diedInDestage: pools.some((pool) => pool.batchesActive > 0),
+      diedInCompaction: pools.some((pool) => pool.compactionActive > 0),
+      violationsInLoad,
+      violations,
+    };
+  }
+
+  /** @param keepData - for looking at what is wrong in it */
+  async remove(keepData = false): Promise<void> {
+    if (keepData) {
+      await this.#array.kill9();
+      process.stdout.write(`crash test: the data is kept in ${this.#array.dataFolder}\n`);
+    } else await this.#array.remove();
+  }
+
+  #between({ least, most }: Bounds): number {
+    return this.#random.between(least, most);
+  }
+
+  /** Two through each portal: one that sends its data along, one that is asked for it. Both LUNs are used through all. */
+  async #openSessions(): Promise<PipelinedSession[]> {
+    const { portalPorts, targetName } = this.#array;
+    const sessions = await Promise.all(
+      [false, true].flatMap((solicited) => portalPorts.map((port) => PipelinedSession.open({ port, targetName, solicited }))),
+    );
+    for (const session of sessions) for (const lun of LUNS) await session.testUnitReady(lun);
+    return sessions;
+  }
+
+  #loadOptions(violations: Violation[], isOver: () => boolean): LoadOptions & { readonly counts: LoadCounts } {
+    const counts: LoadCounts = { commands: 0, acknowledgedWrites: 0, writtenBytes: 0, readBytes: 0, heldBack: 0 };
+    const nextSequence = (): number => {
+      this.#sequence += 1;
+      return this.#sequence;
+    };
+    return { random: this.#random, nextSequence, counts, violations, isOver };
+  }
+
+  /** Reads the whole LUN, pieces through either portal in turn, and goes on from what is there. */
+  async #verify(history: WriteHistory, violations: Violation[]): Promise<void> {
+    const sequences = new Uint32Array(history.sectors);
+    const sessions = await this.#openSessions();
+    let next = 0;
+    const reader = async (): Promise<void> => {
+      while (next < history.sectors) {
+        const firstSector = next;
+        next += VERIFY_SECTORS;
+        const sectors = Math.min(VERIFY_SECTORS, history.sectors - firstSector);
+        const session = sessions[(firstSector / VERIFY_SECTORS + this.#round) % sessions.length]!;
+        const askedAt = history.now();
+        const { lun } = history;
+        const answer = await session.execute(cdb16(0x88, firstSector, sectors), { lun, readBytes: sectors * SECTOR_BYTES });
+        expectGood(answer, `read of LUN ${lun} sectors ${firstSector} + ${sectors} after the restart`);
+        violations.push(...history.check(answer.data, firstSector, askedAt));
+        const found = new StampedData(answer.data, { lun, seed: history.seed, firstSector });
+        for (let n = 0; n < sectors; n++) sequences[firstSector + n] = found.kind(n) === FOUND.stamp ? found.sequence(n) : 0;
+      }
+    };
+    try {
+      await Promise.all(Array.from({ length: VERIFY_DEPTH }, reader));
+    } finally {
+      for (const session of sessions) session.close();
+    }
+    history.settle(sequences);
+  }
+
+  async #poolsNow(): Promise<PoolAtDeath[]> {
+    const response = await this.#array.api("/metrics");
+    const text = await response.text();
+    return ["A", "B"].map((pool) => ({
+      journalLiveBytes: metric(text, "varray_journal_live_bytes", pool),
+      dirtyBlocks: metric(text, "varray_write_pending_blocks", pool),
+      batchesActive: metric(text, "varray_destage_batches_active", pool),
+      compactionActive: metric(text, "varray_compaction_active", pool),
+    }));
+  }
+}
+
+export function printRound(report: RoundReport): string {
+  const { round, counts, pools, replayed, loadMilliseconds } = report;
+  const atDeath = pools
+    .map((pool, n) => {
+      const compaction = pool.compactionActive > 0 ? ", compacting" : "";
+      return `${"AB"[n]}: journal ${kib(pool.journalLiveBytes)} KiB, dirty ${pool.dirtyBlocks}, batches ${pool.batchesActive}${compaction}`;
+    })
+    .join(" | ");
+  const recovery = report.killedInRecovery ? ", killed again in recovery" : "";
+  const found =
+    report.violations.length === 0
+      ? "nothing lost"
+      : `${report.violations.length} VIOLATIONS, ${report.violationsInLoad} of them before the kill`;
+  return (
+    `round ${round}: ${loadMilliseconds} ms of load, ${counts.acknowledgedWrites} writes acknowledged (${kib(counts.writtenBytes)} KiB), ` +
+    `${counts.heldBack} held back; at death ${atDeath}; replayed ${replayed}${recovery}, ` +
+    `ready after ${report.recoveryMilliseconds} ms, read in ${report.verifyMilliseconds} ms; ${found}`
+  );
+}
+
+function kib(bytes: number): number {
+  return Math.round(bytes / 1024);
+}
+
+function metric(text: string, name: string, pool: string): number {
+  const line = text.split("\n").find((candidate) => candidate.startsWith(`${name}{`) && candidate.includes(`pool="${pool}"`));
+  if (line === undefined) throw new Error(`/metrics has no ${name} of pool ${pool}`);
+  return Number(line.slice(line.lastIndexOf(" ") + 1));
+}
+
+function replayedText(log: string): string {
+  const found = [...log.matchAll(/(\d+) records, (\d+) bytes of the journal were replayed/g)];
+  if (found.length === 0) return "nothing";
+  return found.map(([, records, bytes]) => `${records} records (${kib(Number(bytes))} KiB)`).join(" and ");
+}
