@@ -106,8 +106,9 @@ export class Journal {
   #trimWanted = false;
   #failed = false;
 
-  // Ring of live records: sequence and offset of each, oldest at #ringTail.
+  // Ring of live records: sequence, epoch and offset of each, oldest at #ringTail.
   readonly #ringSequence = new Float64Array(LIVE_RECORDS_MAX);
+  readonly #ringEpoch = new Uint32Array(LIVE_RECORDS_MAX);
   readonly #ringOffset = new Float64Array(LIVE_RECORDS_MAX);
   #ringHead = 0;
   #ringTail = 0;
@@ -128,12 +129,13 @@ export class Journal {
       identity,
       tailOffset: 0,
       tailSequence: 1,
+      tailEpoch: 0,
       syncedSequence: 0,
       fileBytes: file.bytes,
     };
-    // The second slot is cleared first: a superblock that an earlier journal left there must not win.
-    file.write(SUPERBLOCK_POSITIONS[1], [Buffer.alloc(SUPERBLOCK_BYTES)]);
-    file.write(SUPERBLOCK_POSITIONS[0], [encodeSuperblock(superblock)]);
+    // The other slot is cleared first: a superblock that an earlier journal left there must not win.
+    file.write(SUPERBLOCK_POSITIONS[(superblock.counter + 1) % 2]!, [Buffer.alloc(SUPERBLOCK_BYTES)]);
+    file.write(SUPERBLOCK_POSITIONS[superblock.counter % 2]!, [encodeSuperblock(superblock)]);
     await new Promise<void>((resolve, reject) => file.sync((error) => (error === undefined ? resolve() : reject(error))));
   }
 
@@ -229,7 +231,7 @@ export class Journal {
     });
     this.#buffers.unshift(this.#bytes.subarray(0, headerBytes));
     this.#writeFile(this.#positionOf(this.#head), this.#buffers);
-    this.#remember(sequence, this.#head);
+    this.#remember(sequence, this.#epoch);
     this.#head += bytes;
     this.#nextSequence = sequence + 1;
     this.#entryCount = 0;
@@ -297,6 +299,7 @@ export class Journal {
       identity: this.#identity,
       tailOffset,
       tailSequence: this.isEmpty ? this.#nextSequence : this.#ringSequence[this.#ringTail % LIVE_RECORDS_MAX]!,
+      tailEpoch: this.isEmpty ? this.#epoch : this.#ringEpoch[this.#ringTail % LIVE_RECORDS_MAX]!,
       syncedSequence: this.#syncedSequence,
       fileBytes: this.#file.bytes,
     };
@@ -332,7 +335,7 @@ export class Journal {
     this.#head = superblock.tailOffset;
     this.#nextSequence = superblock.tailSequence;
     let records = 0;
-    let epoch = 0;
+    let epoch = superblock.tailEpoch;
     let syncedSequence = superblock.syncedSequence;
     for (;;) {
       const found = this.#readRecord(epoch, blockIsWhole);
@@ -341,7 +344,7 @@ export class Journal {
       epoch = found.header.epoch;
       syncedSequence = Math.max(syncedSequence, found.header.syncedSequence);
       await apply(found.record);
-      this.#remember(found.header.sequence, this.#head);
+      this.#remember(found.header.sequence, epoch);
       this.#head += found.bytes;
       this.#nextSequence = found.header.sequence + 1;
       records += 1;
@@ -437,10 +440,12 @@ export class Journal {
     return at;
   }
 
-  #remember(sequence: number, offset: number): void {
+  /** The record at the head is live. */
+  #remember(sequence: number, epoch: number): void {
     const slot = this.#ringHead % LIVE_RECORDS_MAX;
     this.#ringSequence[slot] = sequence;
-    this.#ringOffset[slot] = offset;
+    this.#ringEpoch[slot] = epoch;
+    this.#ringOffset[slot] = this.#head;
     this.#ringHead += 1;
     if (this.#ringHead - this.#ringTail > LIVE_RECORDS_MAX)
       throw new Error("invariant: more live journal records than the trim ring holds");

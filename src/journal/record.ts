@@ -2,7 +2,7 @@
  * What a journal record and the superblock look like, word for word (32-bit little-endian words).
  *
  *   record     = header (64 bytes) · entries (32 bytes each) · payload (one 4096-byte frame for each "write" entry)
- *   superblock = 64 bytes at 0 and at 4096, written in turn; the valid one with the higher counter counts
+ *   superblock = 128 bytes at 0 and at 4096, written in turn; the valid one with the higher counter counts
  *
  * The header's checksum covers header and entries; each write entry has the checksum of its frame. So a record proves
  * itself whole, and a torn one is the end of the journal.
@@ -120,6 +120,11 @@ export interface Superblock {
   /** Where the oldest record that may be needed starts: bytes since the journal was made, position = modulo its size. */
   readonly tailOffset: number;
   readonly tailSequence: number;
+  /**
+   * No record from the tail on is of an older epoch. One that is there all the same lost its predecessors in a power
+   * loss, and was never part of the history that went on without it.
+   */
+  readonly tailEpoch: number;
   /** Everything below this sequence was durable when this was written. */
   readonly syncedSequence: number;
   readonly fileBytes: number;
@@ -139,6 +144,7 @@ export function encodeSuperblock(superblock: Superblock): Buffer {
   bytes.writeDoubleLE(superblock.tailSequence, 48);
   bytes.writeDoubleLE(superblock.syncedSequence, 56);
   bytes.writeDoubleLE(superblock.fileBytes, 64);
+  bytes.writeDoubleLE(superblock.tailEpoch, 72);
   bytes.writeUInt32LE(dataCrc32c(bytes.subarray(8)), 4);
   return bytes;
 }
@@ -155,5 +161,6 @@ export function decodeSuperblock(bytes: Buffer): Superblock | "version" | undefi
     tailSequence: bytes.readDoubleLE(48),
     syncedSequence: bytes.readDoubleLE(56),
     fileBytes: bytes.readDoubleLE(64),
+    tailEpoch: bytes.readDoubleLE(72),
   };
 }

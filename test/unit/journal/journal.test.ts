@@ -1,0 +1,414 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { MemoryJournalFile, MemoryJournalState } from "../../../drivers/journal-file/memory-journal-file.ts";
+import { dataCrc32c } from "../../../drivers/shared-memory/data-crc32c.ts";
+import { JOURNAL_DATA_START, Journal, type JournalError, type RecoveredEntry } from "../../../src/journal/journal.ts";
+import {
+  ENTRY_BYTES,
+  encodeSuperblock,
+  RECORD_HEADER_BYTES,
+  SUPERBLOCK_BYTES,
+  SUPERBLOCK_POSITIONS,
+} from "../../../src/journal/record.ts";
+
+const IDENTITY = "00112233445566778899aabbccddeeff";
+const FRAME = 4096;
+
+interface Opened {
+  readonly journal: Journal;
+  readonly file: MemoryJournalFile;
+  readonly failures: Error[];
+}
+
+function open(state: MemoryJournalState, epoch: number, options: { manualSync?: boolean; identity?: string } = {}): Opened {
+  const file = new MemoryJournalFile(state, { manualSync: options.manualSync ?? true });
+  const failures: Error[] = [];
+  const journal = new Journal({
+    file,
+    identity: options.identity ?? IDENTITY,
+    epoch,
+    onFailure: (error) => failures.push(error),
+    onProgress: () => undefined,
+  });
+  return { journal, file, failures };
+}
+
+async function format(dataBytes: number): Promise<MemoryJournalState> {
+  const state = new MemoryJournalState(JOURNAL_DATA_START + dataBytes);
+  await Journal.format(new MemoryJournalFile(state), IDENTITY);
+  return state;
+}
+
+function payload(seed: number): Uint8Array {
+  return new Uint8Array(FRAME).fill((seed * 37 + 11) & 0xff);
+}
+
+/** One record: `zeros` zero entries and a write entry for each value of `writes`; its sequence. */
+function append(journal: Journal, writes: readonly number[], zeros = 0): number {
+  for (let n = 0; n < zeros; n++) journal.addZero({ volume: 9, block: n, count: 3, nexus: 1, initiatorTaskTag: 2 });
+  for (const seed of writes) {
+    const data = payload(seed);
+    journal.addWrite({ volume: 1, block: seed, mask: 0xff, crc: dataCrc32c(data), nexus: 1, initiatorTaskTag: seed });
+    journal.addPayload(data);
+  }
+  return journal.commit();
+}
+
+interface Recovered {
+  readonly sequence: number;
+  readonly writes: number[];
+  readonly zeros: number;
+}
+
+async function recover({ journal }: Opened): Promise<Recovered[]> {
+  const records: Recovered[] = [];
+  const scratch = Buffer.alloc(FRAME);
+  const read = (entry: RecoveredEntry): Buffer => {
+    journal.readPayload(entry.payloadPosition, scratch);
+    return scratch;
+  };
+  await journal.recover(
+    (entry) => dataCrc32c(read(entry)) === entry.crc,
+    async ({ sequence, entries }) => {
+      const writes = entries.filter((entry) => entry.kind === 1);
+      for (const entry of writes) expect(Buffer.compare(read(entry), payload(entry.block))).toBe(0);
+      records.push({ sequence, writes: writes.map((entry) => entry.block), zeros: entries.length - writes.length });
+    },
+  );
+  return records;
+}
+
+const recordBytes = (writes: number, zeros: number): number =>
+  RECORD_HEADER_BYTES + (writes + zeros) * ENTRY_BYTES + writes * FRAME;
+
+describe("Journal: wrap-around and trim (invariants 2 and 3)", () => {
+  test("goes round the end of the file with every remainder, and recovers what was not trimmed", async () => {
+    // The data area ends 0, 32, 64 … bytes behind the third record of a lap.
+    for (let rest = 0; rest <= recordBytes(1, 1) + 32; rest += rest < 256 || rest > FRAME ? 32 : 480) {
+      const state = await format(3 * recordBytes(1, 0) + rest);
+      let opened = open(state, 1, { manualSync: false });
+      await recover(opened);
+      for (let n = 1; n <= 20; n++) {
+        for (let waited = 0; !opened.journal.fits(1 + (n % 2), 1); waited++) {
+          expect(waited, `rest ${rest}: no room for record ${n}`).toBeLessThan(20);
+          opened.journal.trim(Math.max(1, n - 1));
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+        append(opened.journal, [n], n % 2);
+        if (n % 5 === 0) {
+          // A kill: nothing is lost that was not trimmed.
+          opened = open(state, 1 + n, { manualSync: false });
+          const records = await recover(opened);
+          expect(records.at(-1), `rest ${rest}, after record ${n}`).toEqual({ sequence: n, writes: [n], zeros: n % 2 });
+          expect(records.map((record) => record.sequence)).toEqual(records.map((_, index) => n - records.length + 1 + index));
+          expect(opened.journal.nextSequence).toBe(n + 1);
+        }
+      }
+    }
+  });
+
+  test("never writes behind the tail before the superblock that names it is durable", async () => {
+    const state = await format(5 * recordBytes(1, 0));
+    const { journal, file } = open(state, 1);
+    await recover({ journal, file, failures: [] });
+    for (let n = 1; n <= 5; n++) append(journal, [n]);
+    expect(journal.fits(1, 1)).toBe(false);
+    journal.trim(4);
+    // The superblock is written, but not durable: the power may fail now, and the old tail be the one that counts.
+    expect(journal.fits(1, 1)).toBe(false);
+    expect(journal.liveBytes).toBe(2 * recordBytes(1, 0));
+    const before = state.durable.slice();
+    file.endSyncs();
+    expect(journal.fits(1, 1)).toBe(true);
+    expect(Buffer.compare(before, state.durable)).not.toBe(0);
+    append(journal, [6]);
+    // After a power loss that kept nothing unsynced, the new tail holds and the old records are whole.
+    state.powerLoss();
+    const again = open(state, 2);
+    expect((await recover(again)).map((record) => record.sequence)).toEqual([4, 5]);
+  });
+
+  test("an empty journal gives all its room back, and says so", async () => {
+    const state = await format(4 * recordBytes(1, 0));
+    const { journal, file } = open(state, 1);
+    await recover({ journal, file, failures: [] });
+    for (let n = 1; n <= 4; n++) append(journal, [n]);
+    expect(journal.isEmpty).toBe(false);
+    journal.trim(5);
+    expect(journal.isEmpty).toBe(true);
+    expect(journal.liveBytes).toBe(0);
+    file.endSyncs();
+    expect(journal.fits(4, 3)).toBe(true);
+    const again = open(state, 2);
+    expect(await recover(again)).toEqual([]);
+    expect(again.journal.nextSequence).toBe(5);
+  });
+
+  test("a record has to fit before the data that is live, to the byte", async () => {
+    const state = await format(2 * recordBytes(1, 0));
+    const { journal, file } = open(state, 1);
+    await recover({ journal, file, failures: [] });
+    append(journal, [1]);
+    expect(journal.fits(1, 1)).toBe(true);
+    expect(journal.fits(2, 1)).toBe(false);
+  });
+});
+
+describe("Journal: durability (invariant 4)", () => {
+  test("tells of a record only after an fdatasync that began after it was written", async () => {
+    const { journal, file } = open(await format(64 * FRAME), 1);
+    await recover({ journal, file, failures: [] });
+    const told: number[] = [];
+    append(journal, [1]);
+    journal.whenSynced(1, () => told.push(1));
+    append(journal, [2]);
+    journal.whenSynced(2, () => told.push(2));
+    expect(told).toEqual([]);
+    file.endSyncs();
+    expect(told).toEqual([1]);
+    expect(journal.syncedSequence).toBe(1);
+    file.endSyncs();
+    expect(told).toEqual([1, 2]);
+    journal.whenSynced(2, (durable) => told.push(durable ? 3 : -3));
+    expect(told).toEqual([1, 2, 3]);
+  });
+
+  test("counts nothing as durable that it only recovered: the page cache may have had it", async () => {
+    const state = await format(64 * FRAME);
+    const first = open(state, 1);
+    await recover(first);
+    append(first.journal, [1]);
+    const again = open(state, 2);
+    await recover(again);
+    expect(again.journal.syncedSequence).toBe(0);
+    let durable = false;
+    again.journal.whenSynced(1, () => {
+      durable = true;
+    });
+    expect(durable).toBe(false);
+    again.file.endSyncs();
+    expect(durable).toBe(true);
+  });
+
+  test("a failed sync or write fails everyone who waits, once, and what comes later", async () => {
+    for (const fault of ["sync", "write"] as const) {
+      const { journal, file, failures } = open(await format(64 * FRAME), 1);
+      await recover({ journal, file, failures });
+      append(journal, [1]);
+      const told: boolean[] = [];
+      journal.whenSynced(1, (durable) => told.push(durable));
+      file.failNext = fault;
+      if (fault === "sync") file.endSyncs();
+      else expect(() => append(journal, [2])).toThrow(/write failed/);
+      expect(told).toEqual([false]);
+      expect(failures).toHaveLength(1);
+      expect(journal.failed).toBe(true);
+      journal.whenSynced(1, (durable) => told.push(durable));
+      expect(told).toEqual([false, false]);
+    }
+  });
+});
+
+describe("Journal: power loss (architecture, invariant 1)", () => {
+  type Act = { kind: "append"; writes: number; zeros: number } | { kind: "sync" } | { kind: "trim"; share: number };
+  const act: fc.Arbitrary<Act> = fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc.record({ kind: fc.constant("append" as const), writes: fc.nat({ max: 3 }), zeros: fc.nat({ max: 2 }) }),
+    },
+    { weight: 2, arbitrary: fc.constant({ kind: "sync" as const }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({ kind: fc.constant("trim" as const), share: fc.double({ min: 0, max: 1, noNaN: true }) }),
+    },
+  );
+  const life = fc.record({
+    acts: fc.array(act, { minLength: 1, maxLength: 25 }),
+    kept: fc.array(fc.boolean(), { maxLength: 12 }),
+  });
+
+  test("whatever the page cache had written back, a prefix comes back that holds all that was durable, and nothing old", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 0, max: 40 }), fc.array(life, { minLength: 1, maxLength: 6 }), async (rest, lives) => {
+        const state = await format(12 * FRAME + rest * 32);
+        /** What each sequence says, in the history that counts. */
+        const history = new Map<number, Recovered>();
+        let first = 1; // the oldest record that must come back if it exists
+        let durable = 0;
+        let next = 1;
+        let seed = 1;
+        for (const [index, { acts, kept }] of lives.entries()) {
+          const opened = open(state, index + 1);
+          const records = await recover(opened);
+          const { journal, file } = opened;
+          // A prefix: each as it was written, without a gap, up to at least the last durable one.
+          for (const record of records) expect(record).toEqual(history.get(record.sequence));
+          expect(records.map((record) => record.sequence)).toEqual(
+            records.map((_, n) => journal.nextSequence - records.length + n),
+          );
+          expect(journal.nextSequence).toBeGreaterThan(durable);
+          expect(journal.nextSequence).toBeLessThanOrEqual(next);
+          if (records.length > 0) expect(records[0]!.sequence).toBeLessThanOrEqual(Math.max(first, records[0]!.sequence));
+          // All between the trim that was asked for last and the last durable one are there.
+          const there = new Set(records.map((record) => record.sequence));
+          for (let sequence = first; sequence <= durable; sequence++)
+            expect(there.has(sequence), `record ${sequence}`).toBe(true);
+          next = journal.nextSequence;
+          for (const sequence of [...history.keys()]) if (sequence >= next) history.delete(sequence);
+          first = Math.min(first, next);
+          for (const one of acts) {
+            if (one.kind === "sync") {
+              journal.whenSynced(next - 1, (ok) => {
+                expect(ok).toBe(true);
+                durable = Math.max(durable, journal.syncedSequence);
+              });
+              file.endSyncs();
+            } else if (one.kind === "trim") {
+              // As the destager does: only what was durable is given up.
+              first = Math.max(first, Math.min(durable + 1, first + Math.floor(one.share * (next - first))));
+              journal.trim(first);
+            } else {
+              if (one.writes + one.zeros === 0 || !journal.fits(one.writes + one.zeros, one.writes)) continue;
+              const writes = Array.from({ length: one.writes }, () => seed++);
+              history.set(next, { sequence: append(journal, writes, one.zeros), writes, zeros: one.zeros });
+              next += 1;
+            }
+          }
+          if (index % 3 !== 2) state.powerLoss((write) => kept[write % Math.max(1, kept.length)] ?? false);
+          else durable = Math.max(durable, 0);
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("a record of an older epoch does not come back behind the records that were written in its place", async () => {
+    const state = await format(64 * FRAME);
+    const first = open(state, 1);
+    await recover(first);
+    append(first.journal, [1]);
+    first.journal.whenSynced(1, () => undefined);
+    first.file.endSyncs();
+    append(first.journal, [2]);
+    append(first.journal, [3]);
+    // The power fails: of the two that were not durable the later one is there.
+    state.powerLoss((write) => write === 1);
+
+    const second = open(state, 2);
+    expect((await recover(second)).map((record) => record.writes)).toEqual([[1]]);
+    append(second.journal, [22]);
+    second.journal.whenSynced(2, () => undefined);
+    second.file.endSyncs();
+    // Everything is destaged, and the tail moves to where the old third record lies.
+    second.journal.trim(3);
+    second.file.endSyncs();
+
+    const third = open(state, 3);
+    expect(await recover(third)).toEqual([]);
+    expect(third.journal.nextSequence).toBe(3);
+  });
+});
+
+describe("Journal: what it refuses to recover (architecture, invariant 8)", () => {
+  async function withRecords(count: number): Promise<MemoryJournalState> {
+    const state = await format(64 * FRAME);
+    const opened = open(state, 1);
+    await recover(opened);
+    for (let n = 1; n <= count; n++) {
+      append(opened.journal, [n]);
+      opened.journal.whenSynced(n, () => undefined);
+      opened.file.endSyncs();
+    }
+    return state;
+  }
+
+  async function refusal(state: MemoryJournalState, options: { identity?: string } = {}): Promise<string | undefined> {
+    return recover(open(state, 9, options)).then(
+      () => undefined,
+      (error: unknown) => (error as JournalError).kind,
+    );
+  }
+
+  test("another journal, another version, no superblock, another size", async () => {
+    expect(await refusal(await withRecords(1), { identity: "ff112233445566778899aabbccddeeff" })).toBe("foreign");
+    expect(await refusal(await withRecords(1), { identity: "00112233445566778899aabbccddeef0" })).toBe("foreign");
+
+    const version = await withRecords(1);
+    const at = SUPERBLOCK_POSITIONS[1];
+    const bytes = Buffer.from(version.cached.subarray(at, at + SUPERBLOCK_BYTES));
+    bytes.writeUInt32LE(99, 8);
+    bytes.writeUInt32LE(dataCrc32c(bytes.subarray(8)), 4);
+    version.cached.set(bytes, at);
+    expect(await refusal(version)).toBe("version");
+
+    const blank = await withRecords(1);
+    for (const position of SUPERBLOCK_POSITIONS) blank.cached.fill(0, position, position + 128);
+    expect(await refusal(blank)).toBe("damaged");
+
+    const cut = await withRecords(1);
+    const shorter = new MemoryJournalState(cut.cached.length - FRAME);
+    shorter.cached.set(cut.cached.subarray(0, shorter.cached.length));
+    expect(await refusal(shorter)).toBe("damaged");
+  });
+
+  test("one damaged superblock is no harm: the other counts", async () => {
+    const state = await format(64 * FRAME);
+    const opened = open(state, 1);
+    await recover(opened);
+    for (let n = 1; n <= 3; n++) append(opened.journal, [n]);
+    opened.journal.trim(4);
+    opened.file.endSyncs();
+    append(opened.journal, [4]);
+    const good = state.cached.slice();
+    for (const position of SUPERBLOCK_POSITIONS) {
+      state.cached.set(good);
+      state.cached[position + 20]! ^= 1;
+      const records = await recover(open(state, 2));
+      // The older superblock names an older tail: more comes back, never less.
+      expect(records.at(-1)!.writes).toEqual([4]);
+    }
+  });
+
+  test("the superblock with the higher counter counts, whichever slot it is in", async () => {
+    for (const slots of [SUPERBLOCK_POSITIONS, [...SUPERBLOCK_POSITIONS].reverse()]) {
+      const state = await withRecords(3);
+      const base = { identity: IDENTITY, syncedSequence: 0, tailEpoch: 0, fileBytes: state.cached.length };
+      const size = recordBytes(1, 0);
+      state.cached.set(encodeSuperblock({ ...base, counter: 5, tailOffset: size, tailSequence: 2 }), slots[0]);
+      state.cached.set(encodeSuperblock({ ...base, counter: 6, tailOffset: 2 * size, tailSequence: 3 }), slots[1]);
+      expect((await recover(open(state, 9))).map((record) => record.sequence)).toEqual([3]);
+    }
+  });
+
+  test("a journal whose durable end is gone: the superblock tells what had been durable", async () => {
+    const state = await withRecords(4);
+    const opened = open(state, 2);
+    await recover(opened);
+    opened.journal.whenSynced(4, () => undefined);
+    opened.file.endSyncs();
+    opened.journal.trim(2);
+    // Space is asked for, so that the small trim is worth a superblock.
+    opened.journal.fits(1000, 1000);
+    opened.file.endSyncs();
+    const third = JOURNAL_DATA_START + 2 * recordBytes(1, 0);
+    state.cached.fill(0, third, third + recordBytes(1, 0));
+    expect(await refusal(state)).toBe("damaged");
+  });
+
+  test("a journal whose durable end is gone: a later record tells what had been durable before it", async () => {
+    const state = await format(64 * FRAME);
+    const opened = open(state, 1);
+    await recover(opened);
+    for (let n = 1; n <= 3; n++) append(opened.journal, [n]);
+    opened.journal.whenSynced(3, () => undefined);
+    opened.file.endSyncs();
+    append(opened.journal, [4]);
+    opened.journal.trim(2);
+    opened.journal.fits(1000, 1000);
+    opened.file.endSyncs();
+    // The superblock of before, and the whole of record 4's durable predecessors cut off behind record 4's own header.
+    const second = JOURNAL_DATA_START + recordBytes(1, 0);
+    state.cached.fill(0, second, second + RECORD_HEADER_BYTES);
+    expect(await refusal(state)).toBe("damaged");
+  });
+});
