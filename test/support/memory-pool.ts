@@ -88,7 +88,7 @@ export function volumeDocument(volume: number, sizeBytes: number): VolumeDocumen
 
 export async function openMemoryPool(
   media: MemoryPoolMedia,
-  options: { ageSeconds?: number; hurry?: number } = {},
+  options: { ageSeconds?: number; hurry?: number; wrapJournal?: (file: JournalFile) => JournalFile } = {},
 ): Promise<OpenedPool> {
   const { shape } = media;
   const geometry = groupGeometry(shape);
@@ -132,8 +132,9 @@ export async function openMemoryPool(
     owner: 0,
     reachedBy: [0],
   };
+  const wrapJournal = options.wrapJournal ?? ((file: JournalFile) => file);
   const openJournal = (): JournalFile | undefined =>
-    media.journal === undefined ? undefined : mortalJournal(new MemoryJournalFile(media.journal), life);
+    media.journal === undefined ? undefined : mortalJournal(wrapJournal(new MemoryJournalFile(media.journal)), life);
   const pool = await openPool({
     config,
     global,
@@ -195,7 +196,7 @@ function mortalDrive(drive: Drive, life: { dead: boolean }): Drive {
   });
 }
 
-function mortalJournal(file: MemoryJournalFile, life: { dead: boolean }): JournalFile {
+function mortalJournal(file: JournalFile, life: { dead: boolean }): JournalFile {
   return {
     bytes: file.bytes,
     write: (position, buffers) => {
