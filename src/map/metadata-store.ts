@@ -7,7 +7,7 @@
  *
  * Runs on: the owning director's thread.
  * Invariant: what `put…` wrote is durable on every online drive concerned when it resolves; a drive that could not
- * take it is lost, on record.
+ * take it is lost, on record (for documents: the record follows).
  */
 import type { Drive, MetadataOperation } from "../../drivers/drive/drive.ts";
 import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
@@ -27,9 +27,10 @@ export class MetadataStore {
     return this.group.positions.slice(0, this.group.tolerance + 1);
   }
 
+  /** Waits for no record of a loss: such a record is a document itself. */
   putDocument(key: string, document: unknown): Promise<void> {
     const operations: MetadataOperation[] = [{ type: "put", key, value: encodeDocument(document) }];
-    return this.group.onEach(this.group.positions, (drive) => drive.metadataBatch(operations));
+    return this.group.onEachUnrecorded(this.group.positions, (drive) => drive.metadataBatch(operations));
   }
 
   /** The whole copies of a document on the online drives. */

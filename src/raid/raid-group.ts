@@ -88,32 +88,60 @@ export class RaidGroup {
     const work: Promise<void>[] = [];
     for (const position of positions) {
       const drive = this.drive(position);
-      if (drive === undefined) continue;
-      work.push(this.#attempt(drive, position, operation));
+      if (drive !== undefined) {
+        work.push(this.#attempt(drive, position, operation).then((error) => this.#lostBy(position, error)));
+        continue;
+      }
+      // Whoever goes on without a drive waits, as who lost it does, until that is on record.
+      const recording = this.#losing.get(position);
+      if (recording !== undefined) work.push(recording);
     }
     await Promise.all(work);
     if (this.state === "failed") throw new GroupFailedError(this);
   }
 
   /**
-   * A full disk is no fault of the drive's: nothing was written, and the same operation is tried again until there is
-   * room. Meanwhile dirty blocks pile up, and hosts wait.
+   * As `onEach`, but waits for no record: for writing the record itself, and what shares its lock. Only where nothing
+   * that a lost drive misses can be acknowledged or mapped.
    */
-  async #attempt(drive: Drive, position: number, operation: (drive: Drive, position: number) => Promise<void>): Promise<void> {
+  async onEachUnrecorded(
+    positions: readonly number[],
+    operation: (drive: Drive, position: number) => Promise<void>,
+  ): Promise<void> {
+    const work: Promise<void>[] = [];
+    for (const position of positions) {
+      const drive = this.drive(position);
+      if (drive === undefined) continue;
+      const attempt = this.#attempt(drive, position, operation).then((error) => {
+        // A record that can't be made fails those who wait for it in `onEach`.
+        this.#lostBy(position, error).catch(() => undefined);
+      });
+      work.push(attempt);
+    }
+    await Promise.all(work);
+    if (this.state === "failed") throw new GroupFailedError(this);
+  }
+
+  /**
+   * Resolves to why the member is lost, if it is. A full disk is no fault of the drive's: nothing was written, and the
+   * same operation is tried again until there is room. Meanwhile dirty blocks pile up, and hosts wait.
+   */
+  async #attempt(drive: Drive, position: number, operation: (drive: Drive, position: number) => Promise<void>): Promise<unknown> {
     for (;;) {
       try {
         await operation(drive, position);
-        return;
+        return undefined;
       } catch (error) {
         // Another owner has the drive: that says nothing against the drive, and ends us here.
         if (isFenced(error)) throw error;
-        if (!(error instanceof DriveError && error.kind === "noSpace")) {
-          await this.lose(position, error);
-          return;
-        }
+        if (!(error instanceof DriveError && error.kind === "noSpace")) return error ?? new Error("unknown");
         await this.#hooks.onNoSpace(this.members[position]!);
       }
     }
+  }
+
+  #lostBy(position: number, error: unknown): Promise<void> {
+    return error === undefined ? Promise.resolve() : this.lose(position, error);
   }
 
   get positions(): number[] {

@@ -111,6 +111,8 @@ async function recoverPool(options: OpenPoolOptions, verdict: Verdict): Promise<
   });
   box.pool = pool;
   try {
+    // A drive that was lost since `current` was made up: nobody could put that on record until now.
+    if (members.some((member, position) => member.state !== current.members[position]!.state)) await pool.recordMembers();
     await parts.map.load();
     await putZonesInOrder(parts, (slot) => pool.compactor.removeZone(slot));
     await replayJournal(parts, { press: () => pool.press() });

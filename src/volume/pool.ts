@@ -278,7 +278,11 @@ export class Pool {
       health.fail(new Error(`pool ${name} has lost ${group.lostCount} drives; it can do without ${group.tolerance}`));
       return;
     }
-    await this.updateDocument((old) => ({ ...old, members: membersOf(group.members, old) }));
+    await this.recordMembers();
+  }
+
+  recordMembers(): Promise<void> {
+    return this.updateDocument((old) => ({ ...old, members: membersOf(this.parts.group.members, old) }));
   }
 
   // — housekeeping —

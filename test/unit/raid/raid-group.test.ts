@@ -1,0 +1,86 @@
+import { describe, expect, test } from "vitest";
+import { type Drive, DriveError } from "../../../drivers/drive/drive.ts";
+import { GroupFailedError, type Member, RaidGroup } from "../../../src/raid/raid-group.ts";
+import { turns } from "../../support/gated-drive.ts";
+
+function group(count: number, onMemberLost: (member: Member) => Promise<void> = () => Promise.resolve()): RaidGroup {
+  const members = Array.from({ length: count }, (_, position): Member => {
+    const drive = { name: `0${position}` } as Drive;
+    return { position, name: `0${position}`, driveId: `${position}`, state: "online", reason: undefined, drive };
+  });
+  return new RaidGroup(members, 1, { onMemberLost, onNoSpace: () => Promise.resolve() });
+}
+
+function deferred(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = (): void => undefined;
+  const promise = new Promise<void>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
+
+const failing = (position: number) => async (_: Drive, at: number) => {
+  if (at === position) throw new DriveError("writeFailed", `0${at}`, "no");
+};
+
+describe("RaidGroup: a member that fails (invariants 1 to 3)", () => {
+  test("is out, once, with its reason, and is on record before the operation counts as done", async () => {
+    const record = deferred();
+    const lost: string[] = [];
+    const raid = group(4, (member) => {
+      lost.push(member.name);
+      return record.promise;
+    });
+    let done = false;
+    const work = raid.onEach(raid.positions, failing(2)).then(() => {
+      done = true;
+    });
+    await turns();
+    expect(raid.state).toBe("degraded");
+    expect(raid.drive(2)).toBeUndefined();
+    expect(raid.members[2]).toMatchObject({ state: "failed", reason: expect.stringContaining("no") });
+    expect(done).toBe(false);
+    record.resolve();
+    await work;
+    await raid.lose(2, new Error("again"));
+    expect(lost).toEqual(["02"]);
+  });
+
+  test("is on record before anybody else's operation counts as done that went on without it", async () => {
+    const record = deferred();
+    const raid = group(4, () => record.promise);
+    const losing = raid.lose(1, new DriveError("unreachable", "01", "gone"));
+    const positions: number[] = [];
+    let done = false;
+    const work = raid
+      .onEach(raid.positions, async (_, position) => {
+        positions.push(position);
+      })
+      .then(() => {
+        done = true;
+      });
+    await turns();
+    expect(positions).toEqual([0, 2, 3]);
+    expect(done).toBe(false);
+    record.resolve();
+    await Promise.all([losing, work]);
+    expect(raid.members[1]!.state).toBe("missing");
+  });
+
+  test("one more than the level tolerates ends the group", async () => {
+    const raid = group(4);
+    await raid.onEach(raid.positions, failing(0));
+    await expect(raid.onEach(raid.positions, failing(3))).rejects.toThrow(GroupFailedError);
+    expect(raid.state).toBe("failed");
+    expect(raid.lostCount).toBe(2);
+  });
+
+  test("a fenced drive says nothing against the drive, but ends its former owner", async () => {
+    const raid = group(4);
+    const fenced = raid.onEach(raid.positions, async (_, position) => {
+      if (position === 1) throw new DriveError("fenced", "01", "a newer owner has it");
+    });
+    await expect(fenced).rejects.toMatchObject({ kind: "fenced" });
+    expect(raid.state).toBe("optimal");
+  });
+});

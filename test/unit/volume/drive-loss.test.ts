@@ -1,0 +1,191 @@
+import { describe, expect, test } from "vitest";
+import { DriveError } from "../../../drivers/drive/drive.ts";
+import { DriveFaults } from "../../../drivers/drive/fault-drive.ts";
+import { decodeDocument } from "../../../src/map/metadata-store.ts";
+import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
+import { POOL_COUNT } from "../../../src/volume/pool-counters.ts";
+import { POOL_KEY, type PoolDocument } from "../../../src/volume/pool-document.ts";
+import { interceptDrive, turns, until } from "../../support/gated-drive.ts";
+import {
+  MemoryPoolMedia,
+  openMemoryPool,
+  readBytes,
+  unreachable,
+  volumeDocument,
+  writeBytes,
+} from "../../support/memory-pool.ts";
+
+const BLOCK = 4096;
+
+/** What a drive's own copy of the pool's document says of the members' states. */
+function statesOn(media: MemoryPoolMedia, position: number): string[] {
+  const document = decodeDocument(media.drives[position]!.metadata.get(POOL_KEY)!) as PoolDocument;
+  return document.members.map((member) => member.state);
+}
+
+describe("pool: a drive fails during service (invariant 10 of the architecture)", () => {
+  test.each([0, 1, 2, 3])("while a volume is made: drive %i is lost, on record, and the volume is there", async (position) => {
+    const media = new MemoryPoolMedia();
+    const faults = new DriveFaults();
+    const first = await openMemoryPool(media);
+    first.kill();
+    media.wrap = (drive, at) => {
+      if (at !== position) return drive;
+      return interceptDrive(drive, async (operation, _parameters, run) => {
+        if (faults.unreachable && operation !== "close") throw unreachable(drive.name);
+        return run();
+      });
+    };
+    const pool = await openMemoryPool(media);
+    faults.set({ unreachable: true });
+    await pool.service.createVolume(0, volumeDocument(1, 100 * BLOCK));
+    // A second change must not wait for what the first one left behind.
+    await pool.service.createVolume(0, volumeDocument(2, 100 * BLOCK));
+    expect(pool.service.status()[0]).toMatchObject({ state: "degraded" });
+    expect((await writeBytes(pool, 1, 0, new Uint8Array(8 * BLOCK).fill(7))).status).toBe(BLOCK_STATUS.good);
+    await pool.service.pool(0).destageAll();
+    const expected = ["online", "online", "online", "online"];
+    expected[position] = "missing";
+    for (const other of [0, 1, 2, 3]) if (other !== position) expect(statesOn(media, other)).toEqual(expected);
+
+    // The drive comes back, and is not trusted with what it missed.
+    pool.kill();
+    faults.set(undefined);
+    const again = await openMemoryPool(media);
+    expect(again.service.status()[0]!.drives[position]!.state).toBe("missing");
+    const { status, data } = await readBytes(again, 1, 0, 8 * BLOCK);
+    expect(status).toBe(BLOCK_STATUS.good);
+    expect(data.every((byte) => byte === 7)).toBe(true);
+    again.kill();
+  });
+
+  test("while the pool is opened, at any operation: the loss is on record when the pool serves", async () => {
+    // One that has the map, and one that has not.
+    for (const position of [0, 3]) {
+      // With each number a drive fails one operation later; past the last one the pool opens optimal.
+      for (let failsAt = 0; ; failsAt++) {
+        const media = new MemoryPoolMedia();
+        const first = await openMemoryPool(media);
+        await first.service.createVolume(0, volumeDocument(1, 100 * BLOCK));
+        await writeBytes(first, 1, 0, new Uint8Array(8 * BLOCK).fill(7));
+        await first.service.pool(0).destageAll();
+        first.kill();
+        let operations = 0;
+        media.wrap = (drive, at) => {
+          if (at !== position) return drive;
+          return interceptDrive(drive, async (operation, _parameters, run) => {
+            // The identity and the first look at the document belong to finding out what is there.
+            if (operation === "identify") return run();
+            if (operations++ >= failsAt + 2) throw unreachable(drive.name);
+            return run();
+          });
+        };
+        const pool = await openMemoryPool(media);
+        await turns(50);
+        const { state, drives } = pool.service.status()[0]!;
+        const says = `drive ${position}, failing from its operation ${failsAt} on`;
+        if (state === "optimal") break;
+        expect(drives[position]!.state, says).toBe("missing");
+        for (const other of [0, 1, 2, 3]) if (other !== position) expect(statesOn(media, other)[position], says).toBe("missing");
+        expect((await readBytes(pool, 1, 0, 8 * BLOCK)).data.every((byte) => byte === 7)).toBe(true);
+        pool.kill();
+      }
+    }
+  });
+
+  test("two drives: the pool fails, says so, and answers every request", async () => {
+    const media = new MemoryPoolMedia();
+    const faults = [new DriveFaults(), new DriveFaults(), new DriveFaults(), new DriveFaults()];
+    media.wrap = (drive, at) =>
+      interceptDrive(drive, async (_operation, _parameters, run) => {
+        if (faults[at]!.unreachable) throw unreachable(drive.name);
+        return run();
+      });
+    const pool = await openMemoryPool(media);
+    await pool.service.createVolume(0, volumeDocument(1, 1000 * BLOCK));
+    await writeBytes(pool, 1, 0, new Uint8Array(100 * BLOCK).fill(7));
+    faults[1]!.set({ unreachable: true });
+    faults[2]!.set({ unreachable: true });
+    await expect(pool.service.pool(0).destageAll()).rejects.toThrow();
+    expect(pool.service.status()[0]!.state).toBe("failed");
+    expect(pool.events.map((event) => event.type)).toContain("pool.failed");
+    expect((await writeBytes(pool, 1, 0, new Uint8Array(BLOCK))).status).toBe(BLOCK_STATUS.failed);
+    expect((await readBytes(pool, 1, 0, BLOCK)).status).toBe(BLOCK_STATUS.failed);
+    pool.kill();
+
+    // What was acknowledged is in the journal, and the drives were only away.
+    for (const fault of faults) fault.set(undefined);
+    const again = await openMemoryPool(media);
+    expect((await readBytes(again, 1, 0, 100 * BLOCK)).data.every((byte) => byte === 7)).toBe(true);
+    again.kill();
+  });
+});
+
+describe("pool: damage on one drive is repaired from the others (invariant 3 of the architecture)", () => {
+  const content = new Uint8Array(48 * BLOCK).map((_, n) => (n * 31 + (n >> 12)) & 0xff);
+
+  test.each(["bit flip", "read error", "lost write"] as const)("%s: reads are right, the drive stays", async (damage) => {
+    for (const position of [0, 1, 2, 3]) {
+      const media = new MemoryPoolMedia();
+      const pool = await openMemoryPool(media);
+      await pool.service.createVolume(0, volumeDocument(1, 100 * BLOCK));
+      await writeBytes(pool, 1, 0, content);
+      await pool.service.pool(0).destageAll();
+      await pool.service.stop();
+      pool.kill();
+      const zone = [...media.drives[position]!.zones.values()][0]!;
+      if (damage === "bit flip") for (const strip of zone.strips.values()) strip[123]! ^= 4;
+      if (damage === "lost write") zone.strips.delete(1);
+      if (damage === "read error") {
+        media.wrap = (drive, at) =>
+          interceptDrive(drive, async (operation, _parameters, run) => {
+            if (at === position && operation === "readStrips") throw new DriveError("unrecoveredRead", drive.name, "EIO");
+            return run();
+          });
+      }
+      const again = await openMemoryPool(media);
+      const { status, data } = await readBytes(again, 1, 0, content.length);
+      expect(status).toBe(BLOCK_STATUS.good);
+      expect(Buffer.compare(data, content), `drive ${position}`).toBe(0);
+      expect(again.service.status()[0]!.state).toBe("optimal");
+      // What was bad gets a new place, so that the next fault finds the redundancy whole.
+      const { counters, map } = again.service.pool(0).parts;
+      if (counters[POOL_COUNT.repairedBlocks]! > 0) {
+        await until(() => counters[POOL_COUNT.destagedBlocks]! === counters[POOL_COUNT.repairedBlocks]!);
+        expect(map.zones.live[0]).toBe(48 - counters[POOL_COUNT.repairedBlocks]!);
+      }
+      again.kill();
+    }
+  });
+
+  test("two bad copies in one stripe: a medium error at the block, never wrong bytes", async () => {
+    const media = new MemoryPoolMedia();
+    const pool = await openMemoryPool(media);
+    await pool.service.createVolume(0, volumeDocument(1, 100 * BLOCK));
+    await writeBytes(pool, 1, 0, content);
+    await pool.service.pool(0).destageAll();
+    await pool.service.stop();
+    pool.kill();
+    for (const position of [0, 1]) {
+      for (const zone of media.drives[position]!.zones.values()) for (const strip of zone.strips.values()) strip[99]! ^= 1;
+    }
+    const again = await openMemoryPool(media);
+    let lost = 0;
+    for (let n = 0; n < 48; n++) {
+      const { status, data, errorOffsetBytes } = await readBytes(again, 1, n * BLOCK, BLOCK);
+      if (status === BLOCK_STATUS.good) expect(Buffer.compare(data, content.subarray(n * BLOCK, (n + 1) * BLOCK))).toBe(0);
+      else {
+        expect(status).toBe(BLOCK_STATUS.mediumError);
+        expect(errorOffsetBytes).toBe(n * BLOCK);
+        lost += 1;
+      }
+    }
+    expect(lost).toBeGreaterThan(0);
+    expect(again.events.filter((event) => event.type === "block.lost")).toHaveLength(lost);
+    // A whole write makes the block good again.
+    for (let n = 0; n < 48; n++) await writeBytes(again, 1, n * BLOCK, content.subarray(n * BLOCK, (n + 1) * BLOCK));
+    await again.service.pool(0).destageAll();
+    expect(Buffer.compare((await readBytes(again, 1, 0, content.length)).data, content)).toBe(0);
+    again.kill();
+  });
+});
