@@ -37,6 +37,15 @@ export interface Ended {
   readonly milliseconds: number;
 }
 
+/** What of a pool the suites look at. */
+export interface PoolSeen {
+  readonly state: string;
+  readonly reason?: string;
+  readonly dirtyBytes: number;
+  readonly journalLiveBytes: number;
+  readonly drives: readonly { readonly name: string; readonly state: string; readonly reason?: string }[];
+}
+
 /** @throws Error with the log when it does not come up */
 export async function startArray(options: StartArray = {}): Promise<RunningArray> {
   const array = await prepareArray(options);
@@ -143,6 +152,22 @@ export class RunningArray {
     });
   }
 
+  /** A pool as the API shows it. */
+  async pool(name: string): Promise<PoolSeen> {
+    return (await (await this.api(`/api/v1/pools/${name}`)).json()) as PoolSeen;
+  }
+
+  /** Everything of a pool on the drives. @throws Error when the API says no */
+  async destage(pool: string): Promise<void> {
+    const response = await this.api(`/api/v1/pools/${pool}/destage`, { method: "POST" });
+    if (response.status !== 200) throw new Error(`destage of pool ${pool}: ${response.status} ${await response.text()}`);
+  }
+
+  /** The value of a pool's metric, as /metrics shows it. */
+  async poolMetric(name: string, pool: string): Promise<number> {
+    return poolMetric(await (await this.api("/metrics")).text(), name, pool);
+  }
+
   /** Starts it (again) and waits until it serves. @param env - on top of what it was made with, for this start only */
   async restart(env: Readonly<Record<string, string>> = {}): Promise<void> {
     this.spawn(env);
@@ -208,6 +233,13 @@ export class RunningArray {
     const { status, signal: by } = await this.#ended;
     return { status, signal: by, milliseconds: performance.now() - since };
   }
+}
+
+/** @throws Error when the metric is not there: a test must not take that for 0 */
+export function poolMetric(metrics: string, name: string, pool: string): number {
+  const line = metrics.split("\n").find((candidate) => candidate.startsWith(`${name}{`) && candidate.includes(`pool="${pool}"`));
+  if (line === undefined) throw new Error(`/metrics has no ${name} of pool ${pool}`);
+  return Number(line.slice(line.lastIndexOf(" ") + 1));
 }
 
 /** Ports that were free a moment ago, each another one. */

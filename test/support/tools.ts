@@ -1,5 +1,5 @@
 /** Programs that some suites need: real initiators and alike. `npm test` installs them where it may. */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 
 const PATH = `${process.env.PATH}:/usr/sbin:/sbin`;
 
@@ -24,4 +24,31 @@ export function runTool(program: string, args: readonly string[], options: { tim
   });
   if (error !== undefined) throw error;
   return { status, output: stdout + stderr };
+}
+
+/** Of the end of what a program wrote. */
+const OUTPUT_CHARS_MAX = 4000;
+
+/** Runs a program to its end while this thread goes on; the last of what it wrote. For what takes long or says much. */
+export function runToolBeside(
+  program: string,
+  args: readonly string[],
+  options: { timeoutMilliseconds?: number } = {},
+): Promise<ToolResult> {
+  const { timeoutMilliseconds = 300_000 } = options;
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, {
+      env: { ...process.env, PATH },
+      timeout: timeoutMilliseconds,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let output = "";
+    const keep = (chunk: Buffer): void => {
+      output = (output + chunk.toString()).slice(-OUTPUT_CHARS_MAX);
+    };
+    child.stdout.on("data", keep);
+    child.stderr.on("data", keep);
+    child.on("error", reject);
+    child.on("close", (status) => resolve({ status, output }));
+  });
 }

@@ -6,7 +6,7 @@
  * It says what it found and asserts nothing: the suite wants no violations of the product, and some of its mutants.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { type RunningArray, startArray } from "../array.ts";
+import { poolMetric, type RunningArray, startArray } from "../array.ts";
 import { PipelinedSession } from "../pipelined-session.ts";
 import { Random } from "../random.ts";
 import { cdb16, expectGood, fill, type LoadCounts, type LoadOptions, runWorker } from "./crash-load.ts";
@@ -140,7 +140,7 @@ export class CrashRig {
     await this.#array.restart();
     const readyAt = performance.now();
     const violationsInLoad = violations.length;
-    await Promise.all(this.#histories.map((history) => this.#verify(history, violations)));
+    await this.#verifyAll(violations);
     return {
       round: this.#round,
       loadMilliseconds,
@@ -188,6 +188,16 @@ export class CrashRig {
     return { random: this.#random, nextSequence, counts, violations, isOver };
   }
 
+  /** A pool that was refused leaves its LUN not ready: told as a violation, with the pool's reason. */
+  async #verifyAll(violations: Violation[]): Promise<void> {
+    const pools = await Promise.all(["A", "B"].map((name) => this.#array.pool(name)));
+    pools.forEach(({ state, reason = "" }, lun) => {
+      if (state === "failed") violations.push({ kind: "unreachable", lun, sector: 0, detail: reason });
+    });
+    if (pools.some(({ state }) => state === "failed")) return;
+    await Promise.all(this.#histories.map((history) => this.#verify(history, violations)));
+  }
+
   /** Reads the whole LUN, pieces through either portal in turn, and goes on from what is there. */
   async #verify(history: WriteHistory, violations: Violation[]): Promise<void> {
     const sequences = new Uint32Array(history.sectors);
@@ -220,10 +230,10 @@ export class CrashRig {
     const response = await this.#array.api("/metrics");
     const text = await response.text();
     return ["A", "B"].map((pool) => ({
-      journalLiveBytes: metric(text, "varray_journal_live_bytes", pool),
-      dirtyBlocks: metric(text, "varray_write_pending_blocks", pool),
-      batchesActive: metric(text, "varray_destage_batches_active", pool),
-      compactionActive: metric(text, "varray_compaction_active", pool),
+      journalLiveBytes: poolMetric(text, "varray_journal_live_bytes", pool),
+      dirtyBlocks: poolMetric(text, "varray_write_pending_blocks", pool),
+      batchesActive: poolMetric(text, "varray_destage_batches_active", pool),
+      compactionActive: poolMetric(text, "varray_compaction_active", pool),
     }));
   }
 }
@@ -250,12 +260,6 @@ export function printRound(report: RoundReport): string {
 
 function kib(bytes: number): number {
   return Math.round(bytes / 1024);
-}
-
-function metric(text: string, name: string, pool: string): number {
-  const line = text.split("\n").find((candidate) => candidate.startsWith(`${name}{`) && candidate.includes(`pool="${pool}"`));
-  if (line === undefined) throw new Error(`/metrics has no ${name} of pool ${pool}`);
-  return Number(line.slice(line.lastIndexOf(" ") + 1));
 }
 
 function replayedText(log: string): string {

@@ -29,7 +29,8 @@ export interface Operation {
   seen: Map<number, number> | undefined;
 }
 
-export type ViolationKind = "lost" | "torn" | "foreign" | "mix" | "disappeared";
+/** "unreachable": the LUN does not come back; all that was in it is out of reach. */
+export type ViolationKind = "lost" | "torn" | "foreign" | "mix" | "disappeared" | "unreachable";
 
 export interface Violation {
   readonly kind: ViolationKind;
