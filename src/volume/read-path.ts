@@ -11,7 +11,8 @@
  * Runs on: the owning director's thread.
  * Invariants:
  *  1. Every frame handed to a reader is full and pinned for it.
- *  2. What came from a drive is published only if the map still names the place it was read from.
+ *  2. What came from a drive is published, or merged into what a host wrote in part, only if the map still names the
+ *     place it was read from.
  */
 
 import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
@@ -238,6 +239,13 @@ export class ReadPath {
       deliver(cached, BLOCK_STATUS.good);
       return;
     }
+    const current = map.lookup(volume, block) === waiter.place;
+    if (cached >= 0 && !current) {
+      // The rest of a partial block is what the map names now, not what it named when the read began.
+      if (waiter.retries < RETRIES_MAX) this.#resolve({ ...waiter, retries: waiter.retries + 1 });
+      else deliver(-1, BLOCK_STATUS.noMemory);
+      return;
+    }
     const frame = frames.takeInternal(waiter.urgent);
     if (frame < 0) {
       deliver(-1, BLOCK_STATUS.noMemory);
@@ -249,7 +257,7 @@ export class ReadPath {
       overlay(global.kernels, address, frames.mask[cached]!, frames.addressOf(cached));
       cache.replaceByMerged(cached, frame, dataCrc32c(frames.view(frame)));
       frames.pin(frame);
-    } else if (map.lookup(volume, block) === waiter.place && !this.#pool.zeros.covers(volume, block)) {
+    } else if (current && !this.#pool.zeros.covers(volume, block)) {
       cache.publishClean(frame, volume, block, readTag(global, strip, geometry.shape, waiter.at.index).crc);
       frames.pin(frame);
     } else {
