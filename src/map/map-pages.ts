@@ -142,10 +142,13 @@ export class MapPages {
     this.#placesAt(slot).set(places);
   }
 
-  /** Keeps a page in memory until `unpin`. False: there is nothing to keep (an empty page), and nothing to unpin. */
-  pin(volume: number, page: number): boolean {
-    const slot = this.#volumes.get(volume)?.slots[page];
-    if (slot === undefined || slot < 0) return false;
+  /** Keeps a page in memory until `unpin`; an empty one gets memory (there must be room). False: there is no such page. */
+  pinWithMemory(volume: number, page: number): boolean {
+    const pages = this.#volumes.get(volume);
+    const known = pages?.slots[page];
+    if (pages === undefined || known === undefined || known === NOT_LOADED) return false;
+    const slot = known === KNOWN_EMPTY ? this.#allocate(volume, page) : known;
+    pages.slots[page] = slot;
     this.#pins[slot]! += 1;
     return true;
   }

@@ -80,7 +80,9 @@ export class PoolMap {
     const records = await this.#loadLog();
     for (const [sequence, change] of records) {
       await this.#loadPagesOf(change);
+      const unpin = await this.pinPages(change.volume, change.block, change.count);
       this.#apply(change);
+      unpin();
       this.#logSequence = sequence;
       this.#entriesSinceCheckpoint += change.count;
       // Replay must not need more page memory than service does.
@@ -210,7 +212,11 @@ export class PoolMap {
     if (this.#checkpointIsDue()) void this.checkpoint().catch(() => undefined);
   }
 
-  /** Loads and pins all pages of a list of blocks; call the answer to unpin them. */
+  /**
+   * Loads and pins all pages of a list of blocks; call the answer to unpin them. Pages that are known to be empty get
+   * their memory here: when the change is made it is too late to make room. (Pins of all batches together, which the
+   * staging regions bound, are a part of the pages that there is memory for.)
+   */
   async pinPages(volumes: ArrayLike<number>, blocks: ArrayLike<number>, count: number): Promise<() => void> {
     const wanted = new Map<number, Set<number>>();
     for (let n = 0; n < count; n++) {
@@ -228,7 +234,8 @@ export class PoolMap {
       for (const [volume, pages] of wanted) {
         for (const page of pages) {
           while (this.pages.hasVolume(volume) && !this.pages.isLoaded(volume, page)) await this.loadPage(volume, page);
-          if (this.pages.pin(volume, page)) pinned.push([volume, page]);
+          while (this.pages.isKnownEmpty(volume, page) && !this.pages.hasRoom()) await this.checkpoint();
+          if (this.pages.pinWithMemory(volume, page)) pinned.push([volume, page]);
         }
       }
     } catch (error) {
