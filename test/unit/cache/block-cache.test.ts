@@ -1,0 +1,131 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { FrameChunks } from "../../../drivers/shared-memory/frame-chunks.ts";
+import { BlockCache } from "../../../src/cache/block-cache.ts";
+import { FRAME_STATE, FramePool } from "../../../src/cache/frame-pool.ts";
+import { testGlobalMemory } from "../../support/global-memory.ts";
+
+function setUp(): { pool: FramePool; cache: BlockCache } {
+  const { global } = testGlobalMemory({ frameCount: 512 });
+  const pool = new FramePool({
+    global,
+    chunks: new FrameChunks(global),
+    directorIndex: 0,
+    directorCount: 1,
+    dirtyPercentMax: 90,
+  });
+  return { pool, cache: new BlockCache(pool) };
+}
+
+function frame(pool: FramePool): number {
+  const out = new Int32Array(1);
+  if (!pool.tryTake(1, out, 0)) throw new Error("the test has no frames left");
+  return out[0]!;
+}
+
+function dirtyList(pool: FramePool, cache: BlockCache): [block: number, sequence: number][] {
+  const list: [number, number][] = [];
+  for (let at = cache.oldestDirty; at >= 0; at = cache.nextDirty(at)) list.push([pool.block[at]!, pool.sequence[at]!]);
+  return list;
+}
+
+describe("BlockCache: dirty list and index (invariants 2 and 3)", () => {
+  test("name the newest version of each block, in the order of the journal, whatever is done", () => {
+    type Act = { kind: "write" | "clean" | "remove" | "removeRange" | "merge" | "reclaim"; block: number; count: number };
+    const act: fc.Arbitrary<Act> = fc.record({
+      kind: fc.constantFrom<Act["kind"]>("write", "write", "write", "clean", "remove", "removeRange", "merge", "reclaim"),
+      block: fc.nat({ max: 30 }),
+      count: fc.oneof(fc.integer({ min: 1, max: 8 }), fc.constant(500)),
+    });
+    fc.assert(
+      fc.property(fc.array(act, { maxLength: 150 }), (acts) => {
+        const { pool, cache } = setUp();
+        const dirty = new Map<number, { frame: number; sequence: number; partial: boolean }>();
+        const clean = new Map<number, number>();
+        let sequence = 1;
+        for (const { kind, block, count } of acts) {
+          const there = dirty.get(block);
+          if (kind === "write") {
+            const partial = count % 2 === 1;
+            const made = frame(pool);
+            cache.publishDirty(made, 1, block, partial ? 0x0f : 0xff, 0, sequence);
+            clean.delete(block);
+            dirty.delete(block);
+            dirty.set(block, { frame: made, sequence, partial });
+            sequence += count % 3 === 0 ? 0 : 1; // a record holds several blocks
+          } else if (kind === "clean" && there !== undefined && !there.partial) {
+            cache.markClean(there.frame);
+            dirty.delete(block);
+            clean.set(block, there.frame);
+          } else if (kind === "merge" && there?.partial === true) {
+            const merged = frame(pool);
+            cache.replaceByMerged(there.frame, merged, 0);
+            there.frame = merged;
+            there.partial = false;
+          } else if (kind === "remove") {
+            const found = cache.find(1, block);
+            if (found >= 0) cache.remove(found);
+            dirty.delete(block);
+            clean.delete(block);
+          } else if (kind === "removeRange") {
+            cache.removeRange(1, block, count);
+            for (let n = block; n < block + count; n++) {
+              dirty.delete(n);
+              clean.delete(n);
+            }
+          } else if (kind === "reclaim") {
+            cache.reclaim(count);
+            for (const [at, held] of clean) if (pool.state[held] === FRAME_STATE.free) clean.delete(at);
+          }
+          for (let n = 0; n <= 40; n++) expect(cache.find(1, n)).toBe(dirty.get(n)?.frame ?? clean.get(n) ?? -1);
+          const list = dirtyList(pool, cache);
+          expect(list).toEqual([...list].sort((a, b) => a[1] - b[1]));
+          expect(new Map(list)).toEqual(new Map([...dirty].map(([at, { sequence: of }]) => [at, of])));
+          expect(cache.dirtyCount).toBe(dirty.size);
+          expect(cache.cleanCount).toBe(clean.size);
+          expect(cache.oldestSequence).toBe(list[0]?.[1] ?? Number.POSITIVE_INFINITY);
+          pool.checkCounts();
+        }
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test("a range is removed either way, and nothing beside it, in no other volume", () => {
+    for (const others of [0, 100]) {
+      for (const count of [3, 4, 90]) {
+        const { pool, cache } = setUp();
+        for (let n = 0; n < others; n++) cache.publishDirty(frame(pool), 2, n, 0xff, 0, 1);
+        for (let n = 0; n < 10; n++) {
+          const made = frame(pool);
+          cache.publishDirty(made, 1, n, 0xff, 0, 1);
+          if (n % 2 === 0) cache.markClean(made);
+        }
+        cache.removeRange(1, 2, count);
+        for (let n = 0; n < 10; n++) expect(cache.find(1, n) >= 0, `block ${n}`).toBe(n < 2 || n >= 2 + count);
+        for (let n = 0; n < others; n++) expect(cache.find(2, n)).toBeGreaterThanOrEqual(0);
+        pool.checkCounts();
+      }
+    }
+  });
+});
+
+describe("BlockCache: reclaim (invariant 1)", () => {
+  test("gives a second chance to what was read, never takes what is dirty or pinned, and comes to an end", () => {
+    const { pool, cache } = setUp();
+    const frames = Array.from({ length: 6 }, (_, n) => {
+      const made = frame(pool);
+      cache.publishDirty(made, 1, n, 0xff, 0, n);
+      if (n < 5) cache.markClean(made);
+      return made;
+    });
+    pool.referenced[frames[0]!] = 1;
+    pool.pin(frames[1]!);
+    expect(cache.reclaim(2)).toBe(2);
+    expect([0, 1, 2, 3, 4, 5].map((n) => cache.find(1, n) >= 0)).toEqual([true, true, false, false, true, true]);
+    expect(cache.reclaim(100)).toBe(2);
+    expect([0, 1, 4, 5].map((n) => cache.find(1, n) >= 0)).toEqual([false, true, false, true]);
+    expect(cache.reclaim(1)).toBe(0);
+    pool.checkCounts();
+  });
+});
