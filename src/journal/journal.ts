@@ -44,7 +44,7 @@ const LIVE_RECORDS_MAX = 131_072;
 const TRIM_SHARE = 1 / 16;
 
 export class JournalError extends Error {
-  readonly kind: "foreign" | "version" | "damaged";
+  readonly kind: "foreign" | "older" | "version" | "damaged";
   constructor(kind: JournalError["kind"], message: string) {
     super(message);
     this.name = "JournalError";
@@ -123,20 +123,40 @@ export class Journal {
   }
 
   /** Makes a new, empty journal in the file: durable when done. */
-  static async format(file: JournalFile, identity: string): Promise<void> {
+  static async format(file: JournalFile, identity: string, ownerEpoch = 0): Promise<void> {
     const superblock: Superblock = {
       counter: 1,
       identity,
       tailOffset: 0,
       tailSequence: 1,
       tailEpoch: 0,
+      ownerEpoch,
       syncedSequence: 0,
       fileBytes: file.bytes,
     };
     // The other slot is cleared first: a superblock that an earlier journal left there must not win.
     file.write(SUPERBLOCK_POSITIONS[(superblock.counter + 1) % 2]!, [Buffer.alloc(SUPERBLOCK_BYTES)]);
     file.write(SUPERBLOCK_POSITIONS[superblock.counter % 2]!, [encodeSuperblock(superblock)]);
-    await new Promise<void>((resolve, reject) => file.sync((error) => (error === undefined ? resolve() : reject(error))));
+    await synced(file);
+  }
+
+  /**
+   * Makes the journal that of a new owner: durable when done. It comes before the drives hear of the new epoch, so a
+   * journal whose owner is older than the drives know is a copy from before: records may be missing from it.
+   * @param epochs.known - the last owner's epoch, as the drives have it
+   * @throws JournalError when it is another journal, an older copy, or can't be read
+   */
+  static async claim(file: JournalFile, identity: string, epochs: { known: number; own: number }): Promise<void> {
+    const superblock = newestSuperblock(file, identity);
+    if (superblock.ownerEpoch < epochs.known) {
+      throw new JournalError(
+        "older",
+        `the journal is an older copy: its last owner had epoch ${superblock.ownerEpoch}, the drives know epoch ${epochs.known}`,
+      );
+    }
+    const counter = superblock.counter + 1;
+    file.write(SUPERBLOCK_POSITIONS[counter % 2]!, [encodeSuperblock({ ...superblock, counter, ownerEpoch: epochs.own })]);
+    await synced(file);
   }
 
   get capacityBytes(): number {
@@ -300,6 +320,7 @@ export class Journal {
       tailOffset,
       tailSequence: this.isEmpty ? this.#nextSequence : this.#ringSequence[this.#ringTail % LIVE_RECORDS_MAX]!,
       tailEpoch: this.isEmpty ? this.#epoch : this.#ringEpoch[this.#ringTail % LIVE_RECORDS_MAX]!,
+      ownerEpoch: this.#epoch,
       syncedSequence: this.#syncedSequence,
       fileBytes: this.#file.bytes,
     };
@@ -328,7 +349,7 @@ export class Journal {
     blockIsWhole: (entry: RecoveredEntry) => boolean,
     apply: (record: RecoveredRecord) => Promise<void>,
   ): Promise<{ records: number; bytes: number }> {
-    const superblock = this.#readSuperblock();
+    const superblock = newestSuperblock(this.#file, this.#identity);
     this.#superblockCounter = superblock.counter;
     this.#tail = superblock.tailOffset;
     this.#durableTail = superblock.tailOffset;
@@ -362,26 +383,6 @@ export class Journal {
   readPayload(position: number, target: Uint8Array): void {
     const bytes = this.#file.read(position, target);
     if (bytes !== target.length) target.fill(0, bytes);
-  }
-
-  #readSuperblock(): Superblock {
-    let best: Superblock | undefined;
-    for (const position of SUPERBLOCK_POSITIONS) {
-      const bytes = Buffer.alloc(SUPERBLOCK_BYTES);
-      this.#file.read(position, bytes);
-      const superblock = decodeSuperblock(bytes);
-      if (superblock === "version")
-        throw new JournalError("version", "the journal's format version is not known to this program");
-      if (superblock !== undefined && (best === undefined || superblock.counter > best.counter)) best = superblock;
-    }
-    if (best === undefined) throw new JournalError("damaged", "neither of the journal's superblocks can be read");
-    if (best.identity !== this.#identity) {
-      throw new JournalError("foreign", `this is journal ${best.identity}, the drives belong to journal ${this.#identity}`);
-    }
-    if (best.fileBytes !== this.#file.bytes) {
-      throw new JournalError("damaged", `the journal has ${this.#file.bytes} bytes, its superblock says ${best.fileBytes}`);
-    }
-    return best;
   }
 
   #readRecord(
@@ -499,4 +500,27 @@ export class Journal {
     this.#options.onFailure(error);
     for (const waiter of this.#syncWaiters.splice(0)) waiter.done(false);
   }
+}
+
+function newestSuperblock(file: JournalFile, identity: string): Superblock {
+  let best: Superblock | undefined;
+  for (const position of SUPERBLOCK_POSITIONS) {
+    const bytes = Buffer.alloc(SUPERBLOCK_BYTES);
+    file.read(position, bytes);
+    const superblock = decodeSuperblock(bytes);
+    if (superblock === "version") throw new JournalError("version", "the journal's format version is not known to this program");
+    if (superblock !== undefined && (best === undefined || superblock.counter > best.counter)) best = superblock;
+  }
+  if (best === undefined) throw new JournalError("damaged", "neither of the journal's superblocks can be read");
+  if (best.identity !== identity) {
+    throw new JournalError("foreign", `this is journal ${best.identity}, the drives belong to journal ${identity}`);
+  }
+  if (best.fileBytes !== file.bytes) {
+    throw new JournalError("damaged", `the journal has ${file.bytes} bytes, its superblock says ${best.fileBytes}`);
+  }
+  return best;
+}
+
+function synced(file: JournalFile): Promise<void> {
+  return new Promise((resolve, reject) => file.sync((error) => (error === undefined ? resolve() : reject(error))));
 }

@@ -125,6 +125,8 @@ export interface Superblock {
    * loss, and was never part of the history that went on without it.
    */
   readonly tailEpoch: number;
+  /** Epoch of the owner that wrote this. The drives know the same one: an older copy of the journal is told by it. */
+  readonly ownerEpoch: number;
   /** Everything below this sequence was durable when this was written. */
   readonly syncedSequence: number;
   readonly fileBytes: number;
@@ -145,6 +147,7 @@ export function encodeSuperblock(superblock: Superblock): Buffer {
   bytes.writeDoubleLE(superblock.syncedSequence, 56);
   bytes.writeDoubleLE(superblock.fileBytes, 64);
   bytes.writeDoubleLE(superblock.tailEpoch, 72);
+  bytes.writeDoubleLE(superblock.ownerEpoch, 80);
   bytes.writeUInt32LE(dataCrc32c(bytes.subarray(8)), 4);
   return bytes;
 }
@@ -162,5 +165,6 @@ export function decodeSuperblock(bytes: Buffer): Superblock | "version" | undefi
     syncedSequence: bytes.readDoubleLE(56),
     fileBytes: bytes.readDoubleLE(64),
     tailEpoch: bytes.readDoubleLE(72),
+    ownerEpoch: bytes.readDoubleLE(80),
   };
 }

@@ -86,7 +86,7 @@ async function recoverPool(options: OpenPoolOptions, verdict: Verdict): Promise<
   const epoch = raisePoolEpoch(global, config.index, document.epoch + 1);
   await group.onEach(group.positions, (drive) => drive.open(epoch));
 
-  const { file, journalId } = await openJournal(options, document, volumeNames);
+  const { file, journalId } = await openJournal(options, { document, epoch, volumeNames });
   const store = new MetadataStore(group);
   const current: PoolDocument = {
     ...document,
@@ -198,12 +198,12 @@ function checkShape(config: PoolConfig, document: PoolDocument, volumeNames: rea
   );
 }
 
-/** The journal must be the one that the drives name, unless they say that nothing is in it. */
+/** The journal must be the one that the drives name, and as they left it, unless they say that nothing is in it. */
 async function openJournal(
   options: OpenPoolOptions,
-  document: PoolDocument,
-  volumeNames: readonly string[],
+  pool: { document: PoolDocument; epoch: number; volumeNames: readonly string[] },
 ): Promise<{ file: JournalFile; journalId: string }> {
+  const { document, epoch, volumeNames } = pool;
   const file = options.journal.open();
   if (document.journalLive) {
     if (file === undefined) {
@@ -213,12 +213,19 @@ async function openJournal(
         volumeNames,
       );
     }
+    try {
+      await Journal.claim(file, document.journalId, { known: document.epoch, own: epoch });
+    } catch (error) {
+      if (error instanceof JournalError)
+        throw new PoolRefusedError(options.config.name, error.message, volumeNames, { cause: error });
+      throw error;
+    }
     return { file, journalId: document.journalId };
   }
   // A new identity: nothing that lies in the file from before can be taken for a record of this journal.
   const journalId = randomBytes(16).toString("hex");
   const fresh = file ?? options.journal.create();
-  await Journal.format(fresh, journalId);
+  await Journal.format(fresh, journalId, epoch);
   return { file: fresh, journalId };
 }
 

@@ -74,6 +74,7 @@ describe("journal superblock", () => {
     tailOffset: 2 ** 45 + 64,
     tailSequence: 2 ** 33,
     tailEpoch: 0xffff_ffff,
+    ownerEpoch: 0xffff_fffe,
     syncedSequence: 2 ** 33 + 5,
     fileBytes: 2 ** 30,
   };
