@@ -325,12 +325,13 @@ export class Destager {
     this.#active -= 1;
     this.#pool.counters[POOL_COUNT.destageBatchesActive] = this.#active;
     this.#pressure = false;
-    this.#trim();
+    this.trim();
     if (this.#active === 0) this.#idle?.();
     for (const resolve of this.#endWaiters.splice(0)) resolve();
   }
 
-  #trim(): void {
+  /** What waits no more for its place on the drives, because it is there or gone, need not be in the journal. */
+  trim(): void {
     const { cache, journal, zeros, frames, health } = this.#pool;
     if (health.failed) return;
     journal.trim(Math.min(cache.oldestSequence, zeros.oldestSequence, journal.nextSequence));
@@ -355,7 +356,7 @@ export class Destager {
       }
       // The range may have gone with its volume meanwhile.
       if (zeros.oldest === range) zeros.removeOldest();
-      this.#trim();
+      this.trim();
     }
   }
 

@@ -200,6 +200,7 @@ export class Pool {
     }
     cache.removeRange(volume, 0, state.blockCount);
     zeros.removeVolume(volume);
+    this.#destager.trim();
     this.#giveBack(state.document);
   }
 
