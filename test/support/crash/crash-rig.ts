@@ -5,6 +5,8 @@
  *
  * It says what it found and asserts nothing: the suite wants no violations of the product, and some of its mutants.
  */
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { poolMetric, type RunningArray, startArray } from "../array.ts";
 import { PipelinedSession } from "../pipelined-session.ts";
@@ -14,11 +16,15 @@ import { FOUND, SECTOR_BYTES, StampedData } from "./sector-stamp.ts";
 import { type Violation, WriteHistory } from "./write-history.ts";
 
 const LUNS = [0, 1];
+/** One of each pool. */
+const DRIVES_TO_LOSE = ["01", "06"];
 const LUN_BYTES = 96 * 2 ** 20;
 const WORKERS_PER_LUN_AND_SESSION = 8;
 const VERIFY_SECTORS = 512;
 const VERIFY_DEPTH = 8;
 const LOAD_MILLISECONDS: Bounds = { least: 300, most: 2500 };
+const ANY_MOMENT_SHARE = 0.3;
+const LOOKS_MAX = 5;
 /** A restart that is killed again, after so long. */
 const RECOVERY_KILL_MILLISECONDS: Bounds = { least: 100, most: 900 };
 const RECOVERY_KILL_SHARE = 0.25;
@@ -122,7 +128,7 @@ export class CrashRig {
     load.catch(() => undefined);
     const loadMilliseconds = this.#between(this.#loadMilliseconds);
     await Promise.race([sleep(loadMilliseconds), load]);
-    const pools = await this.#poolsNow();
+    const pools = await this.#poolsAtKill();
     await this.#array.kill9();
     isOver = true;
     await load;
@@ -155,6 +161,19 @@ export class CrashRig {
       violationsInLoad,
       violations,
     };
+  }
+
+  /**
+   * Takes a drive of each pool away for good, and reads everything: what comes back is rebuilt, so it shows that parity
+   * agrees with data after all the kills. Rounds after this are degraded ones.
+   */
+  async loseDrives(): Promise<readonly Violation[]> {
+    await this.#array.kill9();
+    for (const name of DRIVES_TO_LOSE) rmSync(join(this.#array.dataFolder, "drives", name), { recursive: true });
+    await this.#array.restart();
+    const violations: Violation[] = [];
+    await this.#verifyAll(violations);
+    return violations;
   }
 
   /** @param keepData - for looking at what is wrong in it */
@@ -224,6 +243,16 @@ export class CrashRig {
       for (const session of sessions) session.close();
     }
     history.settle(sequences);
+  }
+
+  /** Mostly the kill waits a moment for a destage batch to be under way; else it comes when it comes. */
+  async #poolsAtKill(): Promise<PoolAtDeath[]> {
+    let looks = this.#random.chance(ANY_MOMENT_SHARE) ? 1 : LOOKS_MAX;
+    for (;;) {
+      const pools = await this.#poolsNow();
+      looks -= 1;
+      if (looks === 0 || pools.some((pool) => pool.batchesActive > 0)) return pools;
+    }
   }
 
   async #poolsNow(): Promise<PoolAtDeath[]> {
