@@ -217,7 +217,7 @@ describe("commands that are not there", () => {
   test("unknown operation codes are 5/20/00, unknown service actions 5/24/00", () => {
     expect(host.sendCdb(Uint8Array.of(0xff, 1, 2, 3, 4, 5)).sense).toBe("05/20/00");
     expect(host.sendCdb(Uint8Array.of(0x4d, 0)).sense).toBe("05/20/00");
-    const unknownAction = host.sendCdb(Uint8Array.of(0x9e, 0x12));
+    const unknownAction = host.sendCdb(Uint8Array.of(0x9e, 0x13));
     expect(unknownAction.sense).toBe("05/24/00");
     expect([...unknownAction.senseData.subarray(15, 18)]).toEqual([0xcc, 0, 1]);
   });

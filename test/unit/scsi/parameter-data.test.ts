@@ -271,7 +271,7 @@ describe("REPORT SUPPORTED OPERATION CODES (SPC-4 §6.35)", () => {
 
   test("says of what is not there that it is not supported", () => {
     expect(hex(report({ reportingOptions: 1, requestedOperationCode: 0x89 }).data)).toBe("00010000");
-    expect(hex(report({ reportingOptions: 2, requestedOperationCode: 0x9e, requestedServiceAction: 0x12 }).data)).toBe(
+    expect(hex(report({ reportingOptions: 2, requestedOperationCode: 0x9e, requestedServiceAction: 0x13 }).data)).toBe(
       "00010000",
     );
     expect(hex(report({ reportingOptions: 3, requestedOperationCode: 0x28, requestedServiceAction: 1 }).data)).toBe("00010000");
