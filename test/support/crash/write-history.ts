@@ -42,6 +42,7 @@ export interface Violation {
 interface Seen {
   readonly operation: Operation;
   readonly askedAt: number;
+  readonly answeredAt: number;
 }
 
 const ALWAYS = -1;
@@ -208,7 +209,9 @@ export class WriteHistory {
       if (doneAt(other, sector) < askedAt) return { kind: "lost", by: other };
     }
     const seen = this.#seen.get(sector);
-    if (seen === undefined || seen.operation === candidate || candidateDone >= seen.askedAt) return undefined;
+    // A read that was under way beside the one that saw it may have been served before.
+    if (seen === undefined || seen.answeredAt > askedAt) return undefined;
+    if (seen.operation === candidate || candidateDone >= seen.askedAt) return undefined;
     return { kind: "disappeared", by: seen.operation };
   }
 
@@ -229,7 +232,7 @@ export class WriteHistory {
       if (!operation.seen.has(sector)) operation.seen.set(sector, answeredAt);
     }
     const seen = this.#seen.get(sector);
-    if (seen === undefined || seen.askedAt < askedAt) this.#seen.set(sector, { operation, askedAt });
+    if (seen === undefined || seen.askedAt < askedAt) this.#seen.set(sector, { operation, askedAt, answeredAt });
   }
 
   #violation(kind: ViolationKind, sector: number, detail: string): Violation {

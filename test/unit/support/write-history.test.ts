@@ -110,6 +110,21 @@ describe("write history: what a read may find", () => {
     expect(kinds()).toEqual(["lost 0"]);
   });
 
+  test("takes what was there before from a read that was under way beside the one that saw something newer", () => {
+    const older = begin(0, 8);
+    reach(older);
+    history.acknowledged(older);
+    const slowRead = history.now();
+    const before = Buffer.from(content);
+    const newer = begin(0, 8);
+    reach(newer);
+    history.acknowledged(newer);
+    expect(kinds()).toEqual([]);
+    content = before;
+    expect(kinds(slowRead)).toEqual([]);
+    expect(kinds()).toEqual(["lost 0"]);
+  });
+
   test("finds sectors that are torn, of another place, another unit, another run, or of no write at all", () => {
     const operation = begin(0, 8);
     reach(operation);
