@@ -8,6 +8,7 @@
  * Runs on: the director that owns the pool from now on.
  */
 import { randomBytes } from "node:crypto";
+import { DriveError } from "../../drivers/drive/drive.ts";
 import type { JournalFile } from "../../drivers/journal-file/journal-file.ts";
 import { counterBlock } from "../../drivers/shared-memory/counters.ts";
 import { poolEpoch, raisePoolEpoch } from "../../drivers/shared-memory/epoch.ts";
@@ -18,7 +19,7 @@ import { Journal, JournalError } from "../journal/journal.ts";
 import { decodeDocument, MetadataStore } from "../map/metadata-store.ts";
 import { MapDamagedError, PoolMap } from "../map/pool-map.ts";
 import { groupGeometry } from "../raid/geometry.ts";
-import { type Member, RaidGroup } from "../raid/raid-group.ts";
+import { isFenced, type Member, RaidGroup } from "../raid/raid-group.ts";
 import { Staging } from "../raid/staging.ts";
 import { StripeReader } from "../raid/stripe-reader.ts";
 import { BLOCK_BYTES } from "./block-io.ts";
@@ -34,8 +35,8 @@ import { Space } from "./space.ts";
 export async function openPool(options: OpenPoolOptions): Promise<Pool> {
   const { config, global } = options;
   const floor = poolEpoch(global, config.index);
-  const copies = await readCopies(options, floor);
   const unavailable = new Map<number, { state: Member["state"]; reason: string }>();
+  const copies = await readCopies(options, floor, unavailable);
   options.bays.forEach((bay, position) => {
     if (bay.state === "unavailable") unavailable.set(position, { state: bay.memberState, reason: bay.reason });
     if (bay.state === "blank") unavailable.set(position, { state: "missing", reason: "the drive is blank" });
@@ -44,13 +45,28 @@ export async function openPool(options: OpenPoolOptions): Promise<Pool> {
   return recoverPool(options, verdict ?? (await makePool(options, unavailable)));
 }
 
-async function readCopies(options: OpenPoolOptions, epoch: number): Promise<DocumentCopy[]> {
+/** A drive that can't be opened after all is added to `unavailable`: the pool does without it, if it can. */
+async function readCopies(
+  options: OpenPoolOptions,
+  epoch: number,
+  unavailable: Map<number, { state: Member["state"]; reason: string }>,
+): Promise<DocumentCopy[]> {
   const copies: DocumentCopy[] = [];
   await Promise.all(
     options.bays.map(async (bay, position) => {
       if (bay.state !== "open") return;
-      await bay.drive.open(epoch);
-      const value = await bay.drive.metadataGet(POOL_KEY).catch(() => undefined);
+      let value: Uint8Array | undefined;
+      try {
+        await bay.drive.open(epoch);
+        value = await bay.drive.metadataGet(POOL_KEY).catch((error: unknown) => {
+          if (error instanceof DriveError && error.kind === "unrecoveredRead") return undefined;
+          throw error;
+        });
+      } catch (error) {
+        if (isFenced(error) || !(error instanceof DriveError)) throw error;
+        unavailable.set(position, { state: error.kind === "unreachable" ? "missing" : "failed", reason: error.message });
+        return;
+      }
       const document = value === undefined ? undefined : (decodeDocument(value) as PoolDocument | undefined);
       copies.push({ position, driveId: bay.driveId, document });
     }),
@@ -99,8 +115,7 @@ async function recoverPool(options: OpenPoolOptions, verdict: Verdict): Promise<
   await store.putDocument(POOL_KEY, current);
 
   const parts = assembleParts(options, { document: current, group, store, file, box });
-  const drive = members.find((member) => member.drive !== undefined)!.drive!;
-  const { capacityBytes } = await drive.identify();
+  const { capacityBytes } = options.bays.find((bay) => bay.state === "open")!;
   const pool = new Pool({
     parts,
     store,

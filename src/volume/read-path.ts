@@ -178,11 +178,9 @@ export class ReadPath {
     const { at } = waiters[0]!;
     const zone = map.zones.zone[at.slot]!;
     zoneUse.reading[at.slot]! += 1;
-    let passes = 0;
     try {
-      const outcome = await reader.read({ zone, stripe: at.stripe, column: at.column }, (address) => {
-        passes += 1;
-        const served = this.#serve(waiters, address, zone, passes > 1);
+      const outcome = await reader.read({ zone, stripe: at.stripe, column: at.column }, (address, rebuilt) => {
+        const served = this.#serve(waiters, address, zone, rebuilt);
         if (served) this.#fetches.delete(strip);
         return served;
       });

@@ -23,6 +23,11 @@ export class DriveGate {
     }
   }
 
+  /** Lets those go that wait now; the gate stays closed. */
+  letThrough(operation: DriveOperation): void {
+    for (const go of this.#closed.get(operation)?.splice(0) ?? []) go();
+  }
+
   wrap(drive: Drive): Drive {
     return interceptDrive(drive, async (operation, _parameters, run) => {
       const waiting = this.#closed.get(operation);

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { NOT_MAPPED } from "../../../src/raid/geometry.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
 import { POOL_COUNT } from "../../../src/volume/pool-counters.ts";
-import { DriveGate, turns, until } from "../../support/gated-drive.ts";
+import { DriveGate, interceptDrive, turns, until } from "../../support/gated-drive.ts";
 import { MemoryPoolMedia, openMemoryPool, readBytes, volumeDocument, writeBytes, zeroBytes } from "../../support/memory-pool.ts";
 
 const BLOCK = 4096;
@@ -48,5 +48,58 @@ describe("Destager: zeroed ranges (invariant 2)", () => {
     const read = await readBytes(again, 1, 5 * BLOCK, BLOCK);
     expect(read.status).toBe(BLOCK_STATUS.good);
     expect(Buffer.compare(read.data, block(3))).toBe(0);
+  });
+});
+
+describe("Destager: zeros and what is under way (invariant 3)", () => {
+  test("a block that was zeroed while its old version went to the drives stays zeroed", async () => {
+    const gate = new DriveGate();
+    const media = new MemoryPoolMedia();
+    media.wrap = (drive) => gate.wrap(drive);
+    const pool = await openMemoryPool(media);
+    await pool.service.createVolume(0, volumeDocument(1, 400 * BLOCK));
+    gate.close("writeStrips");
+    await writeBytes(pool, 1, 0, block(1, 300));
+    const destaged = pool.service.pool(0).destageAll();
+    // The first batch ends, so that the destager goes on; the second one, with block 250, is held.
+    await until(() => gate.waiting("writeStrips") === 4);
+    gate.letThrough("writeStrips");
+    await until(() => gate.waiting("writeStrips") === 4);
+    await zeroBytes(pool, 1, 250 * BLOCK, BLOCK);
+    await turns(50);
+    gate.open("writeStrips");
+    await destaged;
+    await pool.service.pool(0).destageAll();
+    const { map } = pool.service.pool(0).parts;
+    expect(map.lookup(1, 250)).toBe(NOT_MAPPED);
+    expect(map.lookup(1, 251)).toBeGreaterThan(NOT_MAPPED);
+    expect((await readBytes(pool, 1, 250 * BLOCK, BLOCK)).data[0]).toBe(0);
+    pool.kill();
+  });
+
+  test("the record of a zeroed range stays in the journal until the range is out of the map", async () => {
+    const media = new MemoryPoolMedia();
+    let logPutsLeft = Number.POSITIVE_INFINITY;
+    media.wrap = (drive) =>
+      interceptDrive(drive, async (operation, parameters, run) => {
+        const operations = operation === "metadataBatch" ? (parameters[0] as { key: string }[]) : [];
+        if (operations.some(({ key }) => key.startsWith("l/")) && --logPutsLeft < 0) return new Promise(() => undefined);
+        return run();
+      });
+    const pool = await openMemoryPool(media);
+    await pool.service.createVolume(0, volumeDocument(1, 100 * BLOCK));
+    await writeBytes(pool, 1, 0, block(1, 20));
+    await pool.service.pool(0).destageAll();
+    // The first range is taken out on both copies of the map, the second one on none.
+    logPutsLeft = 2;
+    await Promise.all([zeroBytes(pool, 1, 2 * BLOCK, BLOCK), zeroBytes(pool, 1, 9 * BLOCK, BLOCK)]);
+    await until(() => pool.service.pool(0).parts.zeros.count === 1 && logPutsLeft < 0);
+    await turns(30);
+    pool.kill();
+    logPutsLeft = Number.POSITIVE_INFINITY;
+    const again = await openMemoryPool(media);
+    const { data } = await readBytes(again, 1, 0, 20 * BLOCK);
+    for (let n = 0; n < 20; n++) expect(data[n * BLOCK], `block ${n}`).toBe(n === 2 || n === 9 ? 0 : 1);
+    again.kill();
   });
 });

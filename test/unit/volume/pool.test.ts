@@ -354,6 +354,27 @@ describe("openPool: what it refuses (architecture, invariant 8)", () => {
       expect(media.drives.map((drive) => drive && new Map(drive.metadata))).toEqual(before);
   });
 
+  const otherSettings = [
+    ["drives that are another pool's", { name: "B" }, /its drives 00, 01, 02, 03 are those of pool A: .*Volumes concerned: v1/],
+    ["drives by other names", { drives: ["00", "01", "02", "04"] }, /made with the drives 00, 01, 02, 03.*says 00, 01, 02, 04/],
+  ] as const;
+  test.each(otherSettings)("%s, and leaves drives and the journal of that name as they are", async (_name, config, message) => {
+    const media = await used();
+    const pool = await openMemoryPool(media);
+    await pool.service.pool(0).destageAll();
+    await pool.service.stop();
+    pool.kill();
+    // The journal that lies under the wrong name holds another pool's acknowledged writes.
+    const other = await used();
+    media.journal = other.journal;
+    const before = media.drives.map((drive) => new Map(drive!.metadata));
+    await expect(openMemoryPool(media, { config })).rejects.toThrow(message);
+    expect(media.drives.map((drive) => new Map(drive!.metadata))).toEqual(before);
+    const again = await openMemoryPool(other);
+    expect(await firstBytes(again, 1, 0, 10)).toEqual(new Array(10).fill(1));
+    again.kill();
+  });
+
   test("a pool is not made while a drive of it is not there", async () => {
     const media = new MemoryPoolMedia();
     media.drives[2] = undefined;
