@@ -20,8 +20,9 @@ const NO_SPACE_RETRY_MILLISECONDS = 5000;
 /** The pool can't be opened, and why: people must do something. Nothing was changed. */
 export class PoolRefusedError extends Error {
   constructor(pool: string, reason: string, volumes: readonly string[], options?: ErrorOptions) {
+    const sentence = reason.endsWith(".") ? reason : `${reason}.`;
     const named = volumes.length === 0 ? "" : ` Volumes concerned: ${volumes.join(", ")}.`;
-    super(`pool ${pool} is not opened: ${reason}${named}`, options);
+    super(`pool ${pool} is not opened: ${sentence}${named}`, options);
     this.name = "PoolRefusedError";
   }
 }

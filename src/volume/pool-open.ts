@@ -204,13 +204,26 @@ function checkMembers(config: PoolConfig, group: RaidGroup, volumeNames: readonl
   throw new PoolRefusedError(config.name, reason, volumeNames);
 }
 
+/**
+ * The drives must be those of this pool: under another name they would be recorded as lost, and the journal of that
+ * name, which may hold another pool's acknowledged writes, be made anew.
+ */
 function checkShape(config: PoolConfig, document: PoolDocument, volumeNames: readonly string[]): void {
-  if (document.raid.dataDrives === config.raid.dataDrives && document.members.length === config.drives.length) return;
-  throw new PoolRefusedError(
-    config.name,
-    `it was made with ${document.raid.dataDrives} data drives, the configuration says ${config.raid.dataDrives}: set it back`,
-    volumeNames,
-  );
+  const names = document.members.map((member) => member.name);
+  const refuse = (reason: string) => new PoolRefusedError(config.name, reason, volumeNames);
+  if (document.name !== config.name) {
+    throw refuse(`its drives ${config.drives.join(", ")} are those of pool ${document.name}: set the pools' drives back.`);
+  }
+  if (document.raid.dataDrives !== config.raid.dataDrives || names.length !== config.drives.length) {
+    throw refuse(
+      `it was made with ${document.raid.dataDrives} data drives, the configuration says ${config.raid.dataDrives}: set it back.`,
+    );
+  }
+  if (names.some((name, position) => name !== config.drives[position])) {
+    throw refuse(
+      `it was made with the drives ${names.join(", ")}, the configuration says ${config.drives.join(", ")}: set it back.`,
+    );
+  }
 }
 
 /** The journal must be the one that the drives name, and as they left it, unless they say that nothing is in it. */

@@ -88,7 +88,13 @@ export function volumeDocument(volume: number, sizeBytes: number): VolumeDocumen
 
 export async function openMemoryPool(
   media: MemoryPoolMedia,
-  options: { ageSeconds?: number; hurry?: number; wrapJournal?: (file: JournalFile) => JournalFile } = {},
+  options: {
+    ageSeconds?: number;
+    hurry?: number;
+    wrapJournal?: (file: JournalFile) => JournalFile;
+    /** Where the configuration says something else than it did. */
+    config?: Partial<Pick<PoolConfig, "name" | "drives">>;
+  } = {},
 ): Promise<OpenedPool> {
   const { shape } = media;
   const geometry = groupGeometry(shape);
@@ -131,6 +137,7 @@ export async function openMemoryPool(
     drives: bays.map((_, n) => `0${n}`),
     owner: 0,
     reachedBy: [0],
+    ...options.config,
   };
   const wrapJournal = options.wrapJournal ?? ((file: JournalFile) => file);
   const openJournal = (): JournalFile | undefined =>
