@@ -150,7 +150,7 @@ export class Portal {
         commandGapSeconds: 10,
         ...this.#options.limits,
       },
-      targetAddresses: config.directors.map(({ portal }) => `${portal.advertise},${portal.groupTag}`),
+      portals: config.directors.map(({ portal }) => portal),
       access,
       nowMicroseconds: () => clock.nowMicroseconds(),
       sessions: () => this.#registry.all(),

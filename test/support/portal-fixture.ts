@@ -30,6 +30,8 @@ export interface PortalFixtureOptions {
   readonly host?: string;
   readonly port?: number;
   readonly open?: boolean;
+  /** Empty: as the configuration of a wildcard address without `advertise`. */
+  readonly advertise?: "";
 }
 
 export const ISCSI: Config["iscsi"] = {
@@ -50,7 +52,7 @@ export function portalConfig(options: PortalFixtureOptions = {}): Config {
     name: index === 0 ? "1A" : "1B",
     index,
     engine: 1,
-    portal: { host, port, advertise: `array.example:${3260 + index}`, groupTag: index + 1 },
+    portal: { host, port, advertise: options.advertise ?? `array.example:${3260 + index}`, groupTag: index + 1 },
   });
   return {
     targetName: TARGET_NAME,

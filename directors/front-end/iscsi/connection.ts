@@ -206,7 +206,12 @@ export class Connection implements PduHandler, TransmitterHost, SessionConnectio
     this.#session = new Session({
       services: this.#host.services,
       connection: this,
-      identity: { ...identity, address: this.address, since: new Date().toISOString() },
+      identity: {
+        ...identity,
+        address: this.address,
+        localAddress: this.stream.localAddress ?? "",
+        since: new Date().toISOString(),
+      },
       parameters,
       receiver: this.#receiver,
       transmitter: this.tx,

@@ -1,5 +1,6 @@
 /** What a session shares with the other sessions of its director. Made by the portal. */
 import type { GlobalMemory } from "../../../drivers/shared-memory/global-memory.ts";
+import type { DirectorConfig } from "../../../src/config/config.ts";
 import type { LogicalUnitServer } from "../../../src/scsi/task.ts";
 import type { FrameSource } from "../../../src/volume/block-io.ts";
 import type { Access } from "./login/access.ts";
@@ -32,8 +33,8 @@ export interface FrontEndServices {
   readonly budget: ReadBudget;
   readonly counters: Float64Array;
   readonly limits: FrontEndLimits;
-  /** SendTargets answers: what each portal advertises, with its group tag. */
-  readonly targetAddresses: readonly string[];
+  /** What SendTargets answers is made of. */
+  readonly portals: readonly DirectorConfig["portal"][];
   access(): Access;
   nowMicroseconds(): number;
   /** Every session of this director in full feature phase. */

@@ -43,6 +43,8 @@ export type SessionPhase = "open" | "loggingOut" | "ended";
 
 export interface SessionIdentity extends LoginIdentity {
   readonly address: string;
+  /** The address that the initiator has reached. */
+  readonly localAddress: string;
   readonly since: string;
 }
 

@@ -38,6 +38,15 @@ describe("discovery, RFC 7143 §13.3", () => {
     await initiator.closed();
   });
 
+  test("portals that bind a wildcard address are told by the address that the initiator has reached", async () => {
+    const wildcard = await openPortal({ host: "0.0.0.0", open: true, advertise: "" });
+    const initiator = await Initiator.open(wildcard.port, { discovery: true });
+    const answer = (await initiator.text({ SendTargets: "All" })).data.toString();
+    expect(answer).toBe("TargetName=iqn.2026-11.test:array\0TargetAddress=127.0.0.1:0,1\0TargetAddress=127.0.0.1:0,2\0");
+    initiator.destroy();
+    await wildcard.close();
+  });
+
   test("a normal session asks for its own target by an empty value, and may not ask for all", async () => {
     const initiator = await open();
     expect((await initiator.text({ SendTargets: "" })).data.toString()).toBe(portals);

@@ -1,6 +1,8 @@
 /**
  * SendTargets (RFC 7143 §13.3, Appendix C): the one target, with the address that each portal advertises and its group tag.
+ * A portal that binds a wildcard address and advertises none is told by the address at which the asker reached this one.
  */
+import { joinAddress } from "../../../../src/config/assemble.ts";
 import { sameName } from "../login/access.ts";
 import type { TextPair } from "../login/text-pairs.ts";
 import type { Session } from "../session.ts";
@@ -12,6 +14,10 @@ export function sendTargets(session: Session, value: string): TextPair[] {
   if (value === "All" && !discovery) return [{ key: "SendTargets", value: "Reject" }];
   if (value === "" && discovery) return [{ key: "SendTargets", value: "Reject" }];
   if (value !== "All" && value !== "" && !sameName(value, targetName)) return [];
-  const addresses = session.services.targetAddresses.map((address) => ({ key: "TargetAddress", value: address }));
+  const reached = session.identity.localAddress.replace(/^::ffff:/i, "");
+  const addresses = session.services.portals.map(({ advertise, port, groupTag }) => ({
+    key: "TargetAddress",
+    value: `${advertise === "" ? joinAddress(reached, port) : advertise},${groupTag}`,
+  }));
   return [{ key: "TargetName", value: targetName }, ...addresses];
 }
