@@ -23,7 +23,7 @@ export interface RaidRig {
   readonly group: RaidGroup;
   readonly batch: StripeBatch;
   /** Reads a block as the read path does; undefined: lost. */
-  read(item: number): Promise<{ outcome: StripOutcome; data: Buffer | undefined }>;
+  read(item: number, zone?: number): Promise<{ outcome: StripOutcome; data: Buffer | undefined }>;
 }
 
 export function contentOf(item: number): Uint8Array {
@@ -79,11 +79,11 @@ export async function raidRig(dataDrives: number, stripes: number, items: number
     states,
     group,
     batch,
-    async read(item) {
+    async read(item, zone = ZONE) {
       const at = decodePlace(geometry, batch.place[item]!);
       let data: Buffer | undefined;
-      const outcome = await reader.read({ zone: ZONE, stripe: at.stripe, column: at.column }, (strip) => {
-        const expected = { volume: VOLUME, block: 100 + item, zone: ZONE };
+      const outcome = await reader.read({ zone, stripe: at.stripe, column: at.column }, (strip) => {
+        const expected = { volume: VOLUME, block: 100 + item, zone };
         if (!blockMatches(global, strip, geometry.shape, at.index, expected)) return false;
         data = Buffer.from(global.view(strip + at.index * FRAME_BYTES, FRAME_BYTES));
         return true;
@@ -162,6 +162,9 @@ export function raidContract(name: string, tolerance: number, dataDriveCounts: r
         for (let item = 6; item < 12; item++) expect(Buffer.compare((await rig.read(item)).data!, contentOf(item))).toBe(0);
         strips.set(1, own);
       }
+      // An older version of the same blocks, left from a zone of another number.
+      for (const state of rig.states) state.zones.set(ZONE + 1, state.zones.get(ZONE)!);
+      expect((await rig.read(7, ZONE + 1)).outcome).toBe("lost");
     });
 
     test("a drive that answers with an error of its medium stays; one that can't be reached is lost", async () => {

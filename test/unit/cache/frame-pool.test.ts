@@ -125,6 +125,14 @@ describe("FramePool: states (invariants 1 and 2)", () => {
     expect(pool.state[frame!]).toBe(FRAME_STATE.retired);
     pool.unpin(frame!);
     expect(pool.state[frame!]).toBe(FRAME_STATE.free);
+
+    const [other] = take(pool, 1)!;
+    cache.publishDirty(other!, 1, 2, 0xff, 0, 2);
+    pool.destaging[other!] = 1;
+    cache.remove(other!);
+    expect(pool.state[other!]).toBe(FRAME_STATE.retired);
+    pool.endDestage(other!);
+    expect(pool.state[other!]).toBe(FRAME_STATE.free);
   });
 });
 

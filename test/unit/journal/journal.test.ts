@@ -282,6 +282,20 @@ describe("Journal: power loss (architecture, invariant 1)", () => {
     );
   });
 
+  test("a record whose payload did not reach the file whole is the end, whichever of its frames it is", async () => {
+    for (const frame of [0, 1, 2]) {
+      const state = await format(64 * FRAME);
+      const opened = open(state, 1);
+      await recover(opened);
+      append(opened.journal, [1]);
+      append(opened.journal, [2, 3, 4]);
+      append(opened.journal, [5]);
+      const payloadAt = JOURNAL_DATA_START + recordBytes(1, 0) + RECORD_HEADER_BYTES + 3 * ENTRY_BYTES;
+      state.cached[payloadAt + frame * FRAME + 4000]! ^= 1;
+      expect((await recover(open(state, 2))).map((record) => record.writes)).toEqual([[1]]);
+    }
+  });
+
   test("a record of an older epoch does not come back behind the records that were written in its place", async () => {
     const state = await format(64 * FRAME);
     const first = open(state, 1);
