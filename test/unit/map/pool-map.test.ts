@@ -258,6 +258,44 @@ describe("PoolMap: checkpoint and log (invariants 1 and 2)", () => {
     await expect(none.load()).rejects.toThrow(MapDamagedError);
   });
 
+  test("of two whole copies of a page the newer one counts, whichever drive has it", async () => {
+    for (const behind of [0, 1]) {
+      const states = await formatted();
+      const { map } = await openMap(states);
+      await map.load();
+      await openZone(map);
+      await put(map, [[1, 0, 1]]);
+      await map.checkpoint();
+      const key = [...states[behind]!.metadata.keys()].find((name) => name.startsWith("p/"))!;
+      const older = states[behind]!.metadata.get(key)!;
+      await put(map, [[1, 0, 2]]);
+      await map.checkpoint();
+      states[behind]!.metadata.set(key, older);
+      const { map: again } = await openMap(states);
+      await again.load();
+      expect(await places(again, [[1, 0]])).toEqual([2]);
+    }
+  });
+
+  test("a change that is made while a checkpoint is written stays in the log", async () => {
+    const states = await formatted();
+    const { map } = await openMap(states);
+    await map.load();
+    await openZone(map);
+    await put(map, [[1, 0, 1]]);
+    const checkpoint = map.checkpoint();
+    await put(map, [[2, 3000, 2]]);
+    await checkpoint;
+    const { map: again } = await openMap(states);
+    await again.load();
+    expect(
+      await places(again, [
+        [1, 0],
+        [2, 3000],
+      ]),
+    ).toEqual([1, 2]);
+  });
+
   test("a page that is damaged on one drive is read from the other; damaged on both it is refused, never empty", async () => {
     const states = await formatted();
     const { map } = await openMap(states);
