@@ -37,6 +37,13 @@ const HOUSEKEEPING_MILLISECONDS = 1000;
 /** Sessions get so long to answer that they were asked to log out: the whole stop has five seconds. */
 const LOGOUT_GRACE_SECONDS = 0.4;
 
+/**
+ * Write data that waits: for the rest of its command's data, or for the director that owns the volume. Neither share can
+ * fill the memory, so that what the channel brings from other directors always finds room here.
+ */
+const UNASKED_SHARE = { fraction: 0.4, least: 512 };
+const SOLICITED_SHARE = { fraction: 0.4, least: TRANSFER_FRAMES_MAX };
+
 // A command's data, at any phase, must fit through the channel.
 if (TRANSFER_BYTES_MAX + FRAME_BYTES > TRANSFER_FRAMES_MAX * FRAME_BYTES)
   throw new Error("invariant: transfers outgrow the channel");
@@ -144,7 +151,8 @@ const portal = new Portal({
   config,
   director,
   global,
-  frames,
+  frames: frames.share(UNASKED_SHARE),
+  solicitedFrames: frames.share(SOLICITED_SHARE),
   units: target,
   turnEnd,
   access: () => requests.access,

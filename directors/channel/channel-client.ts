@@ -6,18 +6,12 @@
  * Invariants:
  *  1. A token is free, or stands for one task or reset; it is not used again before the reply, and the release if one is due.
  *  2. Write frames are given back when the reply came, not before: the owner copies out of them.
- *  3. At most `outstandingFramesMax` frames lie in requests at one time, so that two directors that write through each
- *     other can't hold all frames of both while each waits for the other's.
+ *  3. What finds no token or no list frames waits its turn, bounded by the sessions' windows. The frames of write data
+ *     that lie here are bounded by the front end's shares (director.worker.ts), so that two directors that write through
+ *     each other can't hold all frames of both while each waits for the other's.
  */
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
-import {
-  growFrameRun,
-  type LogicalUnitServer,
-  type NexusInfo,
-  type NexusNumber,
-  type ScsiTask,
-  STATUS,
-} from "../../src/scsi/task.ts";
+import { growFrameRun, type LogicalUnitServer, type NexusInfo, type NexusNumber, type ScsiTask } from "../../src/scsi/task.ts";
 import type { FrameSource } from "../../src/volume/block-io.ts";
 import { CHANNEL_COUNTERS } from "./channel-counters.ts";
 import { putFrameList, takeFrameList } from "./frame-list.ts";
@@ -50,8 +44,6 @@ export interface ChannelClientOptions {
   readonly outbox: Outbox;
   readonly frames: FrameSource;
   readonly counters: Float64Array;
-  /** At least one transfer of the largest size. */
-  readonly outstandingFramesMax: number;
   /** Something was sent: let it leave at the end of this turn. */
   readonly flushSoon: () => void;
 }
@@ -67,7 +59,6 @@ export class ChannelClient implements LogicalUnitServer {
   readonly #outbox: Outbox;
   readonly #frames: FrameSource;
   readonly #counters: Float64Array;
-  readonly #outstandingFramesMax: number;
   readonly #flushSoon: () => void;
 
   readonly #freeTokens = new Int32Array(TOKENS);
@@ -77,7 +68,9 @@ export class ChannelClient implements LogicalUnitServer {
   /** Resets that found no token: bounded by the immediate commands that sessions may have. */
   readonly #waitingResets: Reset[] = [];
   readonly #lists = new Int32Array(TOKENS * LIST_FRAMES_MAX);
-  #outstandingFrames = 0;
+  /** Tasks that wait for a token or for list frames, oldest first. */
+  readonly #waitingTasks: ScsiTask[] = [];
+  #listTicket: number | undefined = undefined;
   readonly #release: (task: ScsiTask) => void;
 
   constructor(options: ChannelClientOptions) {
@@ -85,7 +78,6 @@ export class ChannelClient implements LogicalUnitServer {
     this.#outbox = options.outbox;
     this.#frames = options.frames;
     this.#counters = options.counters;
-    this.#outstandingFramesMax = Math.max(options.outstandingFramesMax, TRANSFER_FRAMES_MAX);
     this.#flushSoon = options.flushSoon;
     for (let n = 0; n < TOKENS; n += 1) this.#freeTokens[n] = TOKENS - 1 - n;
     this.#release = (task) => this.#released(task);
@@ -98,20 +90,39 @@ export class ChannelClient implements LogicalUnitServer {
   submit(task: ScsiTask): void {
     const { frameCount } = task.dataOut;
     if (frameCount > TRANSFER_FRAMES_MAX) throw new Error(`invariant: a command of ${frameCount} frames`);
-    const lists = listFramesFor(frameCount);
-    if (
-      this.#freeCount === 0 ||
-      this.#outstandingFrames + frameCount > this.#outstandingFramesMax ||
-      (lists > 0 && !this.#frames.tryTake(lists, this.#lists, this.#freeTokens[this.#freeCount - 1]! * LIST_FRAMES_MAX))
-    ) {
-      this.#refuse(task);
-      return;
-    }
+    if (this.#waitingTasks.length === 0 && this.#tryRequest(task)) return;
+    this.#counters[COUNT.requestWaits]! += 1;
+    this.#waitingTasks.push(task);
+    this.#askForLists();
+  }
+
+  #tryRequest(task: ScsiTask): boolean {
+    if (this.#freeCount === 0) return false;
+    const lists = listFramesFor(task.dataOut.frameCount);
+    const at = this.#freeTokens[this.#freeCount - 1]! * LIST_FRAMES_MAX;
+    if (lists > 0 && !this.#frames.tryTake(lists, this.#lists, at)) return false;
     const token = this.#takeToken();
     this.#tasks[token] = task;
-    this.#outstandingFrames += frameCount;
     this.#counters[COUNT.requestsSent]! += 1;
     this.#sendRequest(task, token);
+    return true;
+  }
+
+  /** A token or a frame has come back. */
+  #serveWaiting(): void {
+    while (this.#waitingTasks.length > 0 && this.#tryRequest(this.#waitingTasks[0]!)) this.#waitingTasks.shift();
+    this.#askForLists();
+  }
+
+  #askForLists(): void {
+    const first = this.#waitingTasks[0];
+    if (first === undefined || this.#freeCount === 0 || this.#listTicket !== undefined) return;
+    this.#listTicket = -1; // whenAvailable may call back before it returns
+    const ticket = this.#frames.whenAvailable(listFramesFor(first.dataOut.frameCount), () => {
+      this.#listTicket = undefined;
+      this.#serveWaiting();
+    });
+    if (this.#listTicket === -1) this.#listTicket = ticket;
   }
 
   resetLogicalUnit(nexus: NexusNumber, lun: number, done: (exists: boolean) => void): void {
@@ -209,26 +220,11 @@ export class ChannelClient implements LogicalUnitServer {
     this.#flushSoon();
   }
 
-  #refuse(task: ScsiTask): void {
-    const { dataOut } = task;
-    for (let n = 0; n < dataOut.frameCount; n += 1) this.#frames.give(dataOut.frames[n]!);
-    dataOut.frameCount = 0;
-    this.#counters[COUNT.taskSetFull]! += 1;
-    task.status = STATUS.TASK_SET_FULL;
-    task.senseBytes = 0;
-    task.transferBytes = 0;
-    task.inlineDataIn = undefined;
-    task.dataIn.frameCount = 0;
-    task.dataIn.bytes = 0;
-    task.onComplete(task);
-  }
-
   #giveBackDataOut(task: ScsiTask, token: number): void {
     const { dataOut } = task;
     for (let n = 0; n < dataOut.frameCount; n += 1) this.#frames.give(dataOut.frames[n]!);
     const lists = listFramesFor(dataOut.frameCount);
     for (let n = 0; n < lists; n += 1) this.#frames.give(this.#lists[token * LIST_FRAMES_MAX + n]!);
-    this.#outstandingFrames -= dataOut.frameCount;
     dataOut.frameCount = 0;
   }
 
@@ -254,5 +250,6 @@ export class ChannelClient implements LogicalUnitServer {
     this.#counters[COUNT.requestsInFlight]! -= 1;
     const reset = this.#waitingResets.shift();
     if (reset !== undefined) this.#sendReset(reset);
+    else if (this.#waitingTasks.length > 0) this.#serveWaiting();
   }
 }

@@ -34,10 +34,10 @@ export const CHANNEL_COUNTERS = defineCounters("channel", {
     metric: "varray_channel_frame_waits_total",
     help: "Requests that waited at the owner for frames.",
   },
-  taskSetFull: {
+  requestWaits: {
     type: "counter",
-    metric: "varray_channel_task_set_full_total",
-    help: "Commands answered TASK SET FULL because the channel had no room for them.",
+    metric: "varray_channel_request_waits_total",
+    help: "Commands that waited at the requester for a token or for frames to list their frames in.",
   },
   signalsSent: {
     type: "counter",

@@ -28,8 +28,6 @@ const COUNT = CHANNEL_COUNTERS.slots;
 const MESSAGES_PER_DRAIN = 128;
 /** A ring that was full is looked at again after so long, when nothing else wakes the thread. */
 const FULL_RING_RETRY_MILLISECONDS = 1;
-/** Part of all frames that requests to one partner may hold. */
-const OUTSTANDING_FRAMES_SHARE = 1 / 8;
 
 export interface ChannelOptions {
   readonly global: GlobalMemory;
@@ -165,13 +163,12 @@ export class Channel {
       ring: () => doorbell.ring(),
     });
     const flushSoon = () => this.#flushSoon();
-    const outstandingFramesMax = Math.floor(global.layout.shape.frameCount * OUTSTANDING_FRAMES_SHARE);
     return {
       director,
       epoch: threadEpoch(global, consumer),
       inbox: new RingConsumer(global, channelRing(global.layout, director, directorIndex)),
       outbox,
-      client: new ChannelClient({ global, outbox, frames, counters, outstandingFramesMax, flushSoon }),
+      client: new ChannelClient({ global, outbox, frames, counters, flushSoon }),
       server: new ChannelServer({ global, outbox, frames, server, counters, flushSoon }),
     };
   }

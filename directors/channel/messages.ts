@@ -36,7 +36,7 @@ export const KIND_WORD = 1;
 /** Word 2 of every message: the token, or the nexus for the nexus messages. */
 export const TOKEN_WORD = 2;
 
-/** Requests that one director may have with another at one time; past it hosts get TASK SET FULL. */
+/** Requests that one director may have with another at one time; past it they wait. */
 export const TOKENS = 1024;
 
 export const REQUEST = {

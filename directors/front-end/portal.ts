@@ -36,6 +36,8 @@ export interface PortalOptions {
   readonly director: DirectorConfig;
   readonly global: GlobalMemory;
   readonly frames: FrameSource;
+  /** Frames for data that is asked for by R2T; `frames` unless given. */
+  readonly solicitedFrames?: FrameSource;
   readonly units: LogicalUnitServer;
   readonly turnEnd: TurnEnd;
   /** Asked anew for each login and each target reset. */
@@ -135,6 +137,7 @@ export class Portal {
       directorIndex: director.index,
       units,
       frames,
+      solicitedFrames: this.#options.solicitedFrames ?? frames,
       global,
       budget: new ReadBudget(this.#options.readBudgetBytes ?? Math.max(8 << 20, Math.floor(config.memory.frameBytes / 16))),
       counters: this.#counters,
@@ -146,7 +149,7 @@ export class Portal {
         idleTimeoutSeconds: config.iscsi.idleTimeoutSeconds,
         sendStallSeconds: 30,
         frameWaitSeconds: 0.75, // with the tick, at most one second
-        solicitedFrameWaitSeconds: 5,
+        solicitedFrameWaitSeconds: 15, // half of what hosts give a command
         commandGapSeconds: 10,
         ...this.#options.limits,
       },

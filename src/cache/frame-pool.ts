@@ -14,11 +14,14 @@
  *  2. Only free frames are handed out; only clean, unpinned frames are reclaimed.
  *  3. The content of a dirty, clean or retired frame never changes.
  *  4. Host writes never take the last `internalReserve` frames: destage and reads can always go on.
+ *  5. A share never holds more RESERVED frames than its limit, so that what one kind of taker holds while it waits
+ *     for something leaves room for the others (`share`).
  */
 import type { FrameChunks } from "../../drivers/shared-memory/frame-chunks.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 import type { FrameSource } from "../volume/block-io.ts";
+import { FrameViews } from "./frame-views.ts";
 
 export const FRAME_STATE = { absent: 0, free: 1, reserved: 2, dirty: 3, clean: 4, retired: 5 } as const;
 const { absent, free, reserved, dirty, clean, retired } = FRAME_STATE;
@@ -47,6 +50,26 @@ export interface FramePoolOptions {
   readonly dirtyPercentMax: number;
 }
 
+/** How many frames one kind of taker may hold RESERVED at a time: a fraction of what host writes may fill, or `least`. */
+export interface ShareLimit {
+  readonly fraction: number;
+  /** Frames; a share must have room for the largest single take. */
+  readonly least: number;
+}
+
+interface Waiter {
+  readonly ticket: number;
+  readonly count: number;
+  readonly ready: () => void;
+}
+
+interface Share {
+  readonly limit: ShareLimit;
+  /** RESERVED frames taken through this share. */
+  held: number;
+  readonly waiters: Waiter[];
+}
+
 export class FramePool implements FrameSource {
   // The frame table: one row for each frame of global memory, indexed by frame number.
   readonly state: Uint8Array;
@@ -66,6 +89,8 @@ export class FramePool implements FrameSource {
   readonly referenced: Uint8Array;
   readonly next: Int32Array;
   readonly previous: Int32Array;
+  /** Share that a RESERVED frame was taken through, plus one. */
+  readonly #takenBy: Uint8Array;
 
   /** Frame full of zeros, for blocks that were never written. Never freed; pins of it are not counted. */
   readonly zeroFrame: number;
@@ -76,12 +101,13 @@ export class FramePool implements FrameSource {
   readonly #dirtyPercentMax: number;
   readonly #fairChunks: number;
   readonly #counts = new Float64Array(STATE_COUNT);
-  readonly #views: (Buffer | undefined)[];
+  readonly #views: FrameViews;
   readonly #freeStack: Int32Array;
   #freeTop = 0;
   readonly #held = new Set<number>();
   readonly #reclaimers: Reclaimer[] = [];
-  readonly #waiters: { ticket: number; count: number; ready: () => void }[] = [];
+  /** The first is everybody's: no limit but that of host writes. */
+  readonly #shares: Share[] = [{ limit: { fraction: 1, least: 0 }, held: 0, waiters: [] }];
   #nextTicket = 1;
   #serving = false;
   readonly #internalReserve: number;
@@ -105,7 +131,8 @@ export class FramePool implements FrameSource {
     this.referenced = new Uint8Array(frameCount);
     this.next = new Int32Array(frameCount);
     this.previous = new Int32Array(frameCount);
-    this.#views = new Array(frameCount);
+    this.#takenBy = new Uint8Array(frameCount);
+    this.#views = new FrameViews(global, (frame) => this.addressOf(frame));
     this.#freeStack = new Int32Array(frameCount);
     this.#fairChunks = Math.max(1, Math.floor(frameCount / CHUNK_FRAMES / directorCount));
     // Half of the fair share is taken at once and never given back below it; the rest goes to who needs it first.
@@ -135,38 +162,47 @@ export class FramePool implements FrameSource {
   }
 
   view(frame: number): Buffer {
-    const cached = this.#views[frame];
-    if (cached !== undefined) return cached;
-    const made = this.#global.view(this.addressOf(frame), FRAME_BYTES);
-    this.#views[frame] = made;
-    return made;
+    return this.#views.view(frame);
   }
 
   // — host writes (FrameSource) —
 
   tryTake(count: number, out: Int32Array, at: number): boolean {
-    // Those who wait go first, or a stream of small takes would starve a large one.
-    if (this.#waiters.length > 0 && !this.#serving) return false;
-    return this.#tryTakeForWrite(count, out, at);
+    return this.#tryTakeFor(this.#shares[0]!, count, out, at);
   }
 
   whenAvailable(count: number, ready: () => void): number {
-    const ticket = this.#nextTicket++;
-    this.#waiters.push({ ticket, count, ready });
-    for (const reclaimer of this.#reclaimers) reclaimer.shortage?.();
-    return ticket;
+    return this.#whenAvailableFor(this.#shares[0]!, count, ready);
   }
 
   cancelWait(ticket: number): void {
-    const index = this.#waiters.findIndex((waiter) => waiter.ticket === ticket);
-    if (index >= 0) this.#waiters.splice(index, 1);
-    if (index === 0) this.serveWaiters();
+    for (const { waiters } of this.#shares) {
+      const index = waiters.findIndex((waiter) => waiter.ticket === ticket);
+      if (index < 0) continue;
+      waiters.splice(index, 1);
+      if (index === 0) this.serveWaiters();
+      return;
+    }
+  }
+
+  /** A source of the same frames whose takers hold no more than `limit` while they have not handed them on. */
+  share(limit: ShareLimit): FrameSource {
+    const share: Share = { limit, held: 0, waiters: [] };
+    this.#shares.push(share);
+    return {
+      tryTake: (count, out, at) => this.#tryTakeFor(share, count, out, at),
+      whenAvailable: (count, ready) => this.#whenAvailableFor(share, count, ready),
+      cancelWait: (ticket) => this.cancelWait(ticket),
+      give: (frame) => this.give(frame),
+      addressOf: (frame) => this.addressOf(frame),
+      view: (frame) => this.view(frame),
+    };
   }
 
   give(frame: number): void {
     if (this.state[frame] !== reserved) throw new Error(`invariant: frame ${frame} given back in state ${this.state[frame]}`);
     this.#free(frame);
-    if (this.#waiters.length > 0) this.serveWaiters();
+    if (this.waiting > 0) this.serveWaiters();
   }
 
   /** Frames that host writes may hold, reserved and dirty together. */
@@ -175,17 +211,19 @@ export class FramePool implements FrameSource {
     return Math.floor((usable * this.#dirtyPercentMax) / 100);
   }
 
-  /** Calls those back whose frames are there now, in the order of asking. */
+  /** Calls those back whose frames are there now, in the order of asking within each share. */
   serveWaiters(): void {
     if (this.#serving) return;
     this.#serving = true;
     try {
-      // Each waiter is called at most once a round: it takes its frames, or asks again.
-      for (let rounds = this.#waiters.length; rounds > 0; rounds--) {
-        const head = this.#waiters[0];
-        if (head === undefined || !this.#mayWrite(head.count)) break;
-        this.#waiters.shift();
-        head.ready();
+      for (const share of this.#shares) {
+        // Each waiter is called at most once a round: it takes its frames, or asks again.
+        for (let rounds = share.waiters.length; rounds > 0; rounds--) {
+          const head = share.waiters[0];
+          if (head === undefined || !this.#mayTake(share, head.count)) break;
+          share.waiters.shift();
+          head.ready();
+        }
       }
     } finally {
       this.#serving = false;
@@ -193,7 +231,9 @@ export class FramePool implements FrameSource {
   }
 
   get waiting(): number {
-    return this.#waiters.length;
+    let waiting = 0;
+    for (const share of this.#shares) waiting += share.waiters.length;
+    return waiting;
   }
 
   // — reads, merges, destage —
@@ -242,7 +282,7 @@ export class FramePool implements FrameSource {
    */
   tick(): void {
     if (this.#held.size > this.#fairChunks && this.#chunks.wantedByOthers(this.#directorIndex) > 0) this.#giveBackOne();
-    if (this.#waiters.length === 0) this.#chunks.want(this.#directorIndex, 0);
+    if (this.waiting === 0) this.#chunks.want(this.#directorIndex, 0);
     this.serveWaiters();
   }
 
@@ -253,14 +293,33 @@ export class FramePool implements FrameSource {
     if (sum !== this.heldFrames) throw new Error(`invariant: ${sum} frames in states, ${this.heldFrames} held`);
   }
 
-  #tryTakeForWrite(count: number, out: Int32Array, at: number): boolean {
-    if (!this.#mayWrite(count)) return false;
+  #whenAvailableFor(share: Share, count: number, ready: () => void): number {
+    const ticket = this.#nextTicket++;
+    share.waiters.push({ ticket, count, ready });
+    for (const reclaimer of this.#reclaimers) reclaimer.shortage?.();
+    return ticket;
+  }
+
+  #tryTakeFor(share: Share, count: number, out: Int32Array, at: number): boolean {
+    // Those who wait go first, or a stream of small takes would starve a large one.
+    if (share.waiters.length > 0 && !this.#serving) return false;
+    if (!this.#mayTake(share, count)) return false;
+    const takenBy = this.#shares.indexOf(share) + 1;
     for (let n = 0; n < count; n++) {
       const frame = this.#pop();
       this.#setState(frame, reserved);
+      this.#takenBy[frame] = takenBy;
       out[at + n] = frame;
     }
+    share.held += count;
     return true;
+  }
+
+  #mayTake(share: Share, count: number): boolean {
+    const { fraction, least } = share.limit;
+    while (share.held + count > Math.max(least, Math.floor(this.writeFramesMax * fraction)))
+      if (!this.#claimChunk()) return false;
+    return this.#mayWrite(count);
   }
 
   #mayWrite(count: number): boolean {
@@ -306,6 +365,11 @@ export class FramePool implements FrameSource {
 
   #setState(frame: number, state: number): void {
     const counts = this.#counts;
+    const takenBy = this.#takenBy[frame]!;
+    if (takenBy !== 0) {
+      this.#takenBy[frame] = 0;
+      this.#shares[takenBy - 1]!.held -= 1;
+    }
     counts[this.state[frame]!]! -= 1;
     counts[state]! += 1;
     this.state[frame] = state;

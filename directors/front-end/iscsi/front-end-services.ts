@@ -28,7 +28,10 @@ export interface FrontEndLimits {
 export interface FrontEndServices {
   readonly directorIndex: number;
   readonly units: LogicalUnitServer;
+  /** For data that comes unasked: immediate and unsolicited. */
   readonly frames: FrameSource;
+  /** For data that is asked for by R2T: a share of its own, so that neither kind can hold all the memory while it waits. */
+  readonly solicitedFrames: FrameSource;
   readonly global: GlobalMemory;
   readonly budget: ReadBudget;
   readonly counters: Float64Array;

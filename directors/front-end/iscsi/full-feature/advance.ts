@@ -7,6 +7,7 @@ import { FRONT_END_COUNTERS } from "../../front-end-counters.ts";
 import { writeReadyToTransfer } from "../pdu/hot-path.ts";
 import type { Session } from "../session.ts";
 import type { IscsiTask } from "./iscsi-task.ts";
+import { hasAllFrames, tryTakeFrames } from "./reserve-frames.ts";
 import { respondFailure } from "./scsi-response.ts";
 
 const C = FRONT_END_COUNTERS.slots;
@@ -27,8 +28,16 @@ export function advance(session: Session, task: IscsiTask): void {
     session.submit(task);
     return;
   }
-  if (!task.framesHeld) return;
-  sendReadyToTransfers(session, task);
+  if (hasAllFrames(task) || takeTheRest(session, task)) sendReadyToTransfers(session, task);
+}
+
+/** Those that wait go first: no starving of the large ones. The queue calls `advance` again. */
+function takeTheRest(session: Session, task: IscsiTask): boolean {
+  if (task.waitsForFrames) return false;
+  const { frameQueue, services } = session;
+  if (frameQueue.nobodyWaits && tryTakeFrames(services.solicitedFrames, task, task.wantedBytes)) return true;
+  frameQueue.wait(task);
+  return false;
 }
 
 /** Burst `index` of the solicited part: where it starts in the command's data. */

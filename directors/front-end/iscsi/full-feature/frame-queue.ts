@@ -1,11 +1,12 @@
 /**
  * Write commands of one session that wait for frames, in order.
  *
- * A command whose data is on its way already (immediate, unsolicited) can only wait at the front: its data comes next on
- * the socket, which is held back meanwhile. Others just get their R2T later.
+ * Two kinds wait apart. A command whose data comes unasked (immediate, unsolicited) can only wait at the front: its data
+ * is next on the socket, which is held back meanwhile. Others wait for the frames of what they will ask for; their socket
+ * goes on, and their R2T comes later.
  * Invariants:
- *  1. A command takes all the frames it needs, or none: commands that hold frames never wait for frames.
- *  2. At most one ticket of FrameSource is out for each session; a command waits for a bounded time.
+ *  1. For what it asks for, a command takes all the frames it lacks, or none.
+ *  2. At most one ticket of each share is out for a session; a command waits for a bounded time.
  */
 import { FRONT_END_COUNTERS } from "../../front-end-counters.ts";
 import { HOLD } from "../front-end-services.ts";
@@ -13,7 +14,7 @@ import { DATA } from "../receiver.ts";
 import type { Session } from "../session.ts";
 import { advance } from "./advance.ts";
 import type { IscsiTask } from "./iscsi-task.ts";
-import { frameCountOf, tryTakeFrames } from "./reserve-frames.ts";
+import { framesMissing, tryTakeFrames } from "./reserve-frames.ts";
 
 const C = FRONT_END_COUNTERS.slots;
 
@@ -27,15 +28,15 @@ export class FrameQueue {
   /** The command at whose data the socket stands. */
   #stalled: Waiter | undefined = undefined;
   readonly #waiters: Waiter[] = [];
-  #ticket: number | undefined = undefined;
-  readonly #ready = (): void => this.#framesReady();
+  #stalledTicket: number | undefined = undefined;
+  #waitersTicket: number | undefined = undefined;
 
   constructor(session: Session) {
     this.#session = session;
   }
 
-  get empty(): boolean {
-    return this.#stalled === undefined && this.#waiters.length === 0;
+  get nobodyWaits(): boolean {
+    return this.#waiters.length === 0;
   }
 
   /** The socket stops at this command's data. */
@@ -45,7 +46,7 @@ export class FrameQueue {
     task.waitsForFrames = true;
     this.#stalled = { task, until: services.nowMicroseconds() + services.limits.frameWaitSeconds * 1e6 };
     connection.hold(HOLD.frames);
-    this.#ask();
+    this.#askForStalled();
   }
 
   wait(task: IscsiTask): void {
@@ -53,7 +54,7 @@ export class FrameQueue {
     this.#session.count(C.frameWaits);
     task.waitsForFrames = true;
     this.#waiters.push({ task, until: services.nowMicroseconds() + services.limits.solicitedFrameWaitSeconds * 1e6 });
-    this.#ask();
+    this.#askForWaiters();
   }
 
   remove(task: IscsiTask): void {
@@ -64,32 +65,51 @@ export class FrameQueue {
   }
 
   cancel(): void {
-    if (this.#ticket !== undefined) this.#session.services.frames.cancelWait(this.#ticket);
-    this.#ticket = undefined;
+    const { frames, solicitedFrames } = this.#session.services;
+    if (this.#stalledTicket !== undefined) frames.cancelWait(this.#stalledTicket);
+    if (this.#waitersTicket !== undefined) solicitedFrames.cancelWait(this.#waitersTicket);
+    this.#stalledTicket = undefined;
+    this.#waitersTicket = undefined;
     this.#stalled = undefined;
     this.#waiters.length = 0;
   }
 
-  #ask(): void {
-    if (this.#ticket !== undefined) return;
-    const first = this.#stalled ?? this.#waiters[0];
-    if (first === undefined) return;
-    this.#ticket = -1; // whenAvailable may call back before it returns
-    const ticket = this.#session.services.frames.whenAvailable(frameCountOf(first.task), this.#ready);
-    if (this.#ticket === -1) this.#ticket = ticket;
+  #askForStalled(): void {
+    const stalled = this.#stalled;
+    if (stalled === undefined || this.#stalledTicket !== undefined) return;
+    this.#stalledTicket = -1; // whenAvailable may call back before it returns
+    const count = framesMissing(stalled.task, stalled.task.unaskedBytes);
+    const ticket = this.#session.services.frames.whenAvailable(count, () => this.#stalledReady());
+    if (this.#stalledTicket === -1) this.#stalledTicket = ticket;
   }
 
-  #framesReady(): void {
-    this.#ticket = undefined;
-    const { services } = this.#session;
-    const stalled = this.#stalled;
-    if (stalled !== undefined && tryTakeFrames(services.frames, stalled.task)) this.#unstall(stalled.task);
-    while (this.#waiters.length > 0 && tryTakeFrames(services.frames, this.#waiters[0]!.task)) {
-      const { task } = this.#waiters.shift()!;
-      task.waitsForFrames = false;
-      advance(this.#session, task);
+  #stalledReady(): void {
+    this.#stalledTicket = undefined;
+    const task = this.#stalled?.task;
+    if (task === undefined) return;
+    if (tryTakeFrames(this.#session.services.frames, task, task.unaskedBytes)) this.#unstall(task);
+    else this.#askForStalled();
+  }
+
+  #askForWaiters(): void {
+    const first = this.#waiters[0];
+    if (first === undefined || this.#waitersTicket !== undefined) return;
+    this.#waitersTicket = -1;
+    const count = framesMissing(first.task, first.task.wantedBytes);
+    const ticket = this.#session.services.solicitedFrames.whenAvailable(count, () => this.#waitersReady());
+    if (this.#waitersTicket === -1) this.#waitersTicket = ticket;
+  }
+
+  #waitersReady(): void {
+    this.#waitersTicket = undefined;
+    const { solicitedFrames } = this.#session.services;
+    for (let first = this.#waiters[0]; first !== undefined; first = this.#waiters[0]) {
+      if (!tryTakeFrames(solicitedFrames, first.task, first.task.wantedBytes)) break;
+      this.#waiters.shift();
+      first.task.waitsForFrames = false;
+      advance(this.#session, first.task);
     }
-    this.#ask();
+    this.#askForWaiters();
   }
 
   #unstall(task: IscsiTask): void {
@@ -112,9 +132,14 @@ export class FrameQueue {
       this.#fail(task);
       advance(this.#session, task);
     }
-    if (this.empty && this.#ticket !== undefined) {
-      this.#session.services.frames.cancelWait(this.#ticket);
-      this.#ticket = undefined;
+    const { frames, solicitedFrames } = this.#session.services;
+    if (this.#stalled === undefined && this.#stalledTicket !== undefined) {
+      frames.cancelWait(this.#stalledTicket);
+      this.#stalledTicket = undefined;
+    }
+    if (this.#waiters.length === 0 && this.#waitersTicket !== undefined) {
+      solicitedFrames.cancelWait(this.#waitersTicket);
+      this.#waitersTicket = undefined;
     }
   }
 

@@ -51,6 +51,8 @@ export class IscsiTask implements Pinned {
   expectedBytes = 0;
   /** What is collected of it: no more than the CDB takes. */
   wantedBytes = 0;
+  /** What of that comes unasked: immediate data, and unsolicited data that was announced. */
+  unaskedBytes = 0;
   framesHeld = false;
   waitsForFrames = false;
   /** Data received so far: the offset that the next Data-Out must have (DataPDUInOrder, DataSequenceInOrder). */
@@ -85,6 +87,7 @@ export class IscsiTask implements Pinned {
     this.aborted = false;
     this.failure = undefined;
     this.wantedBytes = 0;
+    this.unaskedBytes = 0;
     this.framesHeld = false;
     this.waitsForFrames = false;
     this.receivedBytes = 0;

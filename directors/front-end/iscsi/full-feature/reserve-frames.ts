@@ -1,23 +1,32 @@
 /**
- * RESERVED frames of a write command: all that its data needs, or none.
+ * RESERVED frames of a write command, taken in two steps: for the data that comes unasked as soon as the command is there,
+ * for the rest before its first R2T, all of it at once.
  *
- * A command that holds frames never waits for more, so commands can't wait for each other.
+ * The two steps take from shares of their own (FrontEndServices). So commands that hold the first part and wait for the
+ * second can't keep those that have both from going on, and these always end: what they asked for comes.
  */
 import { FRAME_BYTES } from "../../../../drivers/shared-memory/layout.ts";
 import { growFrameRun } from "../../../../src/scsi/task.ts";
 import type { FrameSource } from "../../../../src/volume/block-io.ts";
 import type { IscsiTask } from "./iscsi-task.ts";
 
-export function frameCountOf(task: IscsiTask): number {
-  return Math.ceil((task.scsi.dataOut.phase + task.wantedBytes) / FRAME_BYTES);
+/** Frames that the task lacks to hold its first `bytes` bytes. */
+export function framesMissing(task: IscsiTask, bytes: number): number {
+  const run = task.scsi.dataOut;
+  return Math.max(0, Math.ceil((run.phase + bytes) / FRAME_BYTES) - run.frameCount);
 }
 
-export function tryTakeFrames(frames: FrameSource, task: IscsiTask): boolean {
+export function hasAllFrames(task: IscsiTask): boolean {
+  return framesMissing(task, task.wantedBytes) === 0;
+}
+
+/** Takes what is missing for the first `bytes` bytes, or nothing. */
+export function tryTakeFrames(frames: FrameSource, task: IscsiTask, bytes: number): boolean {
   const run = task.scsi.dataOut;
-  const count = frameCountOf(task);
-  growFrameRun(run, count);
-  if (!frames.tryTake(count, run.frames, 0)) return false;
-  run.frameCount = count;
+  const count = framesMissing(task, bytes);
+  growFrameRun(run, run.frameCount + count);
+  if (!frames.tryTake(count, run.frames, run.frameCount)) return false;
+  run.frameCount += count;
   task.framesHeld = true;
   return true;
 }

@@ -121,16 +121,14 @@ function planData(session: Session, task: IscsiTask): void {
   if (task.wantedBytes > session.services.limits.writeBytesMax) task.failure = "invalidFieldInCdb";
 }
 
+/** Frames for the data that comes unasked. For the rest they are taken when it is asked for (advance.ts). */
 function findRoom(session: Session, task: IscsiTask, dataBytes: number): DataDisposition {
-  const dataComes = dataBytes > 0 || task.unsolicitedOpen;
-  // Those that only need an R2T stand behind those that wait already: no starving of the large ones.
-  if ((dataComes || session.frameQueue.empty) && tryTakeFrames(session.services.frames, task)) return DATA.stream;
-  if (dataComes) {
-    session.frameQueue.stall(task);
-    return DATA.wait;
-  }
-  session.frameQueue.wait(task);
-  return DATA.discard;
+  if (dataBytes === 0 && !task.unsolicitedOpen) return DATA.discard;
+  const unasked = task.unsolicitedOpen ? session.parameters.firstBurstBytes : dataBytes;
+  task.unaskedBytes = Math.min(task.wantedBytes, unasked);
+  if (tryTakeFrames(session.services.frames, task, task.unaskedBytes)) return DATA.stream;
+  session.frameQueue.stall(task);
+  return DATA.wait;
 }
 
 export function endCommand(session: Session, digestGood: boolean): void {

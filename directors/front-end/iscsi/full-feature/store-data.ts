@@ -15,7 +15,8 @@ export function storeData(session: Session, task: IscsiTask, chunk: Buffer, star
   const run = task.scsi.dataOut;
   let position = run.phase + offset;
   let from = start;
-  const until = start + Math.min(end - start, task.wantedBytes - offset);
+  const room = run.frameCount * FRAME_BYTES - run.phase;
+  const until = start + Math.min(end - start, Math.min(task.wantedBytes, room) - offset);
   while (from < until) {
     const index = Math.floor(position / FRAME_BYTES);
     const within = position % FRAME_BYTES;
