@@ -58,7 +58,7 @@ async function roundsOn(patch: Patch, options: Omit<CrashOptions, "seed" | "dist
   }
 }
 
-describe("crash test, of arrays that are broken", () => {
+describe("crash test, of arrays that are broken", { timeout: 300_000 }, () => {
   test("finds lost blocks when the journal write is left out", async () => {
     const { violations, violationsInLoad } = await roundsOn(JOURNAL_WRITE_LEFT_OUT, NO_DESTAGE);
     expect(violationsInLoad).toBe(0);
