@@ -289,7 +289,7 @@ export class Pool {
   // — housekeeping —
 
   #progress(): void {
-    this.#writes.retry();
+    this.#writes.retry(true);
     this.compactor.poke();
   }
 
@@ -300,13 +300,13 @@ export class Pool {
   hasFailed(): void {
     const { cache, frames, volumes } = this.parts;
     for (const [volume, { blockCount }] of volumes) cache.removeRange(volume, 0, blockCount);
-    this.#writes.retry();
+    this.#writes.retry(true);
     frames.serveWaiters();
   }
 
   /** Called when the journal has room again or a sync has ended. */
   journalProgress(): void {
-    this.#writes.retry();
+    this.#writes.retry(false);
   }
 
   /** For recovery: destage while frames are short. */
@@ -332,7 +332,7 @@ export class Pool {
       // The waiter takes its zone in a later step: let one go at a time.
       break;
     }
-    this.#writes.retry();
+    this.#writes.retry(true);
   }
 
   #tick(): void {

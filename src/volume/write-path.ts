@@ -33,8 +33,8 @@ interface Queued {
   readonly io: BlockIo;
   readonly kind: "write" | "zero";
   spaceRetries: number;
-  /** Waits for map pages or destage; not to be taken yet. */
-  parked: boolean;
+  /** What it waits for, so that it is not to be taken yet: a map page, or what destage gives back. */
+  parked: "page" | "destage" | undefined;
 }
 
 export interface WritePathHooks {
@@ -78,9 +78,9 @@ export class WritePath {
     this.#submit(io, "zero");
   }
 
-  /** Something that queued writes waited for has come: room in the journal, a destage commit, a page. */
-  retry(): void {
-    for (const queued of this.#queue) queued.parked = false;
+  /** Something that queued writes waited for has come: room in the journal or a page, or (`destaged`) a destage commit. */
+  retry(destaged: boolean): void {
+    for (const queued of this.#queue) if (destaged || queued.parked === "page") queued.parked = undefined;
     if (this.#queue.length > 0) this.#schedule();
   }
 
@@ -96,7 +96,7 @@ export class WritePath {
   }
 
   #submit(io: BlockIo, kind: "write" | "zero"): void {
-    this.#queue.push({ io, kind, spaceRetries: 0, parked: false });
+    this.#queue.push({ io, kind, spaceRetries: 0, parked: undefined });
     this.#schedule();
   }
 
@@ -118,7 +118,7 @@ export class WritePath {
     const left: Queued[] = [];
     for (; taken < this.#queue.length; taken++) {
       const queued = this.#queue[taken]!;
-      if (queued.parked) {
+      if (queued.parked !== undefined) {
         left.push(queued);
         continue;
       }
@@ -131,7 +131,7 @@ export class WritePath {
         break;
       }
       if (!this.#admit(queued, blocks)) {
-        if (queued.parked) left.push(queued);
+        if (queued.parked !== undefined) left.push(queued);
         continue;
       }
       entries += more;
@@ -181,7 +181,7 @@ export class WritePath {
     }
     if (queued.kind === "zero") {
       if (!zeros.isFull) return true;
-      queued.parked = true;
+      queued.parked = "destage";
       this.#hooks.onPressure();
       return false;
     }
@@ -197,12 +197,12 @@ export class WritePath {
     for (let block = first; block < first + blocks; block++) {
       const place = map.lookup(io.volume, block);
       if (place === PAGE_NOT_LOADED) {
-        queued.parked = true;
+        queued.parked = "page";
         map.loadPage(io.volume, Math.floor(block / PAGE_BLOCKS)).then(
-          () => this.retry(),
+          () => this.retry(false),
           (error: unknown) => {
             health.fail(error);
-            this.retry();
+            this.retry(true);
           },
         );
         return false;
@@ -215,7 +215,7 @@ export class WritePath {
     // Dirty blocks count as new ones until they are destaged; then it is known exactly.
     if ((cache.dirtyCount > 0 || !zeros.isEmpty) && queued.spaceRetries < SPACE_RETRIES_MAX) {
       queued.spaceRetries += 1;
-      queued.parked = true;
+      queued.parked = "destage";
       this.#hooks.onPressure();
       return false;
     }
@@ -277,7 +277,7 @@ export class WritePath {
   }
 
   #refuse(queued: Queued, status: BlockStatus): void {
-    queued.parked = false;
+    queued.parked = undefined;
     this.#refused.push({ io: queued.io, status });
   }
 
