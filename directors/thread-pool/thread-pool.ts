@@ -13,9 +13,10 @@ import type { GlobalMemoryTransfer } from "../../drivers/shared-memory/global-me
 import type { TaskInput, TaskName, TaskResult } from "./tasks.ts";
 
 export const TASKS_WAITING_MAX = 1024;
-const IDLE_MILLISECONDS = 10_000;
+const IDLE_MILLISECONDS = 2000;
 /** Tasks allocate next to nothing; this is what the code itself needs, with room. */
 const HEAP_MEBIBYTES_MAX = 64;
+const YOUNG_MEBIBYTES_MAX = 2;
 
 export class ThreadPoolFull extends Error {
   constructor() {
@@ -45,7 +46,7 @@ export class ThreadPool {
       maxQueue: TASKS_WAITING_MAX,
       recordTiming: false,
       workerData: transfer,
-      resourceLimits: { maxOldGenerationSizeMb: HEAP_MEBIBYTES_MAX },
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_MEBIBYTES_MAX, maxYoungGenerationSizeMb: YOUNG_MEBIBYTES_MAX },
       execArgv: [],
     });
   }

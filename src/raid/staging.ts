@@ -11,8 +11,11 @@
 import type { Address } from "../../drivers/shared-memory/global-memory.ts";
 import type { GroupGeometry } from "./geometry.ts";
 
-/** Stripes of a batch fill about this much on all drives together, within the bounds below. */
-const BATCH_BYTES = 4 * 1024 * 1024;
+/**
+ * Stripes of a batch fill about this much on all drives together, within the bounds below. Twice as much costs 16 MiB of
+ * staging with two pools and as much again in LevelDB's copies of the batches; the array has 150 MiB beside its frames.
+ */
+const BATCH_BYTES = 2 * 1024 * 1024;
 const BATCH_STRIPES_MIN = 4;
 const BATCH_STRIPES_MAX = 32;
 /** Two destage batches under way, one of compaction, and what compaction reads. */

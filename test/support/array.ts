@@ -183,7 +183,7 @@ export class RunningArray {
     const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("VARRAY_")));
     this.#log = "";
     const child = spawn(process.execPath, ["--enable-source-maps", join(this.#dist, "directors", "main.js")], {
-      env: { ...clean, UV_THREADPOOL_SIZE: "16", ...this.env, ...env },
+      env: { ...clean, UV_THREADPOOL_SIZE: "16", MALLOC_ARENA_MAX: "2", ...this.env, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#process = child;
