@@ -13,6 +13,9 @@ import { EventLog } from "./event-log.ts";
 import type { Portals } from "./portals.ts";
 import { type StatusAnswer, StatusReader } from "./status-reader.ts";
 
+/** From here on an operator has to act: pools tell the same by the event pool.nearlyFull. */
+const NEARLY_FULL_SHARE = 0.85;
+
 export interface Serving {
   readonly array: ArrayState;
   readonly portals: Portals;
@@ -76,8 +79,19 @@ export class ControlPlane {
         reasons.push(`portal ${status.name} does not listen: ${status.portal.reason ?? "no reason given"}`);
       }
       for (const pool of status.pools) {
-        if (pool.state === "failed") reasons.push(`pool ${pool.name} failed: ${pool.reason ?? "no reason given"}`);
+        if (pool.state === "failed")
+          reasons.push(
+            pool.reason?.startsWith(`pool ${pool.name} `)
+              ? pool.reason
+              : `pool ${pool.name} failed: ${pool.reason ?? "no reason given"}`,
+          );
         if (pool.state === "degraded") warnings.push(`pool ${pool.name} is degraded: ${pool.reason ?? missingDrives(pool)}`);
+        const used = pool.usableBytes > 0 ? (pool.liveBytes + pool.dirtyBytes) / pool.usableBytes : 0;
+        if (used >= NEARLY_FULL_SHARE) {
+          warnings.push(
+            `pool ${pool.name} is ${Math.min(100, Math.floor(used * 100))} % full: when it is full, writes to new blocks are refused`,
+          );
+        }
       }
     }
     return { live: true, ready: reasons.length === 0, reasons, warnings };

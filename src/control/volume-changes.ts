@@ -95,7 +95,7 @@ export async function deleteVolume(array: ArrayState, known: KnownVolume, force:
     throw new ApiError(
       409,
       "volumeMapped",
-      `volume ${name} is LUN ${luns.join(", ")}: hosts may use it. Unmap it first, or repeat with ?force=true to delete it and its data`,
+      `volume ${name} is LUN ${luns.join(", ")}: hosts may use it. Unmap it first, or repeat with force (?force=true, --force) to delete it and its data`,
     );
   }
   if (luns.length > 0) await array.store({ luns: array.document.luns.filter((mapping) => mapping.volume !== volume) });

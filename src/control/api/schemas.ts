@@ -177,7 +177,7 @@ export const Health = object({
   live: Type.Boolean(),
   ready: Type.Boolean({ description: "Hosts can log in and every pool serves." }),
   reasons: Type.Array(text("Why it is not ready.")),
-  warnings: Type.Array(text("What works, and should be looked at: a degraded pool.")),
+  warnings: Type.Array(text("What works, and should be looked at: a degraded pool, a pool that is nearly full.")),
 });
 export const listOf = <K extends string, T extends Parameters<typeof Type.Array>[0]>(key: K, item: T) =>
   object({ [key]: Type.Array(item) });

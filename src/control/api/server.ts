@@ -184,8 +184,20 @@ function explain(errors: readonly SchemaError[], value: unknown): ApiError {
   if (field !== "" && Math.abs(Number(memberAt(value, field))) === Number.POSITIVE_INFINITY) {
     return new ApiError(422, "numberOutOfRange", `${field} is out of range`, field);
   }
-  const message = `${field === "" ? "the request" : field} ${first?.message ?? "is not valid"}`;
+  const allowed = errors.flatMap(({ keyword, params }) =>
+    keyword === "const" ? [(params as { allowedValue?: unknown }).allowedValue] : [],
+  );
+  const wrong =
+    first?.keyword === "const"
+      ? `must be ${allowed.join(" or ")}`
+      : (first?.message ?? "is not valid").replace(/^must be (number|integer|string|boolean|object|array)$/, mustBeA);
+  const message = `${field === "" ? "the request" : field} ${wrong}`;
   return new ApiError(400, "invalidRequest", message, field === "" ? undefined : field);
+}
+
+function mustBeA(_text: string, type: string): string {
+  if (type === "integer") return "must be a whole number";
+  return `must be ${/^[aeiou]/.test(type) ? "an" : "a"} ${type}`;
 }
 
 function memberAt(value: unknown, path: string): unknown {

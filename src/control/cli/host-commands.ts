@@ -16,7 +16,7 @@ export function addHostCommands(program: Command, context: CliContext): void {
       context.show(
         answer,
         (shown) =>
-          `allow-list is ${shown.allowListOnly ? "on: only these log in" : "off: any initiator logs in"}\n${hostTable(shown.hosts)}`,
+          `allow-list is ${shown.allowListOnly ? "on: only these log in" : "off: any initiator logs in on loopback, beyond it only these (with VARRAY_OPEN=1 any)"}\n${hostTable(shown.hosts)}`,
       );
     });
   hosts

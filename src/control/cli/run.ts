@@ -49,6 +49,7 @@ export async function runCli(args: readonly string[], io: CliIo): Promise<number
   addSystemCommands(program, context);
   addStorageCommands(program, context);
   addHostCommands(program, context);
+  for (const group of program.commands) refuseUnknownCommand(group);
   try {
     await program.parseAsync([...args], { from: "user" });
     return exitStatus;
@@ -58,4 +59,14 @@ export async function runCli(args: readonly string[], io: CliIo): Promise<number
     io.err(`varray: ${error.message}\n`);
     return error.exitStatus;
   }
+}
+
+/** A group's default command would take a word that is no command for its argument, and complain of that. */
+function refuseUnknownCommand(group: Command): void {
+  group.hook("preSubcommand", (_group, chosen) => {
+    const word = group.args[0];
+    if (word === undefined || word.startsWith("-") || [chosen.name(), ...chosen.aliases()].includes(word)) return;
+    const commands = group.commands.map((command) => command.name()).join(", ");
+    group.error(`error: unknown command '${group.name()} ${word}'; there are ${commands}`);
+  });
 }

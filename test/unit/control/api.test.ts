@@ -75,6 +75,21 @@ describe("API, reading", () => {
     expect((await one.app.inject("/metrics")).statusCode).toBe(200);
   });
 
+  test.each([
+    ["/api/v1/events?severity=bad", "severity must be info or warning or critical"],
+    ["/api/v1/events?limit=x", "limit must be a whole number"],
+  ])("%s: %s", async (url, message) => {
+    const one = await array();
+    const answer = await one.app.inject(url);
+    expect([answer.statusCode, answer.json().error.message]).toEqual([400, message]);
+  });
+
+  test("a pool that is nearly full is a warning", async () => {
+    const one = await array();
+    one.directors[0]!.poolChanges = { usableBytes: 1000, liveBytes: 900, dirtyBytes: 60 };
+    expect((await one.app.inject("/healthz")).json().warnings).toEqual([expect.stringContaining("pool A is 96 % full")]);
+  });
+
   test("a degraded pool is a warning and not unready; a dead director is 503", async () => {
     const one = await array();
     one.directors[0]!.poolChanges = { state: "degraded", reason: "drive 02 is missing" };

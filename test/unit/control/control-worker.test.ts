@@ -192,6 +192,11 @@ async function cliAgainst(port: number, directors: readonly FakeDirector[]): Pro
   });
   expect(await cli("volumes", "create", "x")).toMatchObject({ status: 2 });
   expect(await cli("snapshots")).toMatchObject({ status: 2 });
+  expect(await cli("volumes", "resize", "data")).toMatchObject({
+    status: 2,
+    err: expect.stringContaining("unknown command 'volumes resize'; there are list, create, grow, delete"),
+  });
+  expect(await cli("hosts", "--json")).toMatchObject({ status: 0 });
   expect(await cli("--api", `127.0.0.1:${await freePort()}`, "pools")).toMatchObject({
     status: 3,
     err: expect.stringContaining("ECONNREFUSED"),
