@@ -6,7 +6,7 @@ export function bannerOf(options: { version: string; config: Config; summary: Ar
   const { version, config, summary } = options;
   const portals = summary.portals.map((portal) => {
     const state = portal.open
-      ? `${portal.address}${portal.advertise === portal.address ? "" : `, advertised as ${portal.advertise}`}`
+      ? `${portal.address}${["", portal.address].includes(portal.advertise) ? "" : `, advertised as ${portal.advertise}`}`
       : `closed: ${portal.reason ?? "unknown"}`;
     return row(`portal ${portal.director}`, state);
   });
@@ -18,7 +18,7 @@ export function bannerOf(options: { version: string; config: Config; summary: Ar
     row(`LUN ${lun.lun}`, `${lun.volume}, ${sizeText(lun.sizeBytes)} thin, pool ${lun.pool}, owner ${lun.owner}`),
   );
   const lines = [
-    `varray ${version} is ready (Node ${options.node}).`,
+    headline(summary, version, options.node),
     row("data", config.dataFolder),
     row("target", summary.targetName),
     ...portals,
@@ -32,9 +32,19 @@ export function bannerOf(options: { version: string; config: Config; summary: Ar
   return `${lines.join("\n")}\n`;
 }
 
+/** As `/healthz` judges it: what is failed or closed is no detail of a list. */
+function headline({ pools, portals }: ArraySummary, version: string, node: string): string {
+  const missing = [
+    ...pools.filter(({ state }) => state === "failed").map(({ name }) => `pool ${name} failed`),
+    ...portals.filter(({ open }) => !open).map(({ director }) => `portal ${director} is closed`),
+  ];
+  if (missing.length === 0) return `varray ${version} is ready (Node ${node}).`;
+  return `varray ${version} serves, but not all of it is ready (Node ${node}): ${missing.join(", ")}.`;
+}
+
 function commands(summary: ArraySummary): string[] {
   const portal = summary.portals.find(({ open }) => open);
-  const address = portal?.advertise ?? "127.0.0.1:3260";
+  const address = portal?.advertise || portal?.address.replace(/^(0\.0\.0\.0|\[::\])/, "127.0.0.1") || "127.0.0.1:3260";
   const lun = summary.luns[0]?.lun ?? 0;
   return [
     `iscsi-ls -s iscsi://${address}`,

@@ -10,8 +10,19 @@
  * Runs on: main, at start and stop.
  */
 import { randomBytes } from "node:crypto";
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, writeSync } from "node:fs";
-import { join, resolve } from "node:path";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { Level } from "level";
 import type { DriveGeometry } from "../drivers/drive/drive.ts";
 import { FORMAT_VERSION } from "../src/control/contract.ts";
@@ -43,7 +54,7 @@ export class DataFolder {
   static async open(folder: string): Promise<DataFolder> {
     const path = resolve(folder);
     try {
-      for (const part of ["", "drives", "journals"]) mkdirSync(join(path, part), { recursive: true, mode: 0o750 });
+      for (const part of ["", "drives", "journals"]) makeFolder(join(path, part));
     } catch (cause) {
       throw new StartError(EXIT_STATUS.foreignFormat, `the data folder ${path} can't be made: ${(cause as Error).message}`, {
         cause,
@@ -82,6 +93,14 @@ export class DataFolder {
   async close(): Promise<void> {
     await this.#lock.close();
   }
+}
+
+/** One folder after the other: mkdir's own "recursive" never ends where a file system takes no folders, as in /proc. */
+function makeFolder(path: string): void {
+  if (existsSync(path) && statSync(path).isDirectory()) return;
+  const parent = dirname(path);
+  if (parent !== path) makeFolder(parent);
+  mkdirSync(path, { mode: 0o750 });
 }
 
 export function newDriveId(): string {

@@ -22,7 +22,7 @@ describe("banner", () => {
   const text = bannerOf({ version: "0.1.0", config, summary, node: "20.20.2" });
 
   test.each([
-    "varray 0.1.0 is ready",
+    "varray 0.1.0 serves, but not all of it is ready (Node 20.20.2): portal 1B is closed.\n",
     "/data",
     "portal 1A  127.0.0.1:3260\n",
     "portal 1B  closed: set VARRAY_OPEN=1",
@@ -32,6 +32,22 @@ describe("banner", () => {
     "/data/api-token",
   ])("says %j", (part) => {
     expect(text).toContain(part);
+  });
+
+  test("is ready when every portal is open and no pool failed", () => {
+    const portals = summary.portals.map((portal) => ({ ...portal, open: true }));
+    const ready = bannerOf({ version: "0.1.0", config, summary: { ...summary, portals }, node: "20.20.2" });
+    expect(ready.split("\n")[0]).toBe("varray 0.1.0 is ready (Node 20.20.2).");
+    const pools = [{ name: "A", state: "failed" as const, driveCount: 4 }];
+    const failed = bannerOf({ version: "0.1.0", config, summary: { ...summary, portals, pools }, node: "20.20.2" });
+    expect(failed.split("\n")[0]).toContain("not all of it is ready (Node 20.20.2): pool A failed.");
+  });
+
+  test("names loopback to try where a wildcard address is bound", () => {
+    const portals = [{ director: "1A", address: "0.0.0.0:3260", advertise: "", open: true }];
+    const wildcard = bannerOf({ version: "0.1.0", config, summary: { ...summary, portals }, node: "20.20.2" });
+    expect(wildcard).toContain("portal 1A  0.0.0.0:3260\n");
+    expect(wildcard).toContain("iscsi-ls -s iscsi://127.0.0.1:3260\n");
   });
 
   test("ends in three commands to try, at a portal that is open", () => {

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -35,6 +35,10 @@ describe("data folder", () => {
     expect(folder.knownDrive("00")).toBeUndefined();
     expect(folder.knownDrive("constructor")).toBeUndefined();
     await folder.close();
+  });
+
+  test.runIf(existsSync("/proc/self"))("a place that takes no folders is refused, not tried for ever", async () => {
+    await expect(DataFolder.open("/proc/varray-test/a")).rejects.toThrow(/can't be made: ENOENT/);
   });
 
   test("is held by one at a time, and says what to do about it", async () => {
