@@ -16,7 +16,7 @@ export const OTHER_VARIABLES = ["VARRAY_CONFIG", "VARRAY_API", "VARRAY_TOKEN", "
 const TEST_PREFIX = "VARRAY_TEST_";
 
 export function variableName(path: readonly string[]): string {
-  const parts = path.map((part) => part.replace(/([a-z0-9])([A-Z])/g, "$1_$2").toUpperCase());
+  const parts = path.map((part) => part.replace(/([a-z])([A-Z])/g, "$1_$2").toUpperCase());
   return `VARRAY_${parts.join("_")}`;
 }
 

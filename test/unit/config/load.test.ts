@@ -127,6 +127,7 @@ describe("configuration, where settings come from", () => {
     expect(new Set(names).size).toBe(names.length);
     expect(names.filter((name) => OTHER_VARIABLES.some((other) => other === name))).toEqual([]);
     expect(variableName(["memory", "frames"])).toBe("VARRAY_MEMORY_FRAMES");
+    expect(variableName(["portals", "1A", "port"])).toBe("VARRAY_PORTALS_1A_PORT");
     expect(variableName(["pools", "A", "dataDrives"])).toBe("VARRAY_POOLS_A_DATA_DRIVES");
     expect(variableName(["iscsi", "maxRecvDataSegmentBytes"])).toBe("VARRAY_ISCSI_MAX_RECV_DATA_SEGMENT_BYTES");
   });
