@@ -301,7 +301,7 @@ export class Portal {
       "warning",
       "session.loginFailed",
       initiatorName || address,
-      `login from ${address} refused, ${status}: ${error.message}`,
+      `login${initiatorName === "" ? "" : ` of ${initiatorName}`} from ${address} to ${this.#options.director.name} refused, ${status}: ${error.message}`,
     );
   }
 
