@@ -9,7 +9,7 @@ import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts"
 import type { FramePool } from "../../src/cache/frame-pool.ts";
 import type { Config, PoolConfig } from "../../src/config/config.ts";
 import type { PoolStatus } from "../../src/control/contract.ts";
-import { JournalError } from "../../src/journal/journal.ts";
+import { JournalError } from "../../src/journal/journal-reader.ts";
 import { MapDamagedError } from "../../src/map/pool-map.ts";
 import { GroupFailedError } from "../../src/raid/raid-group.ts";
 import type { Pool } from "../../src/volume/pool.ts";

@@ -14,59 +14,25 @@
  *  4. `syncedSequence` only counts records whose fdatasync has returned.
  */
 import type { JournalFile, JournalFileError } from "../../drivers/journal-file/journal-file.ts";
-import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
+import { JournalError, JournalReader, newestSuperblock, type RecoveredEntry, type RecoveredRecord } from "./journal-reader.ts";
+import { LiveRecords } from "./live-records.ts";
 import {
-  decodeSuperblock,
-  ENTRY_BYTES,
-  ENTRY_KIND,
-  ENTRY_WORD,
-  ENTRY_WORDS,
   encodeSuperblock,
   type JournalId,
   journalIdWords,
-  parseRecordHeader,
-  RECORD_ENTRIES_MAX,
   RECORD_HEADER_BYTES,
   RECORD_KIND,
-  type RecordHeader,
-  recordChecksumHolds,
   SUPERBLOCK_BYTES,
   SUPERBLOCK_POSITIONS,
   type Superblock,
   sealRecord,
 } from "./record.ts";
+import { RecordBuilder, recordBytes } from "./record-builder.ts";
 
 /** Records start here; the superblocks lie before. */
 export const JOURNAL_DATA_START = 8192;
-/** Live records that the trim ring can name. */
-const LIVE_RECORDS_MAX = 131_072;
 /** A trim of this share of the data area is worth a superblock write and an fdatasync. */
 const TRIM_SHARE = 1 / 16;
-
-export class JournalError extends Error {
-  readonly kind: "foreign" | "older" | "version" | "damaged";
-  constructor(kind: JournalError["kind"], message: string) {
-    super(message);
-    this.name = "JournalError";
-    this.kind = kind;
-  }
-}
-
-export interface RecoveredRecord {
-  readonly sequence: number;
-  readonly entries: readonly RecoveredEntry[];
-}
-
-export interface RecoveredEntry {
-  readonly kind: number;
-  readonly mask: number;
-  readonly volume: number;
-  readonly block: number;
-  readonly count: number;
-  readonly crc: number;
-  /** Position of the frame in the file, for "write". */
-  readonly payloadPosition: number;
-}
 
 export interface JournalOptions {
   readonly file: JournalFile;
@@ -87,12 +53,10 @@ export class Journal {
   readonly #options: JournalOptions;
   readonly #dataBytes: number;
 
-  /** Header and entries of the record being built. */
-  readonly #bytes = Buffer.alloc(RECORD_HEADER_BYTES + RECORD_ENTRIES_MAX * ENTRY_BYTES);
-  readonly #words = new Uint32Array(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.length / 4);
-  #entryCount = 0;
-  readonly #buffers: Uint8Array[] = [];
-  #payloadFrames = 0;
+  /** The record being built: entries and payload are added to it, `commit` writes it. */
+  readonly record = new RecordBuilder();
+  readonly #reader: JournalReader;
+  readonly #live = new LiveRecords();
 
   #head = 0;
   #tail = 0;
@@ -106,13 +70,6 @@ export class Journal {
   #trimWanted = false;
   #failed = false;
 
-  // Ring of live records: sequence, epoch and offset of each, oldest at #ringTail.
-  readonly #ringSequence = new Float64Array(LIVE_RECORDS_MAX);
-  readonly #ringEpoch = new Uint32Array(LIVE_RECORDS_MAX);
-  readonly #ringOffset = new Float64Array(LIVE_RECORDS_MAX);
-  #ringHead = 0;
-  #ringTail = 0;
-
   constructor(options: JournalOptions) {
     this.#options = options;
     this.#file = options.file;
@@ -120,6 +77,7 @@ export class Journal {
     this.#id = journalIdWords(options.identity);
     this.#epoch = options.epoch;
     this.#dataBytes = options.file.bytes - JOURNAL_DATA_START;
+    this.#reader = new JournalReader(options.file, this.#id);
   }
 
   /** Makes a new, empty journal in the file: durable when done. */
@@ -181,55 +139,17 @@ export class Journal {
   }
 
   get isEmpty(): boolean {
-    return this.#ringHead === this.#ringTail;
+    return this.#live.isEmpty;
   }
 
   /** Whether a record of this size can be written now. If not, space is asked for and `onProgress` tells. */
   fits(entryCount: number, payloadFrames: number): boolean {
-    const bytes = RECORD_HEADER_BYTES + entryCount * ENTRY_BYTES + payloadFrames * FRAME_BYTES;
+    const bytes = recordBytes(entryCount, payloadFrames);
     const start = this.#head + this.#wrapBytes(bytes);
-    if (start + bytes - this.#durableTail <= this.#dataBytes && this.#ringHead - this.#ringTail < LIVE_RECORDS_MAX) return true;
+    if (start + bytes - this.#durableTail <= this.#dataBytes && !this.#live.isFull) return true;
     this.#trimWanted = true;
     this.#writeSuperblockIfWorth();
     return false;
-  }
-
-  // — building and writing one record —
-
-  get pendingEntries(): number {
-    return this.#entryCount;
-  }
-
-  addWrite(entry: { volume: number; block: number; mask: number; crc: number; nexus: number; initiatorTaskTag: number }): void {
-    const at = this.#nextEntry();
-    const words = this.#words;
-    words[at + ENTRY_WORD.kindAndMask] = ENTRY_KIND.write | (entry.mask << 8);
-    words[at + ENTRY_WORD.volume] = entry.volume;
-    words[at + ENTRY_WORD.block] = entry.block;
-    words[at + ENTRY_WORD.count] = 1;
-    words[at + ENTRY_WORD.crc] = entry.crc;
-    words[at + ENTRY_WORD.nexus] = entry.nexus;
-    words[at + ENTRY_WORD.initiatorTaskTag] = entry.initiatorTaskTag;
-    words[at + 7] = 0;
-    this.#payloadFrames += 1;
-  }
-
-  /** Payload of the write entries, in their order: any number of buffers, whole frames in sum. */
-  addPayload(buffer: Uint8Array): void {
-    this.#buffers.push(buffer);
-  }
-
-  addZero(entry: { volume: number; block: number; count: number; nexus: number; initiatorTaskTag: number }): void {
-    const at = this.#nextEntry();
-    const words = this.#words;
-    words[at + ENTRY_WORD.kindAndMask] = ENTRY_KIND.zero;
-    words[at + ENTRY_WORD.volume] = entry.volume;
-    words[at + ENTRY_WORD.block] = entry.block;
-    words[at + ENTRY_WORD.count] = entry.count;
-    words[at + ENTRY_WORD.crc] = 0;
-    words[at + ENTRY_WORD.nexus] = entry.nexus;
-    words[at + ENTRY_WORD.initiatorTaskTag] = entry.initiatorTaskTag;
-    words[at + 7] = 0;
   }
 
   /**
@@ -238,25 +158,14 @@ export class Journal {
    */
   commit(): number {
     const sequence = this.#nextSequence;
-    const headerBytes = RECORD_HEADER_BYTES + this.#entryCount * ENTRY_BYTES;
-    const bytes = headerBytes + this.#payloadFrames * FRAME_BYTES;
+    const { bytes } = this.record;
     this.#wrapFor(bytes);
-    sealRecord(this.#words, this.#bytes, this.#id, {
-      sequence,
-      epoch: this.#epoch,
-      entryCount: this.#entryCount,
-      payloadFrames: this.#payloadFrames,
-      syncedSequence: this.#syncedSequence,
-      kind: RECORD_KIND.data,
-    });
-    this.#buffers.unshift(this.#bytes.subarray(0, headerBytes));
-    this.#writeFile(this.#positionOf(this.#head), this.#buffers);
-    this.#remember(sequence, this.#epoch);
+    const buffers = this.record.seal(this.#id, { sequence, epoch: this.#epoch, syncedSequence: this.#syncedSequence });
+    this.#writeFile(this.#positionOf(this.#head), buffers);
+    this.#live.push(sequence, this.#epoch, this.#head);
     this.#head += bytes;
     this.#nextSequence = sequence + 1;
-    this.#entryCount = 0;
-    this.#payloadFrames = 0;
-    this.#buffers.length = 0;
+    this.record.clear();
     return sequence;
   }
 
@@ -300,9 +209,8 @@ export class Journal {
 
   /** Records below `sequence` are not needed any more: what they say is in the map, durably. */
   trim(sequence: number): void {
-    while (this.#ringTail < this.#ringHead && this.#ringSequence[this.#ringTail % LIVE_RECORDS_MAX]! < sequence)
-      this.#ringTail += 1;
-    this.#tail = this.#ringTail === this.#ringHead ? this.#head : this.#ringOffset[this.#ringTail % LIVE_RECORDS_MAX]!;
+    this.#live.dropBelow(sequence);
+    this.#tail = this.#live.oldest?.offset ?? this.#head;
     this.#writeSuperblockIfWorth();
   }
 
@@ -313,13 +221,14 @@ export class Journal {
     this.#trimWanted = false;
     this.#superblockRunning = true;
     const tailOffset = this.#tail;
+    const { oldest } = this.#live;
     this.#superblockCounter += 1;
     const superblock: Superblock = {
       counter: this.#superblockCounter,
       identity: this.#identity,
       tailOffset,
-      tailSequence: this.isEmpty ? this.#nextSequence : this.#ringSequence[this.#ringTail % LIVE_RECORDS_MAX]!,
-      tailEpoch: this.isEmpty ? this.#epoch : this.#ringEpoch[this.#ringTail % LIVE_RECORDS_MAX]!,
+      tailSequence: oldest?.sequence ?? this.#nextSequence,
+      tailEpoch: oldest?.epoch ?? this.#epoch,
       ownerEpoch: this.#epoch,
       syncedSequence: this.#syncedSequence,
       fileBytes: this.#file.bytes,
@@ -362,12 +271,12 @@ export class Journal {
       const found = this.#readRecord(epoch, blockIsWhole);
       if (found === undefined) break;
       if (found === "wrap") continue;
-      epoch = found.header.epoch;
-      syncedSequence = Math.max(syncedSequence, found.header.syncedSequence);
+      epoch = found.epoch;
+      syncedSequence = Math.max(syncedSequence, found.syncedSequence);
       await apply(found.record);
-      this.#remember(found.header.sequence, epoch);
+      this.#live.push(found.record.sequence, epoch, this.#head);
       this.#head += found.bytes;
-      this.#nextSequence = found.header.sequence + 1;
+      this.#nextSequence = found.record.sequence + 1;
       records += 1;
     }
     if (syncedSequence >= this.#nextSequence) {
@@ -381,75 +290,20 @@ export class Journal {
 
   /** Reads payload at a position of the file. */
   readPayload(position: number, target: Uint8Array): void {
-    const bytes = this.#file.read(position, target);
-    if (bytes !== target.length) target.fill(0, bytes);
+    this.#reader.read(position, target);
   }
 
-  #readRecord(
-    epoch: number,
-    blockIsWhole: (entry: RecoveredEntry) => boolean,
-  ): { header: RecordHeader; record: RecoveredRecord; bytes: number } | "wrap" | undefined {
+  #readRecord(epochMin: number, blockIsWhole: (entry: RecoveredEntry) => boolean): ReturnType<JournalReader["readRecord"]> {
     const toEnd = this.#bytesToEnd();
     // Nothing was ever written across the end, and a tail end without room for a header is skipped in silence.
-    if (toEnd < RECORD_HEADER_BYTES) {
-      this.#head += toEnd;
-      return "wrap";
+    let found: ReturnType<JournalReader["readRecord"]> = "wrap";
+    if (toEnd >= RECORD_HEADER_BYTES) {
+      const bytesMax = Math.min(toEnd, this.#dataBytes - (this.#head - this.#tail));
+      const expected = { sequence: this.#nextSequence, epochMin, epochMax: this.#epoch, bytesMax };
+      found = this.#reader.readRecord(this.#positionOf(this.#head), expected, blockIsWhole);
     }
-    const position = this.#positionOf(this.#head);
-    this.readPayload(position, this.#bytes.subarray(0, RECORD_HEADER_BYTES));
-    const header = parseRecordHeader(this.#words, this.#id);
-    if (header === undefined || header.sequence !== this.#nextSequence) return undefined;
-    if (header.epoch < epoch || header.epoch > this.#epoch) return undefined;
-    const headerBytes = RECORD_HEADER_BYTES + header.entryCount * ENTRY_BYTES;
-    const bytes = headerBytes + header.payloadFrames * FRAME_BYTES;
-    if (bytes > toEnd || this.#head + bytes - this.#tail > this.#dataBytes) return undefined;
-    this.readPayload(position + RECORD_HEADER_BYTES, this.#bytes.subarray(RECORD_HEADER_BYTES, headerBytes));
-    if (!recordChecksumHolds(this.#words, this.#bytes, header.entryCount)) return undefined;
-    if (header.kind === RECORD_KIND.wrap) {
-      this.#head += toEnd;
-      return "wrap";
-    }
-    const entries = this.#parseEntries(header, position + headerBytes);
-    for (const entry of entries) if (entry.kind === ENTRY_KIND.write && !blockIsWhole(entry)) return undefined;
-    return { header, record: { sequence: header.sequence, entries }, bytes };
-  }
-
-  #parseEntries(header: RecordHeader, payloadPosition: number): RecoveredEntry[] {
-    const entries: RecoveredEntry[] = [];
-    let position = payloadPosition;
-    for (let n = 0; n < header.entryCount; n++) {
-      const at = RECORD_HEADER_BYTES / 4 + n * ENTRY_WORDS;
-      const kind = this.#words[at + ENTRY_WORD.kindAndMask]! & 0xff;
-      entries.push({
-        kind,
-        mask: (this.#words[at + ENTRY_WORD.kindAndMask]! >>> 8) & 0xff,
-        volume: this.#words[at + ENTRY_WORD.volume]!,
-        block: this.#words[at + ENTRY_WORD.block]!,
-        count: this.#words[at + ENTRY_WORD.count]!,
-        crc: this.#words[at + ENTRY_WORD.crc]!,
-        payloadPosition: position,
-      });
-      if (kind === ENTRY_KIND.write) position += FRAME_BYTES;
-    }
-    return entries;
-  }
-
-  #nextEntry(): number {
-    if (this.#entryCount >= RECORD_ENTRIES_MAX) throw new Error("invariant: a journal record is over its entries");
-    const at = RECORD_HEADER_BYTES / 4 + this.#entryCount * ENTRY_WORDS;
-    this.#entryCount += 1;
-    return at;
-  }
-
-  /** The record at the head is live. */
-  #remember(sequence: number, epoch: number): void {
-    const slot = this.#ringHead % LIVE_RECORDS_MAX;
-    this.#ringSequence[slot] = sequence;
-    this.#ringEpoch[slot] = epoch;
-    this.#ringOffset[slot] = this.#head;
-    this.#ringHead += 1;
-    if (this.#ringHead - this.#ringTail > LIVE_RECORDS_MAX)
-      throw new Error("invariant: more live journal records than the trim ring holds");
+    if (found === "wrap") this.#head += toEnd;
+    return found;
   }
 
   #positionOf(offset: number): number {
@@ -500,25 +354,6 @@ export class Journal {
     this.#options.onFailure(error);
     for (const waiter of this.#syncWaiters.splice(0)) waiter.done(false);
   }
-}
-
-function newestSuperblock(file: JournalFile, identity: string): Superblock {
-  let best: Superblock | undefined;
-  for (const position of SUPERBLOCK_POSITIONS) {
-    const bytes = Buffer.alloc(SUPERBLOCK_BYTES);
-    file.read(position, bytes);
-    const superblock = decodeSuperblock(bytes);
-    if (superblock === "version") throw new JournalError("version", "the journal's format version is not known to this program");
-    if (superblock !== undefined && (best === undefined || superblock.counter > best.counter)) best = superblock;
-  }
-  if (best === undefined) throw new JournalError("damaged", "neither of the journal's superblocks can be read");
-  if (best.identity !== identity) {
-    throw new JournalError("foreign", `this is journal ${best.identity}, the drives belong to journal ${identity}`);
-  }
-  if (best.fileBytes !== file.bytes) {
-    throw new JournalError("damaged", `the journal has ${file.bytes} bytes, its superblock says ${best.fileBytes}`);
-  }
-  return best;
 }
 
 function synced(file: JournalFile): Promise<void> {

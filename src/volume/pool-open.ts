@@ -15,7 +15,8 @@ import { poolEpoch, raisePoolEpoch } from "../../drivers/shared-memory/epoch.ts"
 import { BlockCache } from "../cache/block-cache.ts";
 import type { PoolConfig } from "../config/config.ts";
 import { FORMAT_VERSION } from "../control/contract.ts";
-import { Journal, JournalError } from "../journal/journal.ts";
+import { Journal } from "../journal/journal.ts";
+import { JournalError } from "../journal/journal-reader.ts";
 import { decodeDocument, MetadataStore } from "../map/metadata-store.ts";
 import { MapDamagedError, PoolMap } from "../map/pool-map.ts";
 import { groupGeometry } from "../raid/geometry.ts";

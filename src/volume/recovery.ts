@@ -6,7 +6,7 @@
  */
 import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
 import { MASK_FULL } from "../cache/frame-pool.ts";
-import type { RecoveredEntry, RecoveredRecord } from "../journal/journal.ts";
+import type { RecoveredEntry, RecoveredRecord } from "../journal/journal-reader.ts";
 import { ENTRY_KIND } from "../journal/record.ts";
 import { MapChange, ZONE_EVENT } from "../map/map-log.ts";
 import { PAGE_BLOCKS } from "../map/map-pages.ts";

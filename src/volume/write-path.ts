@@ -244,7 +244,7 @@ export class WritePath {
       entry.block = block;
       entry.mask = mask;
       entry.crc = dataCrc32c(frames.view(frame));
-      journal.addWrite(entry);
+      journal.record.addWrite(entry);
       cache.publishDirty(frame, io.volume, block, mask, entry.crc, sequence);
     }
     this.#addPayload(io);
@@ -259,7 +259,7 @@ export class WritePath {
       const start = run.frames[n]!;
       let length = 1;
       while (n + length < run.frameCount && run.frames[n + length] === start + length) length++;
-      journal.addPayload(length === 1 ? frames.view(start) : global.view(frames.addressOf(start), length * FRAME_BYTES));
+      journal.record.addPayload(length === 1 ? frames.view(start) : global.view(frames.addressOf(start), length * FRAME_BYTES));
       n += length;
     }
     // The frames belong to the cache now.
@@ -270,7 +270,7 @@ export class WritePath {
     const { cache, journal, zeros } = this.#pool;
     const block = io.offsetBytes / BLOCK_BYTES;
     const count = io.bytes / BLOCK_BYTES;
-    journal.addZero({ volume: io.volume, block, count, nexus: io.nexus, initiatorTaskTag: io.initiatorTaskTag });
+    journal.record.addZero({ volume: io.volume, block, count, nexus: io.nexus, initiatorTaskTag: io.initiatorTaskTag });
     cache.removeRange(io.volume, block, count);
     zeros.add({ volume: io.volume, block, count, sequence });
     this.#hooks.onPressure();

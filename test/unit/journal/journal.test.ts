@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { MemoryJournalFile, MemoryJournalState } from "../../../drivers/journal-file/memory-journal-file.ts";
 import { dataCrc32c } from "../../../drivers/shared-memory/data-crc32c.ts";
-import { JOURNAL_DATA_START, Journal, type JournalError, type RecoveredEntry } from "../../../src/journal/journal.ts";
+import { JOURNAL_DATA_START, Journal } from "../../../src/journal/journal.ts";
+import type { JournalError, RecoveredEntry } from "../../../src/journal/journal-reader.ts";
 import {
   ENTRY_BYTES,
   encodeSuperblock,
@@ -45,11 +46,11 @@ function payload(seed: number): Uint8Array {
 
 /** One record: `zeros` zero entries and a write entry for each value of `writes`; its sequence. */
 function append(journal: Journal, writes: readonly number[], zeros = 0): number {
-  for (let n = 0; n < zeros; n++) journal.addZero({ volume: 9, block: n, count: 3, nexus: 1, initiatorTaskTag: 2 });
+  for (let n = 0; n < zeros; n++) journal.record.addZero({ volume: 9, block: n, count: 3, nexus: 1, initiatorTaskTag: 2 });
   for (const seed of writes) {
     const data = payload(seed);
-    journal.addWrite({ volume: 1, block: seed, mask: 0xff, crc: dataCrc32c(data), nexus: 1, initiatorTaskTag: seed });
-    journal.addPayload(data);
+    journal.record.addWrite({ volume: 1, block: seed, mask: 0xff, crc: dataCrc32c(data), nexus: 1, initiatorTaskTag: seed });
+    journal.record.addPayload(data);
   }
   return journal.commit();
 }

@@ -1,0 +1,145 @@
+/**
+ * Reads a journal back: its superblock, and record by record what may be live.
+ */
+import type { JournalFile } from "../../drivers/journal-file/journal-file.ts";
+import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
+import {
+  decodeSuperblock,
+  ENTRY_BYTES,
+  ENTRY_KIND,
+  ENTRY_WORD,
+  ENTRY_WORDS,
+  type JournalId,
+  parseRecordHeader,
+  RECORD_ENTRIES_MAX,
+  RECORD_HEADER_BYTES,
+  RECORD_KIND,
+  type RecordHeader,
+  recordChecksumHolds,
+  SUPERBLOCK_BYTES,
+  SUPERBLOCK_POSITIONS,
+  type Superblock,
+} from "./record.ts";
+import { recordBytes } from "./record-builder.ts";
+
+export class JournalError extends Error {
+  readonly kind: "foreign" | "older" | "version" | "damaged";
+  constructor(kind: JournalError["kind"], message: string) {
+    super(message);
+    this.name = "JournalError";
+    this.kind = kind;
+  }
+}
+
+export interface RecoveredRecord {
+  readonly sequence: number;
+  readonly entries: readonly RecoveredEntry[];
+}
+
+export interface RecoveredEntry {
+  readonly kind: number;
+  readonly mask: number;
+  readonly volume: number;
+  readonly block: number;
+  readonly count: number;
+  readonly crc: number;
+  /** Position of the frame in the file, for "write". */
+  readonly payloadPosition: number;
+}
+
+/** What a record must say to be the next live one. */
+export interface Expected {
+  readonly sequence: number;
+  /** No older than the record before … */
+  readonly epochMin: number;
+  /** … and no newer than the owner that reads. */
+  readonly epochMax: number;
+  /** Up to the end of the file, and of what may be live. */
+  readonly bytesMax: number;
+}
+
+export class JournalReader {
+  readonly #file: JournalFile;
+  readonly #id: JournalId;
+  readonly #bytes = Buffer.alloc(RECORD_HEADER_BYTES + RECORD_ENTRIES_MAX * ENTRY_BYTES);
+  readonly #words = new Uint32Array(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.length / 4);
+
+  constructor(file: JournalFile, id: JournalId) {
+    this.#file = file;
+    this.#id = id;
+  }
+
+  /** Fills `target` from a position of the file; what is past its end reads as zeros. */
+  read(position: number, target: Uint8Array): void {
+    const bytes = this.#file.read(position, target);
+    if (bytes !== target.length) target.fill(0, bytes);
+  }
+
+  /**
+   * The record at a position if it is the one expected, whole.
+   * @returns "wrap": the next record is at the start of the file; undefined: the journal ends here
+   */
+  readRecord(
+    position: number,
+    expected: Expected,
+    blockIsWhole: (entry: RecoveredEntry) => boolean,
+  ):
+    | { readonly epoch: number; readonly syncedSequence: number; readonly record: RecoveredRecord; readonly bytes: number }
+    | "wrap"
+    | undefined {
+    this.read(position, this.#bytes.subarray(0, RECORD_HEADER_BYTES));
+    const header = parseRecordHeader(this.#words, this.#id);
+    if (header === undefined || header.sequence !== expected.sequence) return undefined;
+    if (header.epoch < expected.epochMin || header.epoch > expected.epochMax) return undefined;
+    const bytes = recordBytes(header.entryCount, header.payloadFrames);
+    if (bytes > expected.bytesMax) return undefined;
+    const headerBytes = recordBytes(header.entryCount, 0);
+    this.read(position + RECORD_HEADER_BYTES, this.#bytes.subarray(RECORD_HEADER_BYTES, headerBytes));
+    if (!recordChecksumHolds(this.#words, this.#bytes, header.entryCount)) return undefined;
+    if (header.kind === RECORD_KIND.wrap) return "wrap";
+    const entries = parseEntries(this.#words, header, position + headerBytes);
+    for (const entry of entries) if (entry.kind === ENTRY_KIND.write && !blockIsWhole(entry)) return undefined;
+    const { epoch, syncedSequence, sequence } = header;
+    return { epoch, syncedSequence, record: { sequence, entries }, bytes };
+  }
+}
+
+/** @throws JournalError when there is none, or it is not of this journal */
+export function newestSuperblock(file: JournalFile, identity: string): Superblock {
+  let best: Superblock | undefined;
+  for (const position of SUPERBLOCK_POSITIONS) {
+    const bytes = Buffer.alloc(SUPERBLOCK_BYTES);
+    file.read(position, bytes);
+    const superblock = decodeSuperblock(bytes);
+    if (superblock === "version") throw new JournalError("version", "the journal's format version is not known to this program");
+    if (superblock !== undefined && (best === undefined || superblock.counter > best.counter)) best = superblock;
+  }
+  if (best === undefined) throw new JournalError("damaged", "neither of the journal's superblocks can be read");
+  if (best.identity !== identity) {
+    throw new JournalError("foreign", `this is journal ${best.identity}, the drives belong to journal ${identity}`);
+  }
+  if (best.fileBytes !== file.bytes) {
+    throw new JournalError("damaged", `the journal has ${file.bytes} bytes, its superblock says ${best.fileBytes}`);
+  }
+  return best;
+}
+
+function parseEntries(words: Uint32Array, header: RecordHeader, payloadPosition: number): RecoveredEntry[] {
+  const entries: RecoveredEntry[] = [];
+  let position = payloadPosition;
+  for (let n = 0; n < header.entryCount; n++) {
+    const at = RECORD_HEADER_BYTES / 4 + n * ENTRY_WORDS;
+    const kind = words[at + ENTRY_WORD.kindAndMask]! & 0xff;
+    entries.push({
+      kind,
+      mask: (words[at + ENTRY_WORD.kindAndMask]! >>> 8) & 0xff,
+      volume: words[at + ENTRY_WORD.volume]!,
+      block: words[at + ENTRY_WORD.block]!,
+      count: words[at + ENTRY_WORD.count]!,
+      crc: words[at + ENTRY_WORD.crc]!,
+      payloadPosition: position,
+    });
+    if (kind === ENTRY_KIND.write) position += FRAME_BYTES;
+  }
+  return entries;
+}
