@@ -8,13 +8,13 @@ const SEED = Number(process.env.VARRAY_CRASH_SEED ?? Math.floor(Math.random() * 
 
 const JOURNAL_WRITE_LEFT_OUT: Patch = {
   file: "src/journal/journal.js",
-  find: "this.#writeFile(this.#positionOf(this.#head), this.#buffers);",
+  find: /this\.#writeFile\(this\.#positionOf\(this\.#head\), (this\.#)?buffers\);/,
   replace: "",
 };
 /** Right when a batch was chosen: its blocks are neither on the drives nor in the map. */
 const TRIMMED_BEFORE_THE_MAP: Patch = {
   file: "src/volume/destager.js",
-  find: "await this.#journalDurable(newest);",
+  find: /await this\.#journalDurable\(newest\);/,
   replace: "await this.#journalDurable(newest); this.#pool.journal.trim(this.#pool.journal.nextSequence);",
 };
 

@@ -10,8 +10,8 @@ import { DIST } from "./array.ts";
 export interface Patch {
   /** In dist/. */
   readonly file: string;
-  /** Must be there exactly once. */
-  readonly find: string;
+  /** Must fit exactly once. */
+  readonly find: RegExp;
   readonly replace: string;
 }
 
@@ -34,8 +34,8 @@ export function makeMutant(patches: readonly Patch[]): Mutant {
     for (const { file, find, replace } of patches) {
       const path = join(dist, file);
       const code = readFileSync(path, "utf8");
-      const count = code.split(find).length - 1;
-      if (count !== 1) throw new Error(`the patch of ${file} fits in ${count} places: ${find}`);
+      const count = [...code.matchAll(new RegExp(find, "g"))].length;
+      if (count !== 1) throw new Error(`the patch of ${file} fits in ${count} places: ${find.source}`);
       writeFileSync(
         path,
         code.replace(find, () => replace),
