@@ -17,9 +17,9 @@ import { LevelZone } from "./level-zone.ts";
 import { ZoneFolders } from "./zone-folders.ts";
 import { ZoneLedger } from "./zone-ledger.ts";
 
-/** What a drive may keep in memory: 2 × 2 × 2 MiB of write buffers and about 40 KiB for each open finished zone. */
+/** What a drive may keep in memory: 2 × 2 × 1 MiB of write buffers and about 40 KiB for each open finished zone. */
 export const LEVEL_DRIVE_BOUNDS = {
-  zoneTuning: { writeBufferBytes: 2 * 1024 * 1024, blockCacheBytes: 16 * 1024 },
+  zoneTuning: { writeBufferBytes: 1024 * 1024, blockCacheBytes: 16 * 1024 },
   writableOpenMax: 2,
   finishedOpenMax: 128,
 } as const;
