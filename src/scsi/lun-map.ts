@@ -15,28 +15,36 @@ export interface LunEntry {
 
 export class LunMap {
   #entries: ReadonlyMap<number, LunEntry> = new Map();
+  #missing: ReadonlySet<number> = new Set();
 
   get(lun: number): LunEntry | undefined {
     return this.#entries.get(lun);
   }
 
-  /** In rising order of LUN. */
+  /** Mapped, but the volume's pool did not come up. */
+  isMissing(lun: number): boolean {
+    return this.#missing.has(lun);
+  }
+
+  /** In rising order of LUN, missing ones included: a host must not forget them. */
   get luns(): readonly number[] {
-    return [...this.#entries.keys()];
+    return [...this.#entries.keys(), ...this.#missing].sort((a, b) => a - b);
   }
 
   /** Takes the routing over. Returns whether a host would find other logical units than before. */
   set(routing: Routing): boolean {
     const volumes = new Map(routing.volumes.map((volume) => [volume.volume, volume]));
     const entries = new Map<number, LunEntry>();
-    for (const { lun, volume } of [...routing.array.luns].sort((a, b) => a.lun - b.lun)) {
+    const missing = new Set<number>();
+    for (const { lun, volume } of routing.array.luns) {
+      if (lun < 0 || lun >= LUN_COUNT_MAX) continue;
       const route = volumes.get(volume);
-      // A mapping without a volume (its pool did not come up) shows as no logical unit.
-      if (route === undefined || lun < 0 || lun >= LUN_COUNT_MAX) continue;
-      entries.set(lun, { lun, volume, owner: route.owner, logicalBlockBytes: route.logicalBlockBytes });
+      if (route === undefined) missing.add(lun);
+      else entries.set(lun, { lun, volume, owner: route.owner, logicalBlockBytes: route.logicalBlockBytes });
     }
     const before = this.#entries;
     this.#entries = entries;
+    this.#missing = missing;
     return before.size !== entries.size || [...entries].some(([lun, entry]) => before.get(lun)?.volume !== entry.volume);
   }
 }

@@ -11,6 +11,8 @@ const STANDARD_INQUIRY_BYTES = 96;
 
 /** PERIPHERAL QUALIFIER and DEVICE TYPE: a direct access block device that is there. */
 export const PERIPHERAL_DISK = 0x00;
+/** Qualifier 001b: a logical unit may be here, and is not there now. */
+export const PERIPHERAL_NOT_CONNECTED = 0x20;
 /** Qualifier 011b, type 1Fh: no logical unit can be here. */
 export const PERIPHERAL_NONE = 0x7f;
 

@@ -22,7 +22,7 @@ import { LunMap } from "./lun-map.ts";
 import { reportLunsData } from "./report-luns-data.ts";
 import { CHECK_CONDITION_SLOT, SCSI_COUNTERS } from "./scsi-counters.ts";
 import { type SenseName, setCheckCondition } from "./sense.ts";
-import { PERIPHERAL_NONE, standardInquiry } from "./standard-inquiry.ts";
+import { PERIPHERAL_NONE, PERIPHERAL_NOT_CONNECTED, standardInquiry } from "./standard-inquiry.ts";
 import { type DataOutPlan, type LogicalUnitServer, type NexusInfo, type NexusNumber, type ScsiTask, STATUS } from "./task.ts";
 import { vpdPage } from "./vpd/vpd-page.ts";
 
@@ -132,27 +132,28 @@ export class Target implements LogicalUnitServer {
     this.#inline(task, data, fieldValue(task.cdb, fields.allocationLength));
   }
 
-  /** INQUIRY with qualifier 011b, REQUEST SENSE with the reason as data (SPC-4 §6.6.2, §6.39); anything else 5/25/00. */
+  /**
+   * INQUIRY says by its qualifier what is not there, REQUEST SENSE has the reason as data (SPC-4 §6.6.2, §6.39); anything
+   * else is 5/25/00, or 2/04/03 where there is a unit whose pool did not come up.
+   */
   #noLogicalUnit(task: ScsiTask): void {
     const { cdb } = task;
+    const missing = this.#luns.isMissing(task.lun);
+    const reason: SenseName = missing ? "manualInterventionRequired" : "logicalUnitNotSupported";
     this.#begin(task, cdb[0] === INQUIRY.opcode ? slots.inquiry : slots.unknown);
     if (cdb[0] === INQUIRY.opcode) {
-      this.#inquireNothing(task);
+      this.#inquireNothing(task, missing ? PERIPHERAL_NOT_CONNECTED : PERIPHERAL_NONE);
       return;
     }
     if (cdb[0] !== REQUEST_SENSE.opcode) {
-      this.#fail(task, "logicalUnitNotSupported");
+      this.#fail(task, reason);
       return;
     }
     const { desc, allocationLength } = REQUEST_SENSE.fields;
-    this.#inline(
-      task,
-      senseParameterData("logicalUnitNotSupported", fieldValue(cdb, desc) !== 0),
-      fieldValue(cdb, allocationLength),
-    );
+    this.#inline(task, senseParameterData(reason, fieldValue(cdb, desc) !== 0), fieldValue(cdb, allocationLength));
   }
 
-  #inquireNothing(task: ScsiTask): void {
+  #inquireNothing(task: ScsiTask, peripheral: number): void {
     const { fields } = INQUIRY;
     const { cdb } = task;
     if (fieldValue(cdb, fields.cmddt) !== 0 || fieldValue(cdb, fields.pageCode) !== 0) {
@@ -160,7 +161,7 @@ export class Target implements LogicalUnitServer {
       return;
     }
     const vital = fieldValue(cdb, fields.evpd) !== 0;
-    const data = vital ? vpdPage(PERIPHERAL_NONE, 0x00, Uint8Array.of(0x00)) : standardInquiry(PERIPHERAL_NONE);
+    const data = vital ? vpdPage(peripheral, 0x00, Uint8Array.of(0x00)) : standardInquiry(peripheral);
     this.#inline(task, data, fieldValue(cdb, fields.allocationLength));
   }
 

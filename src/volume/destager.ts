@@ -145,9 +145,12 @@ export class Destager {
   }
 
   #wanted(): boolean {
-    if (this.#draining) return false;
-    const { cache, frames, zeros } = this.#pool;
-    if (this.#repairs.length > 0 || !zeros.isEmpty) return true;
+    return !this.#draining && (!this.#pool.zeros.isEmpty || this.#wantsBatch());
+  }
+
+  #wantsBatch(): boolean {
+    const { cache, frames } = this.#pool;
+    if (this.#repairs.length > 0) return true;
     if (cache.dirtyCount === 0) return false;
     return this.#drains.length > 0 || this.#pressure || frames.waiting > 0 || this.#isOverStart() || this.#isOld();
   }
@@ -167,6 +170,8 @@ export class Destager {
   async #run(): Promise<void> {
     while (this.#wanted() && !this.#pool.health.failed) {
       await this.#applyZeros();
+      // Zeros alone write nothing to the drives but the map.
+      if (!this.#wantsBatch()) continue;
       const batch = await this.#takeBatch();
       const merged = await this.#pick(batch);
       if (batch.count === 0) {

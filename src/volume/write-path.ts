@@ -273,7 +273,6 @@ export class WritePath {
     journal.record.addZero({ volume: io.volume, block, count, nexus: io.nexus, initiatorTaskTag: io.initiatorTaskTag });
     cache.removeRange(io.volume, block, count);
     zeros.add({ volume: io.volume, block, count, sequence });
-    this.#hooks.onPressure();
   }
 
   #refuse(queued: Queued, status: BlockStatus): void {

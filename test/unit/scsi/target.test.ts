@@ -35,7 +35,8 @@ describe("REPORT LUNS (SPC-4 §6.33)", () => {
       { lun: 16384, volume: 2 },
       { lun: 7, volume: 99 },
     ]);
-    const expected = ["0000000000000000", "00ff000000000000", "4100000000000000", "7fff000000000000"];
+    // LUN 7's volume is in a pool that did not come up: it is still there to be reported.
+    const expected = ["0000000000000000", "0007000000000000", "00ff000000000000", "4100000000000000", "7fff000000000000"];
     expect(reportLuns()).toEqual(expected);
     expect(reportLuns(2)).toEqual(expected);
     expect(reportLuns(0x11)).toEqual(expected);
@@ -51,6 +52,26 @@ describe("REPORT LUNS (SPC-4 §6.33)", () => {
   test("cuts to the allocation length and refuses reserved values of SELECT REPORT", () => {
     expect(host.send(REPORT_LUNS, { allocationLength: 12 })).toMatchObject({ status: STATUS.GOOD, transferBytes: 12 });
     expect(host.send(REPORT_LUNS, { selectReport: 3, allocationLength: 64 }).sense).toBe("05/24/00");
+  });
+});
+
+describe("a LUN whose pool did not come up", () => {
+  test("stays known: INQUIRY with qualifier 1, REQUEST SENSE with the reason, anything else 2/04/03", () => {
+    array.route([
+      { lun: 0, volume: 1 },
+      { lun: 7, volume: 99 },
+    ]);
+    host.send(REPORT_LUNS, { allocationLength: 64 });
+    const inquiry = host.send(INQUIRY, { allocationLength: 96 }, { lun: 7 });
+    expect(inquiry).toMatchObject({ status: STATUS.GOOD });
+    expect(inquiry.data[0]).toBe(0x20);
+    expect(host.send(TEST_UNIT_READY, {}, { lun: 7 }).sense).toBe("02/04/03");
+    expect(host.send(READ_10, { transferLength: 1 }, { lun: 7 }).sense).toBe("02/04/03");
+    expect(host.send(WRITE_10, { transferLength: 1 }, { lun: 7, dataOut: new Uint8Array(512) }).sense).toBe("02/04/03");
+    const sense = host.send(REQUEST_SENSE, { allocationLength: 252 }, { lun: 7 });
+    expect(sense.data[2]! & 0x0f).toBe(2);
+    expect([sense.data[12], sense.data[13]]).toEqual([0x04, 0x03]);
+    expect(array.frames.taken.size).toBe(0);
   });
 });
 
