@@ -13,14 +13,21 @@ export interface Access {
 }
 
 export type Admission =
-  | { readonly admitted: false }
+  | { readonly admitted: false; readonly why: string }
   | { readonly admitted: true; readonly chap: { readonly user: string; readonly secret: string } | undefined };
 
 /** iSCSI names compare without regard to case (RFC 3722 folds them). */
 export const sameName = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase();
 
+/** @param listedOnly - the portal is beyond loopback and not "open": what let it open must hold for everyone who logs in. */
 export function admit(access: Access, initiatorName: string, listedOnly: boolean): Admission {
   const host = access.hosts.find((candidate) => sameName(candidate.initiatorName, initiatorName));
-  if (host === undefined) return access.allowListOnly || listedOnly ? { admitted: false } : { admitted: true, chap: undefined };
+  if (host === undefined) {
+    if (access.allowListOnly || listedOnly) return { admitted: false, why: "is not on the list of initiators" };
+    return { admitted: true, chap: undefined };
+  }
+  if (listedOnly && !access.allowListOnly && host.chap === undefined) {
+    return { admitted: false, why: "has no CHAP secret and the allow-list is off: beyond loopback it needs one of them" };
+  }
   return { admitted: true, chap: host.chap };
 }

@@ -201,8 +201,7 @@ export class LoginConversation {
       throw new LoginError(LOGIN_STATUS.notFound, "there is no such target");
     }
     const admission = admit(access, initiatorName, listedOnly);
-    if (!admission.admitted)
-      throw new LoginError(LOGIN_STATUS.authorizationFailure, `${initiatorName} is not on the list of initiators`);
+    if (!admission.admitted) throw new LoginError(LOGIN_STATUS.authorizationFailure, `${initiatorName} ${admission.why}`);
     this.#chap = admission.chap;
     this.#negotiation.discovery = discovery;
     const initiatorAlias = value("InitiatorAlias") ?? "";
