@@ -9,7 +9,9 @@ import {
   ENTRY_KIND,
   ENTRY_WORD,
   ENTRY_WORDS,
+  JOURNAL_DATA_START,
   type JournalId,
+  journalIdWords,
   parseRecordHeader,
   RECORD_ENTRIES_MAX,
   RECORD_HEADER_BYTES,
@@ -46,6 +48,9 @@ export interface RecoveredEntry {
   /** Position of the frame in the file, for "write". */
   readonly payloadPosition: number;
 }
+
+/** Counter of the superblock that a journal is made with; its first owner raises it. */
+export const FIRST_COUNTER = 1;
 
 /** What a record must say to be the next live one. */
 export interface Expected {
@@ -106,14 +111,7 @@ export class JournalReader {
 
 /** @throws JournalError when there is none, or it is not of this journal */
 export function newestSuperblock(file: JournalFile, identity: string): Superblock {
-  let best: Superblock | undefined;
-  for (const position of SUPERBLOCK_POSITIONS) {
-    const bytes = Buffer.alloc(SUPERBLOCK_BYTES);
-    file.read(position, bytes);
-    const superblock = decodeSuperblock(bytes);
-    if (superblock === "version") throw new JournalError("version", "the journal's format version is not known to this program");
-    if (superblock !== undefined && (best === undefined || superblock.counter > best.counter)) best = superblock;
-  }
+  const best = findSuperblock(file);
   if (best === undefined) throw new JournalError("damaged", "neither of the journal's superblocks can be read");
   if (best.identity !== identity) {
     throw new JournalError("foreign", `this is journal ${best.identity}, the drives belong to journal ${identity}`);
@@ -122,6 +120,40 @@ export function newestSuperblock(file: JournalFile, identity: string): Superbloc
     throw new JournalError("damaged", `the journal has ${file.bytes} bytes, its superblock says ${best.fileBytes}`);
   }
   return best;
+}
+
+/** Whatever journal is in the file, if there is one. */
+function findSuperblock(file: JournalFile): Superblock | undefined {
+  let best: Superblock | undefined;
+  for (const position of SUPERBLOCK_POSITIONS) {
+    const bytes = Buffer.alloc(SUPERBLOCK_BYTES);
+    file.read(position, bytes);
+    const superblock = decodeSuperblock(bytes);
+    if (superblock === "version") throw new JournalError("version", "the journal's format version is not known to this program");
+    if (superblock !== undefined && (best === undefined || superblock.counter > best.counter)) best = superblock;
+  }
+  return best;
+}
+
+/**
+ * Before a journal is made in a file: it must not be one that others need.
+ * @param identity - of the journal whose place this is; its own file may be made anew
+ * @throws JournalError "foreign" when another journal is in the file, but for one that was made and never used
+ */
+export function refuseForeignJournal(file: JournalFile, identity: string): void {
+  const found = findSuperblock(file);
+  if (found === undefined || found.identity === identity) return;
+  if (found.counter === FIRST_COUNTER && !hasRecord(file, found)) return;
+  throw new JournalError(
+    "foreign",
+    `journal ${found.identity} is in the file, and the drives belong to journal ${identity}: it may be what another pool needs`,
+  );
+}
+
+function hasRecord(file: JournalFile, superblock: Superblock): boolean {
+  const expected = { sequence: superblock.tailSequence, epochMin: 0, epochMax: 2 ** 32, bytesMax: file.bytes };
+  const position = JOURNAL_DATA_START + (superblock.tailOffset % (file.bytes - JOURNAL_DATA_START));
+  return new JournalReader(file, journalIdWords(superblock.identity)).readRecord(position, expected, () => true) !== undefined;
 }
 
 function parseEntries(words: Uint32Array, header: RecordHeader, payloadPosition: number): RecoveredEntry[] {

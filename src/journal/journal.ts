@@ -14,10 +14,18 @@
  *  4. `syncedSequence` only counts records whose fdatasync has returned.
  */
 import type { JournalFile, JournalFileError } from "../../drivers/journal-file/journal-file.ts";
-import { JournalError, JournalReader, newestSuperblock, type RecoveredEntry, type RecoveredRecord } from "./journal-reader.ts";
+import {
+  FIRST_COUNTER,
+  JournalError,
+  JournalReader,
+  newestSuperblock,
+  type RecoveredEntry,
+  type RecoveredRecord,
+} from "./journal-reader.ts";
 import { LiveRecords } from "./live-records.ts";
 import {
   encodeSuperblock,
+  JOURNAL_DATA_START,
   type JournalId,
   journalIdWords,
   RECORD_HEADER_BYTES,
@@ -29,8 +37,6 @@ import {
 } from "./record.ts";
 import { RecordBuilder, recordBytes } from "./record-builder.ts";
 
-/** Records start here; the superblocks lie before. */
-export const JOURNAL_DATA_START = 8192;
 /** A trim of this share of the data area is worth a superblock write and an fdatasync. */
 const TRIM_SHARE = 1 / 16;
 
@@ -83,7 +89,7 @@ export class Journal {
   /** Makes a new, empty journal in the file: durable when done. */
   static async format(file: JournalFile, identity: string, ownerEpoch = 0): Promise<void> {
     const superblock: Superblock = {
-      counter: 1,
+      counter: FIRST_COUNTER,
       identity,
       tailOffset: 0,
       tailSequence: 1,

@@ -133,6 +133,8 @@ export interface Superblock {
 }
 
 export const SUPERBLOCK_BYTES = 128;
+/** Records start here; the superblocks lie before. */
+export const JOURNAL_DATA_START = 8192;
 export const SUPERBLOCK_POSITIONS = [0, 4096] as const;
 export const JOURNAL_FORMAT_VERSION = 1;
 

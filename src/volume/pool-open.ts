@@ -16,7 +16,7 @@ import { BlockCache } from "../cache/block-cache.ts";
 import type { PoolConfig } from "../config/config.ts";
 import { FORMAT_VERSION } from "../control/contract.ts";
 import { Journal } from "../journal/journal.ts";
-import { JournalError } from "../journal/journal-reader.ts";
+import { JournalError, refuseForeignJournal } from "../journal/journal-reader.ts";
 import { decodeDocument, MetadataStore } from "../map/metadata-store.ts";
 import { MapDamagedError, PoolMap } from "../map/pool-map.ts";
 import { groupGeometry } from "../raid/geometry.ts";
@@ -242,20 +242,29 @@ async function openJournal(
         volumeNames,
       );
     }
-    try {
-      await Journal.claim(file, document.journalId, { known: document.epoch, own: epoch });
-    } catch (error) {
-      if (error instanceof JournalError)
-        throw new PoolRefusedError(options.config.name, error.message, volumeNames, { cause: error });
-      throw error;
-    }
+    await refusing(options, volumeNames, () => Journal.claim(file, document.journalId, { known: document.epoch, own: epoch }));
     return { file, journalId: document.journalId };
   }
+  if (file !== undefined) await refusing(options, volumeNames, () => refuseForeignJournal(file, document.journalId));
   // A new identity: nothing that lies in the file from before can be taken for a record of this journal.
   const journalId = randomBytes(16).toString("hex");
   const fresh = file ?? options.journal.create();
   await Journal.format(fresh, journalId, epoch);
   return { file: fresh, journalId };
+}
+
+/** What the journal says against being opened keeps the pool closed. */
+async function refusing(
+  options: OpenPoolOptions,
+  volumeNames: readonly string[],
+  work: () => Promise<void> | void,
+): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof JournalError)) throw error;
+    throw new PoolRefusedError(options.config.name, error.message, volumeNames, { cause: error });
+  }
 }
 
 function tellDegraded(parts: PoolParts): void {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { MemoryJournalFile, MemoryJournalState } from "../../../drivers/journal-file/memory-journal-file.ts";
-import { JOURNAL_DATA_START, Journal } from "../../../src/journal/journal.ts";
+import { Journal } from "../../../src/journal/journal.ts";
+import { JOURNAL_DATA_START } from "../../../src/journal/record.ts";
 
 const IDENTITY = "00112233445566778899aabbccddeeff";
 

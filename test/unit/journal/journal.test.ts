@@ -2,11 +2,12 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { MemoryJournalFile, MemoryJournalState } from "../../../drivers/journal-file/memory-journal-file.ts";
 import { dataCrc32c } from "../../../drivers/shared-memory/data-crc32c.ts";
-import { JOURNAL_DATA_START, Journal } from "../../../src/journal/journal.ts";
+import { Journal } from "../../../src/journal/journal.ts";
 import type { JournalError, RecoveredEntry } from "../../../src/journal/journal-reader.ts";
 import {
   ENTRY_BYTES,
   encodeSuperblock,
+  JOURNAL_DATA_START,
   RECORD_HEADER_BYTES,
   SUPERBLOCK_BYTES,
   SUPERBLOCK_POSITIONS,
