@@ -15,6 +15,11 @@ import { fileURLToPath } from "node:url";
 
 /** What `npm run build` made. */
 export const DIST = fileURLToPath(new URL("../../dist", import.meta.url));
+/** As `npm start` and the container set them: they must be known before Node starts. */
+const LAUNCH_ENV = {
+  UV_THREADPOOL_SIZE: "16",
+  MALLOC_ARENA_MAX: "2",
+};
 const READY_MILLISECONDS_MAX = 60_000;
 const LOG_CHARS_MAX = 2 ** 20;
 const TOKEN = "test-token-0123456789abcdef";
@@ -183,7 +188,7 @@ export class RunningArray {
     const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("VARRAY_")));
     this.#log = "";
     const child = spawn(process.execPath, ["--enable-source-maps", join(this.#dist, "directors", "main.js")], {
-      env: { ...clean, UV_THREADPOOL_SIZE: "16", MALLOC_ARENA_MAX: "2", ...this.env, ...env },
+      env: { ...clean, ...LAUNCH_ENV, ...this.env, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#process = child;
