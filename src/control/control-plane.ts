@@ -6,15 +6,23 @@
 import type { Config } from "../config/config.ts";
 import { ApiError } from "./api-error.ts";
 import type { ArrayState } from "./array-state.ts";
+import { Audit } from "./audit.ts";
 import { ChangeQueue } from "./change-queue.ts";
 import type { DirectorStatus, PoolStatus } from "./contract.ts";
-import type { DirectorLink } from "./director-link.ts";
+import { DirectorError, type DirectorLink } from "./director-link.ts";
 import { EventLog } from "./event-log.ts";
 import type { Portals } from "./portals.ts";
 import { type StatusAnswer, StatusReader } from "./status-reader.ts";
 
 /** From here on an operator has to act: pools tell the same by the event pool.nearlyFull. */
 const NEARLY_FULL_SHARE = 0.85;
+
+/** The request that commands a change. */
+export interface Command {
+  readonly ip: string;
+  readonly method: string;
+  readonly url: string;
+}
 
 export interface Serving {
   readonly array: ArrayState;
@@ -51,9 +59,21 @@ export class ControlPlane {
   }
 
   /** One change at a time; see ChangeQueue. */
-  change<T>(change: (serving: Serving) => Promise<T>): Promise<T> {
+  change<T>(command: Command, change: (serving: Serving, audit: Audit) => Promise<T>): Promise<T> {
     const serving = this.serving();
-    return this.changes.run(() => change(serving));
+    return this.audited(command, (audit) => this.changes.run(() => change(serving, audit)));
+  }
+
+  /** What a director refused, or left without an answer, may have been done in part: that is on record too. */
+  async audited<T>({ ip, method, url }: Command, work: (audit: Audit) => Promise<T>): Promise<T> {
+    const audit = new Audit(this.events, ip);
+    try {
+      return await work(audit);
+    } catch (error) {
+      if (error instanceof DirectorError)
+        audit.record("warning", "change.failed", "array", `${method} ${url} failed: ${error.message}`);
+      throw error;
+    }
   }
 
   /** Fresh status of every director. @throws DirectorError where one does not answer */

@@ -1,13 +1,14 @@
 /** Hosts of the allow-list and their CHAP secrets. Each change runs inside the ChangeQueue. */
 import { ApiError } from "./api-error.ts";
 import type { ArrayState } from "./array-state.ts";
+import type { Audit } from "./audit.ts";
 import type { HostDocument } from "./contract.ts";
+import type { Serving } from "./control-plane.ts";
 import { portalRefusal } from "./portal-policy.ts";
-import type { Portals } from "./portals.ts";
 
 const HOSTS_MAX = 1024;
 
-export async function addHost(array: ArrayState, portals: Portals, host: HostDocument): Promise<void> {
+export async function addHost({ array, portals }: Serving, audit: Audit, host: HostDocument): Promise<void> {
   const { hosts } = array.document;
   if (hosts.length >= HOSTS_MAX) {
     throw new ApiError(409, "tooManyHosts", `the array has ${HOSTS_MAX} hosts, which is the most; delete one first`);
@@ -25,14 +26,16 @@ export async function addHost(array: ArrayState, portals: Portals, host: HostDoc
     );
   }
   await array.store({ hosts: [...hosts, host] });
+  const secret = host.chap === undefined ? "without a CHAP secret" : `with a CHAP secret of user ${host.chap.user}`;
+  audit.record("info", "host.added", `host ${host.name}`, `host ${host.name} (${host.initiatorName}) was added, ${secret}`);
   await array.route();
   await portals.open();
 }
 
 /** Sets or (null) takes away the CHAP secret of a host. */
 export async function setChap(
-  array: ArrayState,
-  portals: Portals,
+  { array, portals }: Serving,
+  audit: Audit,
   name: string,
   chap: HostDocument["chap"] | null,
 ): Promise<void> {
@@ -40,18 +43,23 @@ export async function setChap(
   const { chap: _, ...plain } = host;
   const changed: HostDocument = chap === null || chap === undefined ? plain : { ...plain, chap };
   await array.store({ hosts: array.document.hosts.map((other) => (other === host ? changed : other)) });
+  const subject = `host ${name}`;
+  if (changed.chap === undefined)
+    audit.record("warning", "host.changed", subject, `the CHAP secret of host ${name} was taken away`);
+  else audit.record("info", "host.changed", subject, `host ${name} has a new CHAP secret, of user ${changed.chap.user}`);
   await array.route();
   await portals.open();
 }
 
-export async function deleteHost(array: ArrayState, name: string): Promise<void> {
+export async function deleteHost(array: ArrayState, audit: Audit, name: string): Promise<void> {
   const host = findHost(array, name);
   await array.store({ hosts: array.document.hosts.filter((other) => other !== host) });
+  audit.record("info", "host.removed", `host ${name}`, `host ${name} (${host.initiatorName}) was removed`);
   await array.route();
 }
 
 /** On: only known hosts log in, and portals beyond loopback open. Off is refused while such a portal is open. */
-export async function setAllowListOnly(array: ArrayState, portals: Portals, allowListOnly: boolean): Promise<void> {
+export async function setAllowListOnly({ array, portals }: Serving, audit: Audit, allowListOnly: boolean): Promise<void> {
   const exposed = array.config.directors.filter(
     (director, index) =>
       portals.states[index]!.open && portalRefusal(array.config, director, { ...array.document, allowListOnly }) !== undefined,
@@ -65,7 +73,12 @@ export async function setAllowListOnly(array: ArrayState, portals: Portals, allo
       "allowListOnly",
     );
   }
+  const before = array.document.allowListOnly;
   await array.store({ allowListOnly });
+  if (before !== allowListOnly) {
+    const what = allowListOnly ? "on: only known hosts log in" : "off: hosts that are not known may log in";
+    audit.record(allowListOnly ? "info" : "warning", "allowList.switched", "hosts", `the allow-list was switched ${what}`);
+  }
   await array.route();
   await portals.open();
 }

@@ -21,3 +21,15 @@ export function portalRefusal(
     `(varray hosts add …, varray hosts allow-list on), or set VARRAY_OPEN=1`
   );
 }
+
+/** Of a portal that may open: why it may. */
+export function portalGrounds(
+  config: Config,
+  director: DirectorConfig,
+  array: Pick<ArrayDocument, "allowListOnly" | "hosts">,
+): string {
+  if (array.allowListOnly) return "the allow-list is on, only known hosts log in";
+  if (isLoopback(director.portal.host)) return "it is on loopback";
+  if (config.open) return "any initiator that reaches it may log in (VARRAY_OPEN, or published on loopback only)";
+  return "every host must prove a CHAP secret";
+}

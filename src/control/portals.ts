@@ -3,9 +3,11 @@
  *
  * Runs on: the control thread.
  */
+import { joinAddress } from "../config/assemble.ts";
 import type { ArrayState } from "./array-state.ts";
+import type { Severity } from "./contract.ts";
 import { DirectorError } from "./director-link.ts";
-import { portalRefusal } from "./portal-policy.ts";
+import { portalGrounds, portalRefusal } from "./portal-policy.ts";
 import { eventNow } from "./start-up.ts";
 
 export interface PortalState {
@@ -32,16 +34,29 @@ export class Portals {
       if (state.open) continue;
       const link = this.array.links[index]!;
       const refusal = portalRefusal(this.array.config, link.director, this.array.document) ?? (await this.tryOpen(index));
-      if (refusal === undefined) {
-        state.open = true;
-        delete state.reason;
-      } else if (state.reason !== refusal) {
-        state.reason = refusal;
-        this.array.events.add(
-          eventNow("warning", "portal.closed", `portal ${state.director}`, `portal ${state.director} stays closed: ${refusal}`),
-        );
-      }
+      if (refusal === undefined) this.setOpen(index);
+      else this.setClosed(index, "warning", refusal);
     }
+  }
+
+  private setOpen(index: number): void {
+    const state = this.states[index]!;
+    state.open = true;
+    delete state.reason;
+    const { config, document } = this.array;
+    const { portal } = config.directors[index]!;
+    const why = portalGrounds(config, config.directors[index]!, document);
+    const message = `portal ${state.director} is open at ${joinAddress(portal.host, portal.port)}: ${why}`;
+    this.array.events.add(eventNow("info", "portal.opened", `portal ${state.director}`, message));
+  }
+
+  /** Told once for each reason: portals are tried again with every change of hosts. */
+  private setClosed(index: number, severity: Severity, reason: string): void {
+    const state = this.states[index]!;
+    if (state.reason === reason) return;
+    state.reason = reason;
+    const message = `portal ${state.director} stays closed: ${reason}`;
+    this.array.events.add(eventNow(severity, "portal.closed", `portal ${state.director}`, message));
   }
 
   private async tryOpen(index: number): Promise<string | undefined> {
@@ -50,6 +65,7 @@ export class Portals {
       return undefined;
     } catch (error) {
       if (error instanceof DirectorError && error.code === "conflict") return error.message;
+      this.setClosed(index, "critical", (error as Error).message);
       throw error;
     }
   }

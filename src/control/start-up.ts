@@ -19,6 +19,7 @@ import {
 import type { DirectorLink } from "./director-link.ts";
 import type { EventLog } from "./event-log.ts";
 import { naaOf, newArrayId, serialOf } from "./identity.ts";
+import { overcommitWarning } from "./overcommit.ts";
 
 /** Recovery replays a journal and reads maps: minutes at worst. */
 const OPENED_SECONDS_MAX = 600;
@@ -48,6 +49,7 @@ export async function startArray(config: Config, links: readonly DirectorLink[],
     await state.store({ targetName: config.targetName });
   await makePendingVolumes(state, pools);
   reportStrays(state, pools);
+  reportOvercommit(state, pools);
   await state.route();
   return { state, firstStart: found === undefined };
 }
@@ -96,9 +98,9 @@ function chooseDocument(opened: readonly DirectorOpened[], pools: readonly PoolS
   const known = pools.filter((pool) => pool.state === "failed" || pool.volumes.length > 0);
   if (known.length > 0) {
     const states = known.map((pool) => `${pool.name}: ${pool.reason ?? `${pool.volumes.length} volumes`}`).join("; ");
-    throw new StartUpError(
-      `no drive has the array's document, and this is no first start (${states}): bring the missing drives back`,
-    );
+    const missing = known.some(({ drives }) => drives.some(({ state }) => state === "missing"));
+    const first = missing ? "bring the missing drives back" : "see to what each pool says";
+    throw new StartUpError(`no drive has the array's document, and this is no first start (${states}): ${first}`);
   }
   return undefined;
 }
@@ -159,6 +161,14 @@ function reportStrays(state: ArrayState, pools: readonly PoolStatus[]): void {
     state.events.add(
       eventNow("warning", "lun.volumeMissing", `LUN ${lun}`, `LUN ${lun} has no volume: volume ${volume} is not there (${why})`),
     );
+  }
+}
+
+/** At each start, for what was promised before; later with the change that does it. */
+function reportOvercommit(state: ArrayState, pools: readonly PoolStatus[]): void {
+  for (const pool of pools) {
+    const warning = overcommitWarning(state, pool);
+    if (warning !== undefined) state.events.add(eventNow("warning", "pool.overcommitted", `pool ${pool.name}`, warning));
   }
 }
 

@@ -7,6 +7,7 @@
 import type { VolumeNumber } from "../volume/block-io.ts";
 import { ApiError } from "./api-error.ts";
 import type { ArrayState, KnownVolume } from "./array-state.ts";
+import type { Audit } from "./audit.ts";
 import type { VolumeDocument } from "./contract.ts";
 import { naaOf, serialOf } from "./identity.ts";
 
@@ -25,7 +26,7 @@ export interface NewVolume {
   readonly lun?: number;
 }
 
-export async function createVolume(array: ArrayState, wanted: NewVolume): Promise<KnownVolume> {
+export async function createVolume(array: ArrayState, audit: Audit, wanted: NewVolume): Promise<KnownVolume> {
   const pool = array.config.pools.findIndex(({ name }) => name === wanted.pool);
   if (pool < 0) {
     const names = array.config.pools.map(({ name }) => name).join(", ");
@@ -63,12 +64,18 @@ export async function createVolume(array: ArrayState, wanted: NewVolume): Promis
   await array.ownerLink(pool).request({ kind: "createVolume", pool, volume: document });
   const known: KnownVolume = { document, pool };
   array.volumes.set(volume, known);
+  audit.record(
+    "info",
+    "volume.created",
+    `volume ${document.name}`,
+    `volume ${document.name} (number ${volume}, ${document.sizeBytes} bytes) was created in pool ${wanted.pool}`,
+  );
   await array.route();
-  if (wanted.lun !== undefined) await mapLun(array, { lun: wanted.lun, volume });
+  if (wanted.lun !== undefined) await mapLun(array, audit, { lun: wanted.lun, volume });
   return known;
 }
 
-export async function growVolume(array: ArrayState, known: KnownVolume, sizeBytes: number): Promise<KnownVolume> {
+export async function growVolume(array: ArrayState, audit: Audit, known: KnownVolume, sizeBytes: number): Promise<KnownVolume> {
   checkSize(sizeBytes);
   if (sizeBytes < known.document.sizeBytes) {
     throw new ApiError(
@@ -82,13 +89,16 @@ export async function growVolume(array: ArrayState, known: KnownVolume, sizeByte
     await array.ownerLink(known.pool).request({ kind: "growVolume", volume: known.document.volume, sizeBytes });
     const grown: KnownVolume = { pool: known.pool, document: { ...known.document, sizeBytes } };
     array.volumes.set(known.document.volume, grown);
+    const { name } = known.document;
+    const sizes = `from ${known.document.sizeBytes} to ${sizeBytes} bytes`;
+    audit.record("info", "volume.grown", `volume ${name}`, `volume ${name} was grown ${sizes}`);
     await array.route();
     return grown;
   }
   return known;
 }
 
-export async function deleteVolume(array: ArrayState, known: KnownVolume, force: boolean): Promise<void> {
+export async function deleteVolume(array: ArrayState, audit: Audit, known: KnownVolume, force: boolean): Promise<void> {
   const { volume, name } = known.document;
   const luns = array.lunsOf(volume);
   if (luns.length > 0 && !force) {
@@ -98,7 +108,10 @@ export async function deleteVolume(array: ArrayState, known: KnownVolume, force:
       `volume ${name} is LUN ${luns.join(", ")}: hosts may use it. Unmap it first, or repeat with force (?force=true, --force) to delete it and its data`,
     );
   }
-  if (luns.length > 0) await array.store({ luns: array.document.luns.filter((mapping) => mapping.volume !== volume) });
+  if (luns.length > 0) {
+    await array.store({ luns: array.document.luns.filter((mapping) => mapping.volume !== volume) });
+    for (const lun of luns) recordUnmapped(audit, lun, name);
+  }
   // Out of the routing first: no I/O is on its way to a volume that goes.
   array.volumes.delete(volume);
   try {
@@ -109,11 +122,20 @@ export async function deleteVolume(array: ArrayState, known: KnownVolume, force:
     await array.route().catch(() => {}); // the first failure is the one to report
     throw error;
   }
+  const pool = array.config.pools[known.pool]!.name;
+  const forced = luns.length > 0 ? `, with force: it was LUN ${luns.join(", ")}` : force ? ", with force" : "";
+  audit.record(
+    luns.length > 0 ? "critical" : "warning",
+    "volume.deleted",
+    `volume ${name}`,
+    `volume ${name} (number ${volume}, ${known.document.sizeBytes} bytes, pool ${pool}) was deleted with its data${forced}`,
+  );
 }
 
 /** Without `lun`, the lowest free one. Returns the LUN. */
 export async function mapLun(
   array: ArrayState,
+  audit: Audit,
   mapping: { readonly lun?: number; readonly volume: VolumeNumber },
 ): Promise<number> {
   const lun = mapping.lun ?? lowestFreeLun(array);
@@ -124,16 +146,24 @@ export async function mapLun(
   }
   const luns = [...array.document.luns, { lun, volume: mapping.volume }].sort((a, b) => a.lun - b.lun);
   await array.store({ luns });
+  const name = array.volumes.get(mapping.volume)?.document.name ?? String(mapping.volume);
+  audit.record("info", "lun.mapped", `LUN ${lun}`, `volume ${name} was mapped to LUN ${lun}`);
   await array.route();
   return lun;
 }
 
-export async function unmapLun(array: ArrayState, lun: number): Promise<void> {
-  if (!array.document.luns.some((mapping) => mapping.lun === lun)) {
+export async function unmapLun(array: ArrayState, audit: Audit, lun: number): Promise<void> {
+  const mapped = array.document.luns.find((mapping) => mapping.lun === lun);
+  if (mapped === undefined) {
     throw new ApiError(404, "noSuchLun", `no volume is mapped to LUN ${lun}`);
   }
   await array.store({ luns: array.document.luns.filter((mapping) => mapping.lun !== lun) });
+  recordUnmapped(audit, lun, array.volumes.get(mapped.volume)?.document.name ?? String(mapped.volume));
   await array.route();
+}
+
+function recordUnmapped(audit: Audit, lun: number, volume: string): void {
+  audit.record("info", "lun.unmapped", `LUN ${lun}`, `LUN ${lun} was taken away from volume ${volume}`);
 }
 
 function checkLunFree(array: ArrayState, lun: number): void {

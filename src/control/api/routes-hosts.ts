@@ -32,9 +32,9 @@ export function addHostRoutes(app: FastifyInstance, plane: ControlPlane): void {
         response: answers(201, Host),
       },
     },
-    async ({ body }, reply) => {
-      await plane.change(({ array, portals }) => addHost(array, portals, body));
-      return reply.code(201).send(hostView(body));
+    async (request, reply) => {
+      await plane.change(request, (serving, audit) => addHost(serving, audit, request.body));
+      return reply.code(201).send(hostView(request.body));
     },
   );
   app.patch<{ Params: Static<typeof HostParams>; Body: Static<typeof PatchHost> }>(
@@ -49,16 +49,17 @@ export function addHostRoutes(app: FastifyInstance, plane: ControlPlane): void {
         response: answers(200, Done),
       },
     },
-    async ({ params, body }) => {
-      await plane.change(({ array, portals }) => setChap(array, portals, params.host, body.chap));
+    async (request) => {
+      const { params, body } = request;
+      await plane.change(request, (serving, audit) => setChap(serving, audit, params.host, body.chap));
       return { done: true };
     },
   );
   app.delete<{ Params: Static<typeof HostParams> }>(
     "/api/v1/hosts/:host",
     { schema: { summary: "Delete a host", tags, security: WITH_TOKEN, params: HostParams, response: answers(200, Done) } },
-    async ({ params }) => {
-      await plane.change(({ array }) => deleteHost(array, params.host));
+    async (request) => {
+      await plane.change(request, ({ array }, audit) => deleteHost(array, audit, request.params.host));
       return { done: true };
     },
   );
@@ -73,8 +74,9 @@ export function addHostRoutes(app: FastifyInstance, plane: ControlPlane): void {
         response: answers(200, HostAccess),
       },
     },
-    async ({ body }) => {
-      await plane.change(({ array, portals }) => setAllowListOnly(array, portals, body.allowListOnly));
+    async (request) => {
+      const { body } = request;
+      await plane.change(request, (serving, audit) => setAllowListOnly(serving, audit, body.allowListOnly));
       return body;
     },
   );

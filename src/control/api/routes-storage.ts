@@ -3,8 +3,10 @@ import type { FastifyInstance } from "fastify";
 import type { Static } from "typebox";
 import { ApiError } from "../api-error.ts";
 import type { ArrayState, KnownVolume } from "../array-state.ts";
+import { Audit } from "../audit.ts";
 import type { DirectorStatus, PoolStatus } from "../contract.ts";
-import type { ControlPlane } from "../control-plane.ts";
+import type { Command, ControlPlane } from "../control-plane.ts";
+import { overcommitWarning } from "../overcommit.ts";
 import { driveView, lunView, poolView, volumeView } from "../views.ts";
 import { createVolume, deleteVolume, growVolume, mapLun, unmapLun } from "../volume-changes.ts";
 import { answers, WITH_TOKEN } from "./route-schema.ts";
@@ -65,11 +67,20 @@ export function addPoolRoutes(app: FastifyInstance, plane: ControlPlane): void {
         response: answers(200, Done),
       },
     },
-    async ({ params }) => {
+    async (request) => {
       const { array } = plane.serving();
-      const pool = requirePool(plane, params.pool);
+      const { pool: name } = request.params;
+      const pool = requirePool(plane, name);
       // Changes nothing that others plan with, and takes long: not in the queue of changes.
-      await array.ownerLink(pool).request({ kind: "destagePool", pool }, DESTAGE_SECONDS);
+      await plane.audited(request, (audit) => {
+        audit.record(
+          "info",
+          "pool.destageCommanded",
+          `pool ${name}`,
+          `a destage of all that is dirty in pool ${name} was commanded`,
+        );
+        return array.ownerLink(pool).request({ kind: "destagePool", pool }, DESTAGE_SECONDS);
+      });
       return { done: true };
     },
   );
@@ -123,10 +134,9 @@ export function addVolumeRoutes(app: FastifyInstance, plane: ControlPlane): void
         response: answers(201, Volume),
       },
     },
-    async ({ body }, reply) => {
-      const { array } = plane.serving();
-      const known = await plane.change(() => createVolume(array, body));
-      return reply.code(201).send(volumeView(array, known, []));
+    async (request, reply) => {
+      const known = await plane.change(request, ({ array }, audit) => createVolume(array, audit, request.body));
+      return reply.code(201).send(await changedVolume(plane, request, known));
     },
   );
   app.patch<{ Params: Static<typeof VolumeParams>; Body: Static<typeof GrowVolume> }>(
@@ -141,10 +151,12 @@ export function addVolumeRoutes(app: FastifyInstance, plane: ControlPlane): void
         response: answers(200, Volume),
       },
     },
-    async ({ params, body }) => {
-      const { array } = plane.serving();
-      const known = await plane.change(() => growVolume(array, requireVolume(array, params.volume), body.sizeBytes));
-      return volumeView(array, known, await plane.statusOrThrow());
+    async (request) => {
+      const { params, body } = request;
+      const known = await plane.change(request, ({ array }, audit) =>
+        growVolume(array, audit, requireVolume(array, params.volume), body.sizeBytes),
+      );
+      return changedVolume(plane, request, known);
     },
   );
   app.delete<{ Params: Static<typeof VolumeParams>; Querystring: Static<typeof DeleteVolumeQuery> }>(
@@ -159,9 +171,11 @@ export function addVolumeRoutes(app: FastifyInstance, plane: ControlPlane): void
         response: answers(200, Done),
       },
     },
-    async ({ params, query }) => {
-      const { array } = plane.serving();
-      await plane.change(() => deleteVolume(array, requireVolume(array, params.volume), query.force === true));
+    async (request) => {
+      const { params, query } = request;
+      await plane.change(request, ({ array }, audit) =>
+        deleteVolume(array, audit, requireVolume(array, params.volume), query.force === true),
+      );
       return { done: true };
     },
   );
@@ -190,11 +204,12 @@ export function addLunRoutes(app: FastifyInstance, plane: ControlPlane): void {
         response: answers(201, LunMapping),
       },
     },
-    async ({ body }, reply) => {
+    async (request, reply) => {
+      const { body } = request;
       const { array } = plane.serving();
-      const mapping = await plane.change(async () => {
+      const mapping = await plane.change(request, async (_serving, audit) => {
         const { volume } = requireVolume(array, String(body.volume)).document;
-        const lun = await mapLun(array, body.lun === undefined ? { volume } : { volume, lun: body.lun });
+        const lun = await mapLun(array, audit, body.lun === undefined ? { volume } : { volume, lun: body.lun });
         return { lun, volume };
       });
       return reply.code(201).send(lunView(array, mapping));
@@ -211,12 +226,27 @@ export function addLunRoutes(app: FastifyInstance, plane: ControlPlane): void {
         response: answers(200, Done),
       },
     },
-    async ({ params }) => {
-      const { array } = plane.serving();
-      await plane.change(() => unmapLun(array, params.lun));
+    async (request) => {
+      await plane.change(request, ({ array }, audit) => unmapLun(array, audit, request.params.lun));
       return { done: true };
     },
   );
+}
+
+/** The volume as it is now, and a warning, here and as an event, where its pool can't hold all that was promised. */
+async function changedVolume(plane: ControlPlane, { ip }: Command, known: KnownVolume) {
+  const { array } = plane.serving();
+  // The change is done: a director that does not answer now must not make it look refused.
+  const { directors } = await plane.status.readFresh();
+  const statuses = directors.filter((status) => status !== undefined);
+  const view = volumeView(array, known, statuses);
+  const warning = overcommitWarning(
+    array,
+    poolsOf(statuses).find(({ index }) => index === known.pool),
+  );
+  if (warning === undefined) return view;
+  new Audit(plane.events, ip).record("warning", "pool.overcommitted", `pool ${view.pool}`, warning);
+  return { ...view, warnings: [warning] };
 }
 
 function poolsOf(statuses: readonly DirectorStatus[]): PoolStatus[] {

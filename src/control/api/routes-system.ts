@@ -2,6 +2,7 @@
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import type { ControlPlane } from "../control-plane.ts";
+import { provisionedBytes } from "../overcommit.ts";
 import { VERSION } from "../version.ts";
 import { portalView } from "../views.ts";
 import { answers } from "./route-schema.ts";
@@ -50,6 +51,11 @@ export function addSystemRoutes(app: FastifyInstance, plane: ControlPlane): void
         frameBytes: plane.config.memory.frameBytes,
         directors: plane.config.directors.map(({ name }) => name),
         pools: plane.config.pools.map(({ name }) => name),
+        capacity: plane.config.pools.map(({ name, index }) => {
+          const pool = answer.directors.flatMap((status) => status?.pools ?? []).find((one) => one.index === index);
+          const { usableBytes = 0, liveBytes = 0 } = pool ?? {};
+          return { pool: name, usableBytes, liveBytes, provisionedBytes: provisionedBytes(array, index) };
+        }),
         volumeCount: array.volumes.size,
         sessionCount: answer.directors.reduce((sum, status) => sum + (status?.sessions.length ?? 0), 0),
         allowListOnly: array.document.allowListOnly,

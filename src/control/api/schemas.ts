@@ -12,13 +12,28 @@ const HOST_NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$";
 const INITIATOR_NAME =
   "^(iqn\\.[0-9]{4}-[0-9]{2}\\.[a-z0-9.:_-]{1,200}|eui\\.[0-9A-Fa-f]{16}|naa\\.([0-9A-Fa-f]{16}|[0-9A-Fa-f]{32}))$";
 const PRINTABLE = "^[ -~]+$";
+const POOL_NAME = "^[A-Z][A-Z0-9]{0,7}$";
+const VOLUME_NAME_OR_NUMBER = `^([0-9]{1,15}|${VOLUME_NAME.slice(1, -1)})$`;
+
+/** What the patterns say, for people. */
+export const PATTERN_WORDS: ReadonlyMap<string, string> = new Map([
+  [VOLUME_NAME, "must be a letter, then up to 62 letters, digits, dots, underscores or hyphens"],
+  [VOLUME_NAME_OR_NUMBER, "must be a volume's name or number"],
+  [POOL_NAME, "must be a pool's name: a capital letter, then up to 7 capital letters or digits"],
+  [HOST_NAME, "must be a letter or digit, then up to 62 letters, digits, dots, underscores or hyphens"],
+  [
+    INITIATOR_NAME,
+    "must be an iSCSI name in lower case: iqn.<year>-<month>.<domain>:<name>, or eui. with 16, or naa. with 16 or 32 hexadecimal digits",
+  ],
+  [PRINTABLE, "must be printable ASCII characters, at least one"],
+]);
 
 // ---- requests
 
 /** Any number here: what is no size is told apart (400, 422) where the volume is known. */
 const SizeBytes = Type.Number({ description: "What the host sees; a multiple of 4096." });
 const VolumeName = Type.String({ pattern: VOLUME_NAME, maxLength: 63 });
-const PoolName = Type.String({ pattern: "^[A-Z][A-Z0-9]{0,7}$" });
+const PoolName = Type.String({ pattern: POOL_NAME });
 const Lun = Type.Integer({ description: "0 to 255." });
 const Chap = object({
   user: Type.String({ pattern: PRINTABLE, maxLength: 223 }),
@@ -33,7 +48,7 @@ const Chap = object({
 export const PoolParams = object({ pool: PoolName });
 export const VolumeParams = object({
   volume: Type.String({
-    pattern: `^([0-9]{1,15}|${VOLUME_NAME.slice(1, -1)})$`,
+    pattern: VOLUME_NAME_OR_NUMBER,
     maxLength: 63,
     description: "The volume's number or name.",
   }),
@@ -120,6 +135,7 @@ export const Volume = object({
   writeCacheEnabled: Type.Boolean(),
   createdAt: text(),
   luns: Type.Array(Type.Integer()),
+  warnings: Type.Optional(Type.Array(text("After a change: its pool can't hold all that its volumes promise."))),
 });
 export const LunMapping = object({
   lun: Type.Integer(),
@@ -169,6 +185,14 @@ export const System = object({
   frameBytes: bytes("Global memory for data."),
   directors: Type.Array(text()),
   pools: Type.Array(text()),
+  capacity: Type.Array(
+    object({
+      pool: text(),
+      usableBytes: bytes("What hosts can store; 0 where the pool does not say."),
+      liveBytes: bytes("Live blocks on the drives."),
+      provisionedBytes: bytes("Sizes of its volumes together; thin, so it may exceed what is usable."),
+    }),
+  ),
   volumeCount: Type.Integer(),
   sessionCount: Type.Integer(),
   allowListOnly: Type.Boolean(),

@@ -19,6 +19,7 @@ import { VERSION } from "../version.ts";
 import { allowedNames, hostName } from "./allowed-names.ts";
 import { roleCheck } from "./api-token.ts";
 import { RateLimit } from "./rate-limit.ts";
+import { PATTERN_WORDS } from "./schemas.ts";
 
 const BODY_BYTES_MAX = 1024 * 1024;
 const HEADER_BYTES_MAX = 16 * 1024;
@@ -187,10 +188,12 @@ function explain(errors: readonly SchemaError[], value: unknown): ApiError {
   const allowed = errors.flatMap(({ keyword, params }) =>
     keyword === "const" ? [(params as { allowedValue?: unknown }).allowedValue] : [],
   );
+  const pattern = first?.keyword === "pattern" ? String((first.params as { pattern?: unknown }).pattern) : "";
   const wrong =
     first?.keyword === "const"
       ? `must be ${allowed.join(" or ")}`
-      : (first?.message ?? "is not valid").replace(/^must be (number|integer|string|boolean|object|array)$/, mustBeA);
+      : (PATTERN_WORDS.get(pattern) ??
+        (first?.message ?? "is not valid").replace(/^must be (number|integer|string|boolean|object|array)$/, mustBeA));
   const message = `${field === "" ? "the request" : field} ${wrong}`;
   return new ApiError(400, "invalidRequest", message, field === "" ? undefined : field);
 }

@@ -76,7 +76,7 @@ function addVolumeCommands(volumes: Command, context: CliContext): void {
         ...(block === undefined ? {} : { logicalBlockBytes: numberArgument("--block", block) }),
       };
       const answer = await context.client().post<Volume>("/api/v1/volumes", body);
-      context.show(answer, (volume) => volumeTable([volume]));
+      context.show(answer, changedVolumeText);
     });
   volumes
     .command("grow")
@@ -87,7 +87,7 @@ function addVolumeCommands(volumes: Command, context: CliContext): void {
       const answer = await context
         .client()
         .patch<Volume>(`/api/v1/volumes/${encodeURIComponent(volume)}`, { sizeBytes: sizeArgument(size) });
-      context.show(answer, (shown) => volumeTable([shown]));
+      context.show(answer, changedVolumeText);
     });
   volumes
     .command("delete")
@@ -142,11 +142,19 @@ function poolTable(pools: readonly Pool[]): string {
       { title: "FILL", value: ({ fillPercent }) => `${fillPercent} %` },
       { title: "PENDING", value: ({ dirtyBytes }) => readableBytes(dirtyBytes) },
       { title: "JOURNAL", value: ({ journalLiveBytes, journalBytes }) => percent(journalLiveBytes, journalBytes) },
-      { title: "PROVISIONED", value: ({ provisionedBytes }) => readableBytes(provisionedBytes) },
+      {
+        title: "PROVISIONED",
+        value: ({ provisionedBytes, usableBytes }) =>
+          `${readableBytes(provisionedBytes)} (${percent(provisionedBytes, usableBytes)})`,
+      },
     ],
     pools,
   );
   return rows + reasons.join("");
+}
+
+function changedVolumeText(volume: Volume): string {
+  return volumeTable([volume]) + (volume.warnings ?? []).map((warning) => `\nwarning: ${warning}\n`).join("");
 }
 
 function volumeTable(volumes: readonly Volume[]): string {

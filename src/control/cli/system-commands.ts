@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { Director, Event, Health, Portal, Session, System } from "./answers.ts";
 import { CliError, EXIT } from "./api-client.ts";
 import type { CliContext } from "./run.ts";
-import { readableBytes, table } from "./table.ts";
+import { percent, readableBytes, table } from "./table.ts";
 
 /** Of one line of a stream: an event is far below it. */
 const LINE_CHARACTERS_MAX = 1024 * 1024;
@@ -113,11 +113,18 @@ function statusText(health: Health, system: System | undefined, ports: readonly 
       `array id   ${system.arrayId}`,
       `version    ${system.version}, up ${Math.round(system.uptimeSeconds)} s`,
       `pools      ${system.pools.join(", ")}; ${system.volumeCount} volumes`,
+      ...system.capacity.map(capacityLine),
       `memory     ${readableBytes(system.frameBytes)} of frames`,
       `sessions   ${system.sessionCount}${system.allowListOnly ? "; only known hosts log in" : ""}`,
     );
   }
   return `${lines.join("\n")}\n${ports.length === 0 ? "" : `\n${portTable(ports)}`}`;
+}
+
+function capacityLine({ pool, usableBytes, liveBytes, provisionedBytes }: System["capacity"][number]): string {
+  const promised = `${readableBytes(provisionedBytes)} provisioned of ${readableBytes(usableBytes)} usable`;
+  const over = provisionedBytes > usableBytes && usableBytes > 0 ? ", OVERCOMMITTED" : "";
+  return `pool ${pool.padEnd(6)}${promised} (${percent(provisionedBytes, usableBytes)}${over}), ${readableBytes(liveBytes)} used`;
 }
 
 function portTable(ports: readonly Portal[]): string {

@@ -151,11 +151,14 @@ async function cliAgainst(port: number, directors: readonly FakeDirector[]): Pro
     return result.out;
   };
   expect(await good("status")).toContain("array is ready");
+  expect(await good("status")).toMatch(/pool A {5}16 GiB provisioned of 40 GiB usable \(40 %\), 10 GiB used/);
   expect(await good("pools")).toMatch(/^POOL {2}STATE.*\nA {5}optimal {2}1A/);
   expect(await good("drives")).toMatch(/07 {5}B {5}online/);
   expect(await good("volumes")).toMatch(/1 {2}volume-0 {2}A {5}1A {5}0 {4}16 GiB/);
   expect(await good("volumes", "create", "data", "--pool", "B", "--size", "1.5GiB", "--lun", "5")).toContain("1.5 GiB");
   expect(await good("volumes", "grow", "data", "2GiB")).toContain("2 GiB");
+  expect(await good("volumes", "grow", "data", "64GiB")).toMatch(/\nwarning: the volumes of pool B are 80 GiB together/);
+  expect(await good("pools")).toContain("80 GiB (200 %)");
   expect(JSON.parse(await good("--json", "luns"))).toMatchObject({ luns: [{}, {}, { lun: 5, name: "data" }] });
   expect(await cli("volumes", "delete", "data")).toMatchObject({ status: 1, err: expect.stringContaining("force") });
   expect(await good("luns", "unmap", "5")).toContain("unmapped");

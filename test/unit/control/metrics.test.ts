@@ -72,7 +72,7 @@ describe("/metrics", () => {
     await one.app.inject("/api/v1/system");
     const text = (await one.app.inject("/metrics")).body;
     for (const line of [
-      'varray_pool_usable_bytes{pool="A"} 1000',
+      'varray_pool_usable_bytes{pool="A"} 42949672960',
       'varray_pool_write_pending_bytes{pool="B"} 10',
       'varray_pool_state{pool="A",state="optimal"} 1',
       'varray_pool_state{pool="A",state="failed"} 0',
@@ -98,7 +98,7 @@ describe("/metrics", () => {
     await one.app.inject("/metrics");
     one.directors[1]!.die();
     await expect.poll(async () => (await one.app.inject("/metrics")).body).toContain('varray_director_up{director="1B"} 0');
-    expect((await one.app.inject("/metrics")).body).toContain('varray_pool_usable_bytes{pool="B"} 1000');
+    expect((await one.app.inject("/metrics")).body).toContain('varray_pool_usable_bytes{pool="B"} 42949672960');
   });
 
   test("names end in their unit, and counters in _total", async () => {

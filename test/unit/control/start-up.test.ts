@@ -59,7 +59,12 @@ describe("start-up, first start", () => {
       directors[0]!.poolChanges = { state: "failed", reason: "3 drives missing" };
     };
     const failed = controlArray({ prepare });
-    await expect(failed).rejects.toThrow(/no first start.*3 drives missing/);
+    await expect(failed).rejects.toThrow(/no first start.*3 drives missing\): see to what each pool says$/);
+    const missing: typeof prepare = (directors) => {
+      const drives = [{ name: "00", state: "missing", capacityBytes: 0, zonesUsed: 0, zoneCount: 0 }] as const;
+      directors[0]!.poolChanges = { state: "failed", reason: "drives are lost", drives };
+    };
+    await expect(controlArray({ prepare: missing })).rejects.toThrow(/drives are lost\): bring the missing drives back$/);
     const durable = twoEmpty();
     await withArray({ durable }, () => {});
     durable[0].array = undefined;
@@ -130,6 +135,8 @@ describe("start-up, portals", () => {
     withArray({ env: beyond }, async ({ directors, app, events }) => {
       expect(directors.map(({ listening }) => listening)).toEqual([true, false]);
       expect(events.list({})).toContainEqual(expect.objectContaining({ type: "portal.closed", subject: "portal 1B" }));
+      const opened = () => events.list({}).flatMap(({ type, message }) => (type === "portal.opened" ? [message] : []));
+      expect(opened()).toEqual(["portal 1A is open at 127.0.0.1:3260: it is on loopback"]);
       expect((await app.inject("/healthz")).statusCode).toBe(503);
       const on = await app.inject({
         method: "PUT",
@@ -138,6 +145,7 @@ describe("start-up, portals", () => {
         payload: { allowListOnly: true },
       });
       expect(on.statusCode).toBe(200);
+      expect(opened()[1]).toMatch(/^portal 1B is open at 0\.0\.0\.0:3261: the allow-list is on/);
       expect(directors.map(({ listening }) => listening)).toEqual([true, true]);
       expect((await app.inject("/healthz")).statusCode).toBe(200);
       const off = await app.inject({
