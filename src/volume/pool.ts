@@ -27,6 +27,8 @@ const NEARLY_FULL = [
   { share: 0.95, severity: "critical" },
 ] as const;
 const NEARLY_FULL_HYSTERESIS = 0.02;
+/** That writes are refused is told once until the pool is emptier again, and never more often than this. */
+const FULL_TOLD_MILLISECONDS = 60_000;
 const TICK_MILLISECONDS = 1000;
 /** Compaction and destage get so long to reach a safe point when the array stops. */
 const STOP_WAIT_MILLISECONDS = 3000;
@@ -63,6 +65,9 @@ export class Pool {
   #cancelTick: (() => void) | undefined;
   readonly #zoneWaiters: { least: number; resolve: () => void }[] = [];
   #toldFull = -1;
+  /** Fill at the first write that was refused, while writes are taken to be refused. */
+  #refusingFrom: number | undefined;
+  #toldRefusingAt = Number.NEGATIVE_INFINITY;
   #stopped = false;
 
   constructor(options: PoolOptions) {
@@ -79,6 +84,7 @@ export class Pool {
         this.compactor.poke();
       },
       onDirty: () => this.#destager.poke(),
+      onRefusedForSpace: () => this.#tellRefusing(),
     });
     parts.cache.shortage = () => this.#destager.press();
     const stripesPerBatch = parts.staging.batchStripes;
@@ -359,8 +365,9 @@ export class Pool {
   }
 
   #tellFill(): void {
-    const { space, cache, runtime, name } = this.parts;
-    const share = (space.liveBlocks + cache.dirtyCount) / space.usableBlocks;
+    const { runtime, name } = this.parts;
+    const share = this.#fillShare();
+    if (this.#refusingFrom !== undefined && share < this.#refusingFrom - NEARLY_FULL_HYSTERESIS) this.#refusingFrom = undefined;
     let level = -1;
     for (let n = 0; n < NEARLY_FULL.length; n++) {
       const slack = n <= this.#toldFull ? NEARLY_FULL_HYSTERESIS : 0;
@@ -375,6 +382,27 @@ export class Pool {
       });
     }
     this.#toldFull = level;
+  }
+
+  #fillShare(): number {
+    const { space, cache } = this.parts;
+    return (space.liveBlocks + cache.dirtyCount) / space.usableBlocks;
+  }
+
+  #tellRefusing(): void {
+    if (this.#refusingFrom !== undefined) return;
+    const { runtime, name } = this.parts;
+    const now = runtime.nowMilliseconds();
+    // Not taken note of: if it still refuses then, people are told.
+    if (now - this.#toldRefusingAt < FULL_TOLD_MILLISECONDS) return;
+    this.#toldRefusingAt = now;
+    this.#refusingFrom = this.#fillShare();
+    runtime.raise({
+      severity: "critical",
+      type: "pool.full",
+      subject: `pool ${name}`,
+      message: `pool ${name} is full: writes to new blocks are refused (7/27/07). Unmap or delete what is not needed; nothing that was stored is lost`,
+    });
   }
 
   // — end —
@@ -432,7 +460,8 @@ export class Pool {
       zonesUsed: member.state === "online" ? zonesUsed : 0,
       zoneCount: map.zones.slotCount,
     }));
-    const reason = health.reason ?? group.members.find((member) => member.state !== "online")?.reason;
+    const lost = group.members.filter((member) => member.state !== "online").map(lossOf);
+    const reason = health.reason ?? (lost.length > 0 ? lost.join("; ") : undefined);
     return {
       index,
       name,
@@ -457,6 +486,12 @@ export class Pool {
       zonesUsed,
     };
   }
+}
+
+/** Which drive, and why. A driver's own message names the drive already. */
+function lossOf({ name, state, reason }: Member): string {
+  if (reason?.startsWith(`drive ${name}:`) === true) return reason;
+  return `drive ${name} is ${state}${reason === undefined ? "" : `: ${reason}`}`;
 }
 
 export function membersOf(members: readonly Member[], old: PoolDocument): PoolDocument["members"] {

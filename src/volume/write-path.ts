@@ -44,6 +44,8 @@ export interface WritePathHooks {
   readonly onPressure: () => void;
   /** Something became dirty. */
   readonly onDirty: () => void;
+  /** A write was refused for want of space. */
+  readonly onRefusedForSpace: () => void;
 }
 
 export class WritePath {
@@ -220,6 +222,7 @@ export class WritePath {
       return false;
     }
     counters[POOL_COUNT.spaceExhausted]! += 1;
+    this.#hooks.onRefusedForSpace();
     this.#refuse(queued, BLOCK_STATUS.spaceExhausted);
     return false;
   }

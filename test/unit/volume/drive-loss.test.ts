@@ -41,7 +41,10 @@ describe("pool: a drive fails during service (invariant 10 of the architecture)"
     await pool.service.createVolume(0, volumeDocument(1, 100 * BLOCK));
     // A second change must not wait for what the first one left behind.
     await pool.service.createVolume(0, volumeDocument(2, 100 * BLOCK));
-    expect(pool.service.status()[0]).toMatchObject({ state: "degraded" });
+    expect(pool.service.status()[0]).toMatchObject({
+      state: "degraded",
+      reason: expect.stringMatching(new RegExp(`^drive 0${position}\\b`)),
+    });
     expect((await writeBytes(pool, 1, 0, new Uint8Array(8 * BLOCK).fill(7))).status).toBe(BLOCK_STATUS.good);
     await pool.service.pool(0).destageAll();
     const expected = ["online", "online", "online", "online"];

@@ -48,6 +48,42 @@ async function firstBytes(pool: OpenedPool, volume: number, from: number, count:
 }
 
 describe("pool: full (7/27/07)", () => {
+  test("is told once for each full period, and not twice in a minute", async () => {
+    const pool = await poolWith(new MemoryPoolMedia(), { 1: 5000 });
+    const { runtime } = pool.service.pool(0).parts;
+    let now = 0;
+    runtime.nowMilliseconds = () => now;
+    const full = () => pool.events.filter((event) => event.type === "pool.full").length;
+    const refuseTwice = async () => {
+      for (let refused = 0, n = 0; refused < 2; n += 20) {
+        const { status } = await writeBytes(pool, 1, (n % 5000) * BLOCK, filled(1, 20));
+        if (status === BLOCK_STATUS.spaceExhausted) refused += 1;
+      }
+    };
+    const makeRoom = async () => {
+      expect((await zeroBytes(pool, 1, 0, 1000 * BLOCK)).status).toBe(BLOCK_STATUS.good);
+      await pool.service.pool(0).destageAll();
+      (pool.service.pool(0) as unknown as { start(): void }).start(); // it looks once a second; the test does not wait
+    };
+    await refuseTwice();
+    expect(full()).toBe(1);
+    now = 61_000;
+    await refuseTwice(); // still the same full period
+    expect(full()).toBe(1);
+    await makeRoom();
+    now = 62_000;
+    await refuseTwice();
+    expect(full()).toBe(2);
+    await makeRoom();
+    now = 63_000;
+    await refuseTwice(); // within the minute
+    expect(full()).toBe(2);
+    now = 200_000;
+    await refuseTwice(); // and so told now
+    expect(full()).toBe(3);
+    pool.kill();
+  });
+
   test("refuses new blocks after people were told, overwrites the old ones, loses nothing, and has room again after UNMAP", async () => {
     const media = new MemoryPoolMedia();
     let pool = await poolWith(media, { 1: 5000 });
@@ -73,6 +109,8 @@ describe("pool: full (7/27/07)", () => {
     refused += 1;
     const told = pool.events.filter((event) => event.type === "pool.nearlyFull");
     expect(told.map((event) => event.severity)).toEqual(["warning", "critical"]);
+    const full = () => pool.events.filter((event) => event.type === "pool.full");
+    expect(full()).toMatchObject([{ severity: "critical", subject: "pool A", message: expect.stringContaining("7/27/07") }]);
     expect(pool.service.pool(0).parts.counters[POOL_COUNT.spaceExhausted]).toBe(refused);
 
     // Overwrites need no room, partial ones neither; over and over, so that compaction has to work in a full pool.
@@ -85,6 +123,7 @@ describe("pool: full (7/27/07)", () => {
     }
     expect(pool.service.pool(0).parts.counters[POOL_COUNT.compactedZones]).toBeGreaterThan(0);
     expect((await writeBytes(pool, 1, 4999 * BLOCK, filled(1))).status).toBe(BLOCK_STATUS.spaceExhausted);
+    expect(full()).toHaveLength(1);
 
     pool.kill();
     pool = await openMemoryPool(media);
