@@ -288,7 +288,9 @@ export class Portal {
     const { initiatorName, discovery } = session.identity;
     if (!discovery && this.#registry.exists(initiatorName, session.identity.isid, session.identity.tsih)) {
       this.#options.units.nexusClosed(session.nexus);
-      this.#event("info", "session.logout", initiatorName, `session of ${initiatorName} at ${this.#options.director.name} ended`);
+      const why = session.endReason ?? "its connection was closed by the host or lost";
+      const message = `session of ${initiatorName} at ${this.#options.director.name} ended: ${why}`;
+      this.#event("info", "session.logout", initiatorName, message);
     }
     this.#registry.remove(session);
     this.#counters[C.sessions] = this.#registry.count;
@@ -339,7 +341,7 @@ export class Portal {
     let dropped = 0;
     for (const session of [...this.#registry.all()]) {
       if (!sameName(session.identity.initiatorName, initiatorName)) continue;
-      session.connection.drop("dropped by the control plane");
+      session.connection.drop("its host was removed or changed");
       dropped += 1;
     }
     return dropped;
@@ -355,7 +357,10 @@ export class Portal {
     if (this.#closing) return;
     this.#closing = true;
     this.#server?.close();
-    for (const session of this.#registry.all()) askLogout(session, Math.ceil(graceSeconds));
+    for (const session of this.#registry.all()) {
+      session.endsBecause("the array stops");
+      askLogout(session, Math.ceil(graceSeconds));
+    }
     await this.#ended(graceSeconds);
     for (const connection of [...this.#connections.keys()]) {
       if (connection.session === undefined) connection.drop("shutdown");

@@ -310,6 +310,7 @@ export class Connection implements PduHandler, TransmitterHost, SessionConnectio
   drop(why: string): void {
     if (this.#phase === "closed" || this.#ended) return;
     this.#counters[C.connectionsDropped]! += 1;
+    this.#session?.endsBecause(`dropped: ${why}`);
     this.#host.dropped(this.address, this.#session?.identity.initiatorName ?? this.#conversation?.initiatorName ?? "", why);
     this.#ended = true;
     this.#receiver.stop();

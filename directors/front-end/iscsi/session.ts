@@ -59,6 +59,8 @@ export class Session implements TaskOwner, SequenceNumbers, Chargeable {
   readonly nexus: number;
 
   phase: SessionPhase = "open";
+  /** Why it ends, for people; the first reason stands. Undefined: its connection went without a word. */
+  endReason: string | undefined = undefined;
   statSN: number;
   /** Header of the PDU under way, where it may have to be rejected later or is not on the data path. */
   readonly header = Buffer.alloc(BHS_BYTES);
@@ -322,6 +324,10 @@ export class Session implements TaskOwner, SequenceNumbers, Chargeable {
   }
 
   // — the end —
+
+  endsBecause(reason: string): void {
+    this.endReason ??= reason;
+  }
 
   /** The connection is gone: everything that is not at the server is dropped now, the rest when it completes. */
   end(): void {

@@ -97,8 +97,18 @@ describe("what the control plane sees and asks for", () => {
     await other.ping();
     const told = fixture.events.filter(({ subject }) => subject === name).map(({ type }) => type);
     expect(told).toEqual(["session.login", "session.logout"]);
+    const ends = () => fixture.events.filter(({ type }) => type === "session.logout").map(({ message }) => message);
+    expect(ends()).toEqual([expect.stringMatching(/ended: dropped: its host was removed or changed$/)]);
     expect(fixture.counter("sessions")).toBe(1);
     other.destroy();
+    await expect.poll(ends).toContainEqual(expect.stringMatching(/ended: its connection was closed by the host or lost$/));
+    const third = await Initiator.open(fixture.port);
+    await third.logout({ immediate: true, reason: 0 });
+    await third.closed();
+    await expect.poll(ends).toContainEqual(expect.stringMatching(/ended: the host logged out$/));
+    await Initiator.open(fixture.port);
+    await fixture.portal.close(0.05);
+    expect(ends().at(-1)).toMatch(/ended: the array stops$/);
   });
 
   test("commands are counted and timed by kind", async () => {

@@ -28,6 +28,7 @@ export function logout(session: Session, header: Buffer): void {
     return;
   }
   session.phase = "loggingOut";
+  session.endsBecause("the host logged out");
   TaskManagement.start(session, {
     tasks: [...session.tasks.values()],
     done: () => {

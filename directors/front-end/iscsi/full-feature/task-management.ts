@@ -145,7 +145,10 @@ export function taskManagementRequest(session: Session, header: Buffer): void {
     case FUNCTION.targetColdReset:
       resetTarget(session, () => {
         answer(session, pdu, RESPONSE.complete);
-        for (const each of [...session.services.sessions()]) each.connection.finish();
+        for (const each of [...session.services.sessions()]) {
+          each.endsBecause("target cold reset");
+          each.connection.finish();
+        }
       });
       return;
     case FUNCTION.taskReassign:
