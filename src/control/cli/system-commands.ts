@@ -140,8 +140,10 @@ function portTable(ports: readonly Portal[]): string {
   );
 }
 
-function eventLine({ time, severity, type, message }: Event): string {
-  return `${time}  ${severity.padEnd(8)}  ${type.padEnd(24)}  ${message}\n`;
+/** The subject goes first where the sentence leaves it to the reader: "pool A goes on without it". */
+function eventLine({ time, severity, type, subject, message }: Event): string {
+  const sentence = message.includes(subject) ? message : `${subject}: ${message}`;
+  return `${time}  ${severity.padEnd(8)}  ${type.padEnd(24)}  ${sentence}\n`;
 }
 
 async function followEvents(context: CliContext, query: string): Promise<void> {

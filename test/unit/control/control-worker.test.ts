@@ -176,6 +176,8 @@ async function cliAgainst(port: number, directors: readonly FakeDirector[]): Pro
   expect(await good("hosts")).toMatch(/allow-list is on.*\nHOST.*\nh1/);
   expect(await good("hosts", "remove", "h1")).toContain("removed");
   expect(await good("events", "--severity", "warning")).toContain("main.test");
+  directors[1]!.raise("drive.missing", "critical");
+  await expect.poll(() => good("events", "--severity", "critical")).toMatch(/drive.missing +test: drive.missing happened/);
   expect(await good("sessions")).toContain("INITIATOR");
   expect(await good("directors")).toMatch(/1B +1 {2}answers/);
   expect(await good("ports")).toMatch(/1B {8}127\.0\.0\.1:3261/);
