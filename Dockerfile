@@ -20,6 +20,8 @@ FROM node:20.20.2-bookworm-slim
 ENV NODE_ENV=production \
     UV_THREADPOOL_SIZE=16 \
     MALLOC_ARENA_MAX=2 \
+    MALLOC_MMAP_THRESHOLD_=131072 \
+    MALLOC_TRIM_THRESHOLD_=262144 \
     VARRAY_DATA=/data
 WORKDIR /opt/varray
 COPY --from=build /build/package.json ./

@@ -20,7 +20,7 @@ const BATCH_STRIPES_MIN = 4;
 const BATCH_STRIPES_MAX = 32;
 /** Two destage batches under way, one of compaction, and what compaction reads. */
 const BATCH_REGIONS = 4;
-const STRIP_REGIONS = 64;
+const STRIP_REGIONS = 32;
 const REBUILD_REGIONS = 4;
 
 export function batchStripes(geometry: GroupGeometry): number {

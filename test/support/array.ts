@@ -19,6 +19,8 @@ export const DIST = fileURLToPath(new URL("../../dist", import.meta.url));
 const LAUNCH_ENV = {
   UV_THREADPOOL_SIZE: "16",
   MALLOC_ARENA_MAX: "2",
+  MALLOC_MMAP_THRESHOLD_: "131072",
+  MALLOC_TRIM_THRESHOLD_: "262144",
 };
 const READY_MILLISECONDS_MAX = 60_000;
 const LOG_CHARS_MAX = 2 ** 20;
