@@ -13,8 +13,8 @@ import type {
 } from "../src/control/contract.ts";
 import type { DeviceServer } from "../src/scsi/device-server.ts";
 import type { Target } from "../src/scsi/target.ts";
-import { PoolChangeError } from "../src/volume/pool.ts";
 import type { PoolService } from "../src/volume/pool-service.ts";
+import { PoolChangeError } from "../src/volume/volume-changes.ts";
 import type { Access } from "./front-end/iscsi/login/access.ts";
 import { admit } from "./front-end/iscsi/login/access.ts";
 import type { Portal } from "./front-end/portal.ts";

@@ -25,11 +25,12 @@ import { Staging } from "../raid/staging.ts";
 import { StripeReader } from "../raid/stripe-reader.ts";
 import { BLOCK_BYTES } from "./block-io.ts";
 import { PendingZeros } from "./pending-zeros.ts";
-import { membersOf, Pool } from "./pool.ts";
+import { Pool } from "./pool.ts";
 import { type DocumentCopy, judgeCopies, POOL_KEY, type PoolDocument, type Verdict } from "./pool-document.ts";
 import { makePool } from "./pool-make.ts";
 import { MAP_PAGES_MAX, type OpenPoolOptions, openMembers, PoolRefusedError, TOLERANCE, tellNoSpace } from "./pool-members.ts";
 import { PoolHealth, type PoolParts, type VolumeState, ZoneUse } from "./pool-parts.ts";
+import { membersOf } from "./pool-record.ts";
 import { putZonesInOrder, replayJournal } from "./recovery.ts";
 import { Space } from "./space.ts";
 
@@ -128,7 +129,8 @@ async function recoverPool(options: OpenPoolOptions, verdict: Verdict): Promise<
   box.pool = pool;
   try {
     // A drive that was lost since `current` was made up: nobody could put that on record until now.
-    if (members.some((member, position) => member.state !== current.members[position]!.state)) await pool.recordMembers();
+    if (members.some((member, position) => member.state !== current.members[position]!.state))
+      await pool.record.updateMembers(members);
     await parts.map.load();
     await putZonesInOrder(parts, (slot) => pool.compactor.removeZone(slot));
     await replayJournal(parts, { press: () => pool.press() });

@@ -15,7 +15,8 @@ import {
   type MappingQuery,
   type VolumeInfo,
 } from "./block-io.ts";
-import { type Pool, PoolChangeError } from "./pool.ts";
+import type { Pool } from "./pool.ts";
+import { PoolChangeError } from "./volume-changes.ts";
 
 export class PoolService implements BlockService {
   readonly #pools: readonly Pool[];
@@ -105,7 +106,7 @@ export class PoolService implements BlockService {
       done(false);
       return;
     }
-    pool.setWriteCache(volume, enabled).then(
+    pool.volumes.setWriteCache(volume, enabled).then(
       () => done(true),
       () => done(false),
     );
@@ -124,15 +125,15 @@ export class PoolService implements BlockService {
   }
 
   async createVolume(poolIndex: number, document: VolumeDocument): Promise<void> {
-    await this.pool(poolIndex).createVolume(document);
+    await this.pool(poolIndex).volumes.create(document);
   }
 
   async growVolume(volume: number, sizeBytes: number): Promise<void> {
-    await this.#mustHave(volume).growVolume(volume, sizeBytes);
+    await this.#mustHave(volume).volumes.grow(volume, sizeBytes);
   }
 
   async deleteVolume(volume: number): Promise<void> {
-    await this.#mustHave(volume).deleteVolume(volume);
+    await this.#mustHave(volume).volumes.delete(volume);
   }
 
   async storeArrayDocument(document: ArrayDocument): Promise<void> {

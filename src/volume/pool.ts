@@ -4,44 +4,28 @@
  *
  * Runs on: the owning director's thread. Made by `openPool` (pool-open.ts), which also recovers it.
  */
-import type { ArrayDocument, DriveStatus, PoolStatus, VolumeDocument, VolumeStatus } from "../control/contract.ts";
-import { PAGE_BLOCKS } from "../map/map-pages.ts";
+import type { ArrayDocument, DriveStatus, PoolStatus, VolumeStatus } from "../control/contract.ts";
 import type { MetadataStore } from "../map/metadata-store.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
 import type { Member } from "../raid/raid-group.ts";
 import { ZoneAppender } from "../raid/zone-appender.ts";
 import { BLOCK_BYTES, BLOCK_STATUS, type BlockIo, type MappingQuery, type VolumeInfo } from "./block-io.ts";
 import { Compactor } from "./compactor.ts";
-import { Destager, unmapRange } from "./destager.ts";
+import { Destager } from "./destager.ts";
+import { FillWatch } from "./fill-watch.ts";
 import { findMapping } from "./mapping.ts";
 import { POOL_COUNT } from "./pool-counters.ts";
-import { ARRAY_KEY, POOL_KEY, type PoolDocument, type PoolVolumeDocument } from "./pool-document.ts";
-import type { PoolParts, VolumeState } from "./pool-parts.ts";
+import { ARRAY_KEY, type PoolDocument } from "./pool-document.ts";
+import type { PoolParts } from "./pool-parts.ts";
+import { PoolRecord } from "./pool-record.ts";
 import { ReadPath } from "./read-path.ts";
 import { COMPACTION_ZONES } from "./space.ts";
+import { VolumeChanges } from "./volume-changes.ts";
 import { WritePath } from "./write-path.ts";
 
-/** Fill at which people are told, and below which they may be told again. */
-const NEARLY_FULL = [
-  { share: 0.85, severity: "warning" },
-  { share: 0.95, severity: "critical" },
-] as const;
-const NEARLY_FULL_HYSTERESIS = 0.02;
-/** That writes are refused is told once until the pool is emptier again, and never more often than this. */
-const FULL_TOLD_MILLISECONDS = 60_000;
 const TICK_MILLISECONDS = 1000;
 /** Compaction and destage get so long to reach a safe point when the array stops. */
 const STOP_WAIT_MILLISECONDS = 3000;
-const UNMAP_BLOCKS = 8 * PAGE_BLOCKS;
-
-export class PoolChangeError extends Error {
-  readonly code: "conflict" | "notFound" | "spaceExhausted" | "failed";
-  constructor(code: PoolChangeError["code"], message: string) {
-    super(message);
-    this.name = "PoolChangeError";
-    this.code = code;
-  }
-}
 
 export interface PoolOptions {
   readonly parts: PoolParts;
@@ -55,27 +39,28 @@ export interface PoolOptions {
 export class Pool {
   readonly parts: PoolParts;
   readonly compactor: Compactor;
+  readonly record: PoolRecord;
+  readonly volumes: VolumeChanges;
+  readonly #fill: FillWatch;
   readonly #store: MetadataStore;
   readonly #options: PoolOptions;
   readonly #reads: ReadPath;
   readonly #writes: WritePath;
   readonly #destager: Destager;
-  #document: PoolDocument;
-  #documentLock: Promise<unknown> = Promise.resolve();
   #cancelTick: (() => void) | undefined;
   readonly #zoneWaiters: { least: number; resolve: () => void }[] = [];
-  #toldFull = -1;
-  /** Fill at the first write that was refused, while writes are taken to be refused. */
-  #refusingFrom: number | undefined;
-  #toldRefusingAt = Number.NEGATIVE_INFINITY;
-  #stopped = false;
 
   constructor(options: PoolOptions) {
     const { parts } = options;
     this.parts = parts;
     this.#options = options;
     this.#store = options.store;
-    this.#document = options.document;
+    this.record = new PoolRecord(options.store, options.document);
+    this.#fill = new FillWatch(parts);
+    this.volumes = new VolumeChanges(parts, this.record, {
+      journalDurable: () => this.#journalDurable(),
+      trim: () => this.#destager.trim(),
+    });
     this.#reads = new ReadPath(parts, (volume, block, place) => this.#destager.repair(volume, block, place));
     this.#writes = new WritePath(parts, {
       writesThrough: (volume) => parts.volumes.get(volume)?.document.writeCacheEnabled === false,
@@ -84,7 +69,7 @@ export class Pool {
         this.compactor.poke();
       },
       onDirty: () => this.#destager.poke(),
-      onRefusedForSpace: () => this.#tellRefusing(),
+      onRefusedForSpace: () => this.#fill.refused(),
     });
     parts.cache.shortage = () => this.#destager.press();
     const stripesPerBatch = parts.staging.batchStripes;
@@ -109,14 +94,10 @@ export class Pool {
     this.compactor = new Compactor({ pool: parts, appender: appender(0), stripesPerBatch, onFreed: () => this.#zonesFreed() });
   }
 
-  get document(): PoolDocument {
-    return this.#document;
-  }
-
   /** Recovery is done: housekeeping begins. */
   start(): void {
     this.#cancelTick = this.parts.runtime.every(TICK_MILLISECONDS, () => this.#tick());
-    for (const volume of this.#document.volumes) if (volume.deleting === true) this.#giveBack(volume);
+    this.volumes.start();
     this.#tick();
   }
 
@@ -167,64 +148,6 @@ export class Pool {
     return true;
   }
 
-  // — changes, durable when they resolve —
-
-  async setWriteCache(volume: number, enabled: boolean): Promise<void> {
-    if (!enabled) await this.#journalDurable();
-    await this.#changeVolume(volume, (document) => ({ ...document, writeCacheEnabled: enabled }));
-  }
-
-  async createVolume(document: VolumeDocument): Promise<void> {
-    const { map, volumes } = this.parts;
-    if (this.#document.volumes.some((other) => other.volume === document.volume)) {
-      throw new PoolChangeError("conflict", `volume number ${document.volume} is taken`);
-    }
-    const blockCount = Math.ceil(document.sizeBytes / BLOCK_BYTES);
-    await this.updateDocument((old) => ({ ...old, volumes: [...old.volumes, document] }));
-    map.pages.addVolume(document.volume, blockCount, true);
-    volumes.set(document.volume, { document, blockCount });
-  }
-
-  async growVolume(volume: number, sizeBytes: number): Promise<void> {
-    const state = this.#volume(volume);
-    if (sizeBytes < state.document.sizeBytes) throw new PoolChangeError("conflict", "a volume can grow, not shrink");
-    await this.#changeVolume(volume, (document) => ({ ...document, sizeBytes }));
-    state.blockCount = Math.ceil(sizeBytes / BLOCK_BYTES);
-    this.parts.map.pages.growVolume(volume, state.blockCount);
-  }
-
-  /** The volume is gone when this resolves; its space is given back in the background, also over restarts. */
-  async deleteVolume(volume: number): Promise<void> {
-    const { volumes, cache, zeros } = this.parts;
-    const state = this.#volume(volume);
-    volumes.delete(volume);
-    try {
-      await this.#changeDocument(volume, (document) => ({ ...document, deleting: true }));
-    } catch (error) {
-      volumes.set(volume, state);
-      throw error;
-    }
-    cache.removeRange(volume, 0, state.blockCount);
-    zeros.removeVolume(volume);
-    this.#destager.trim();
-    this.#giveBack(state.document);
-  }
-
-  #giveBack(document: PoolVolumeDocument): void {
-    const { map, health } = this.parts;
-    const work = async (): Promise<void> => {
-      const blockCount = Math.ceil(document.sizeBytes / BLOCK_BYTES);
-      for (let block = 0; block < blockCount && !this.#stopped; block += UNMAP_BLOCKS) {
-        await unmapRange(map, document.volume, block, Math.min(blockCount, block + UNMAP_BLOCKS));
-      }
-      // What was not finished goes on after the next start.
-      if (this.#stopped) return;
-      await map.dropVolume(document.volume);
-      await this.updateDocument((old) => ({ ...old, volumes: old.volumes.filter((other) => other.volume !== document.volume) }));
-    };
-    work().catch((error: unknown) => health.fail(error));
-  }
-
   /** Resolves when everything that was dirty is on the drives and the journal is empty. */
   async destageAll(): Promise<void> {
     await this.#destager.drain();
@@ -237,37 +160,6 @@ export class Pool {
 
   arrayDocumentCopies(): Promise<ArrayDocument[]> {
     return this.#store.documentCopies(ARRAY_KEY) as Promise<ArrayDocument[]>;
-  }
-
-  /** Writes a changed document to all online drives; one change at a time. */
-  updateDocument(change: (old: PoolDocument) => PoolDocument): Promise<void> {
-    const run = this.#documentLock.then(async () => {
-      const next = change(this.#document);
-      const document = { ...next, version: this.#document.version + 1 };
-      await this.#store.putDocument(POOL_KEY, document);
-      this.#document = document;
-    });
-    this.#documentLock = run.catch(() => undefined);
-    return run;
-  }
-
-  async #changeDocument(volume: number, change: (old: PoolVolumeDocument) => PoolVolumeDocument): Promise<void> {
-    await this.updateDocument((old) => ({
-      ...old,
-      volumes: old.volumes.map((document) => (document.volume === volume ? change(document) : document)),
-    }));
-  }
-
-  async #changeVolume(volume: number, change: (old: PoolVolumeDocument) => PoolVolumeDocument): Promise<void> {
-    const state = this.#volume(volume);
-    await this.#changeDocument(volume, change);
-    state.document = change(state.document);
-  }
-
-  #volume(volume: number): VolumeState {
-    const state = this.parts.volumes.get(volume);
-    if (state === undefined) throw new PoolChangeError("notFound", `pool ${this.parts.name} has no volume ${volume}`);
-    return state;
   }
 
   // — failures —
@@ -285,11 +177,7 @@ export class Pool {
       health.fail(new Error(`pool ${name} has lost ${group.lostCount} drives; it can do without ${group.tolerance}`));
       return;
     }
-    await this.recordMembers();
-  }
-
-  recordMembers(): Promise<void> {
-    return this.updateDocument((old) => ({ ...old, members: membersOf(this.parts.group.members, old) }));
+    await this.record.updateMembers(group.members);
   }
 
   // — housekeeping —
@@ -346,7 +234,7 @@ export class Pool {
     this.compactor.poke();
     this.#zonesFreed();
     this.#gauge();
-    this.#tellFill();
+    this.#fill.look();
   }
 
   #gauge(): void {
@@ -364,47 +252,6 @@ export class Pool {
     counters[POOL_COUNT.failed] = health.failed ? 1 : 0;
   }
 
-  #tellFill(): void {
-    const { runtime, name } = this.parts;
-    const share = this.#fillShare();
-    if (this.#refusingFrom !== undefined && share < this.#refusingFrom - NEARLY_FULL_HYSTERESIS) this.#refusingFrom = undefined;
-    let level = -1;
-    for (let n = 0; n < NEARLY_FULL.length; n++) {
-      const slack = n <= this.#toldFull ? NEARLY_FULL_HYSTERESIS : 0;
-      if (share >= NEARLY_FULL[n]!.share - slack) level = n;
-    }
-    if (level > this.#toldFull) {
-      runtime.raise({
-        severity: NEARLY_FULL[level]!.severity,
-        type: "pool.nearlyFull",
-        subject: `pool ${name}`,
-        message: `${Math.floor(share * 100)} % of the pool is used; unmap or delete volumes before writes are refused (7/27/07)`,
-      });
-    }
-    this.#toldFull = level;
-  }
-
-  #fillShare(): number {
-    const { space, cache } = this.parts;
-    return (space.liveBlocks + cache.dirtyCount) / space.usableBlocks;
-  }
-
-  #tellRefusing(): void {
-    if (this.#refusingFrom !== undefined) return;
-    const { runtime, name } = this.parts;
-    const now = runtime.nowMilliseconds();
-    // Not taken note of: if it still refuses then, people are told.
-    if (now - this.#toldRefusingAt < FULL_TOLD_MILLISECONDS) return;
-    this.#toldRefusingAt = now;
-    this.#refusingFrom = this.#fillShare();
-    runtime.raise({
-      severity: "critical",
-      type: "pool.full",
-      subject: `pool ${name}`,
-      message: `pool ${name} is full: writes to new blocks are refused (7/27/07). Unmap or delete what is not needed; nothing that was stored is lost`,
-    });
-  }
-
   // — end —
 
   #journalDurable(): Promise<void> {
@@ -419,13 +266,13 @@ export class Pool {
   /** Makes the journal durable and comes to rest. No full destage: what is dirty is in the journal. */
   async stop(): Promise<void> {
     this.#cancelTick?.();
-    this.#stopped = true;
+    this.volumes.stop();
     if (this.parts.health.failed) return;
     this.#writes.flush();
     await this.#journalDurable();
     await this.#within(Promise.all([this.#destager.stop(), this.compactor.stop()]).then(() => undefined));
     await this.#journalDurable();
-    if (this.parts.journal.isEmpty) await this.updateDocument((old) => ({ ...old, journalLive: false }));
+    if (this.parts.journal.isEmpty) await this.record.update((old) => ({ ...old, journalLive: false }));
   }
 
   #within(work: Promise<void>): Promise<void> {
@@ -468,7 +315,7 @@ export class Pool {
       state: health.failed ? "failed" : group.state,
       ...(reason === undefined ? {} : { reason }),
       owner: this.#options.ownerIndex,
-      epoch: this.#document.epoch,
+      epoch: this.record.document.epoch,
       drives,
       volumes: [...volumes.values()].map(
         ({ document }): VolumeStatus => ({
@@ -492,13 +339,4 @@ export class Pool {
 function lossOf({ name, state, reason }: Member): string {
   if (reason?.startsWith(`drive ${name}:`) === true) return reason;
   return `drive ${name} is ${state}${reason === undefined ? "" : `: ${reason}`}`;
-}
-
-export function membersOf(members: readonly Member[], old: PoolDocument): PoolDocument["members"] {
-  return members.map((member, position) => ({
-    name: old.members[position]!.name,
-    driveId: old.members[position]!.driveId,
-    state: member.state,
-    ...(member.reason === undefined ? {} : { reason: member.reason }),
-  }));
 }
