@@ -46,24 +46,27 @@ describe
     const convert = (lun: number, portal: number) =>
       runToolBeside("qemu-img", ["convert", "-n", "-m", "16", "-W", "-f", "raw", "-O", "raw", image, array.lunUrl(lun, portal)]);
 
-    test.each(["own", "crossed"])("both LUNs are written through their %s portals, and every write gets through", async (paths) => {
-      const results = await Promise.all(PORTALS.map((lun) => convert(lun, paths === "own" ? lun : 1 - lun)));
-      for (const { status, output } of results) {
-        expect(output).not.toMatch(/failed|error while/i);
-        expect(status).toBe(0);
-      }
-      for (const lun of PORTALS) {
-        const { status, output } = await runToolBeside("qemu-img", [
-          "compare",
-          "-f",
-          "raw",
-          "-F",
-          "raw",
-          image,
-          array.lunUrl(lun, lun),
-        ]);
-        expect(output).toContain("Images are identical");
-        expect(status).toBe(0);
-      }
-    });
+    test.each(["own", "crossed"])(
+      "both LUNs are written through their %s portals, and every write gets through",
+      async (paths) => {
+        const results = await Promise.all(PORTALS.map((lun) => convert(lun, paths === "own" ? lun : 1 - lun)));
+        for (const { status, output } of results) {
+          expect(output).not.toMatch(/failed|error while/i);
+          expect(status).toBe(0);
+        }
+        for (const lun of PORTALS) {
+          const { status, output } = await runToolBeside("qemu-img", [
+            "compare",
+            "-f",
+            "raw",
+            "-F",
+            "raw",
+            image,
+            array.lunUrl(lun, lun),
+          ]);
+          expect(output).toContain("Images are identical");
+          expect(status).toBe(0);
+        }
+      },
+    );
   });
