@@ -13,7 +13,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "parts",
-          include: ["test/{unit,golden,contract,property,simulation}/**/*.test.ts"],
+          include: ["test/{unit,golden,contract,property}/**/*.test.ts"],
           testTimeout: 30_000,
           hookTimeout: 30_000,
           sequence: { groupOrder: 0 },
@@ -24,7 +24,7 @@ export default defineConfig({
         test: {
           // Suites that run a whole array, or several, under load: one after the other, after everything else.
           name: "array",
-          include: ["test/{conformance,crash}/**/*.test.ts"],
+          include: ["test/conformance/**/*.test.ts"],
           maxWorkers: 1,
           fileParallelism: false,
           testTimeout: 120_000,

@@ -57,5 +57,3 @@ export const CHANNEL_COUNTERS = defineCounters("channel", {
     help: "Times that this thread was woken by its doorbell.",
   },
 });
-
-export type ChannelCounters = typeof CHANNEL_COUNTERS;

@@ -90,7 +90,7 @@ export const NEXUS_NAME = { name: 3 } as const;
 export const INITIATOR_NAME_BYTES_MAX = 223;
 
 /** Frame numbers that fit in a slot: 64 KiB at any phase. */
-export const INLINE_FRAMES = SLOT_WORDS - REQUEST.frames;
+const INLINE_FRAMES = SLOT_WORDS - REQUEST.frames;
 export const LIST_FRAME_ENTRIES = FRAME_BYTES / 4;
 /** 4 MiB at any phase. */
 export const TRANSFER_FRAMES_MAX = 1025;

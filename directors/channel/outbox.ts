@@ -16,7 +16,7 @@ import { KIND_WORD, TOKEN_WORD, TOKENS } from "./messages.ts";
 const { ringFullWaits } = CHANNEL_COUNTERS.slots;
 
 /** Request and release of each token one way, its reply the other, and nexus messages. */
-export const BACKLOG_SLOTS_MAX = 4 * TOKENS;
+const BACKLOG_SLOTS_MAX = 4 * TOKENS;
 
 export interface OutboxOptions {
   readonly global: GlobalMemory;

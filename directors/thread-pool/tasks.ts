@@ -4,10 +4,8 @@
  * Runs on: pool threads (task.worker.ts). Tasks take addresses of global memory, never data, and keep nothing.
  */
 import { touchFrames } from "./touch-frames.ts";
-import { verifyChecksums } from "./verify-checksums.ts";
-import { xorStrips } from "./xor-strips.ts";
 
-export const TASKS = { touchFrames, verifyChecksums, xorStrips } as const;
+export const TASKS = { touchFrames } as const;
 
 export type TaskName = keyof typeof TASKS;
 export type TaskInput<Name extends TaskName> = Parameters<(typeof TASKS)[Name]>[1];

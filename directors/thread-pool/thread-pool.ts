@@ -1,8 +1,8 @@
 /**
- * A director's own pool of threads, for work in bulk that would hold up its I/O: first touch, checksums, XOR.
+ * A director's own pool of threads, for work in bulk that would hold up its I/O. Today that is first touch of its memory.
  *
  * Runs on: the director's thread; the work on threads that Piscina starts when there is some and ends when there is none.
- * A task costs 12 to 22 µs of CPU to hand over (docs/performance.md): nothing of one host command goes here.
+ * A task costs 12 to 22 µs of CPU to hand over (measured here): nothing of one host command goes here.
  * Invariants:
  *  1. At most TASKS_WAITING_MAX tasks wait; one more fails with ThreadPoolFull.
  *  2. After `close` no task runs.

@@ -17,7 +17,7 @@ export interface DiskReserve {
 }
 
 /** Shared by all drives on a file system: a few batches and tables of each, and openings. */
-export const DISK_RESERVE: DiskReserve = { stripsBytes: 128 * 1024 * 1024, metadataBytes: 32 * 1024 * 1024 };
+const DISK_RESERVE: DiskReserve = { stripsBytes: 128 * 1024 * 1024, metadataBytes: 32 * 1024 * 1024 };
 
 export class DiskSpace {
   readonly reserve: DiskReserve;

@@ -8,9 +8,9 @@ import { DriveError, type DriveGeometry, type MetadataOperation, type MetadataRa
 
 export const DRIVE_FORMAT_VERSION = 1;
 /** Zones are folders of eight digits. */
-export const ZONE_NUMBER_MAX = 99_999_999;
+const ZONE_NUMBER_MAX = 99_999_999;
 /** Strips of one read or write. */
-export const STRIPS_PER_OPERATION_MAX = 1024;
+const STRIPS_PER_OPERATION_MAX = 1024;
 export const METADATA_KEY_CHARS_MAX = 48;
 export const METADATA_VALUE_BYTES_MAX = 256 * 1024;
 export const METADATA_BATCH_BYTES_MAX = 512 * 1024;

@@ -20,7 +20,7 @@ import {
 } from "./drive.ts";
 
 /** Which strips a rule is for: all of a zone without `firstStrip`, all zones without `zone`. */
-export interface FaultPlace {
+interface FaultPlace {
   readonly zone?: number;
   readonly firstStrip?: number;
   /** 1 unless given. */

@@ -1,5 +1,5 @@
 /**
- * A drive in memory: the contract without a disk, for tests and for the simulation.
+ * A drive in memory: the contract without a disk, for tests.
  *
  * `MemoryDriveState` is the drive itself and survives "reopening" (a new MemoryDrive over it). It is always durable.
  */

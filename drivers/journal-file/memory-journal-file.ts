@@ -1,5 +1,5 @@
 /**
- * A journal's file in memory, with a page cache of its own: for tests and for the simulation.
+ * A journal's file in memory, with a page cache of its own: for tests.
  *
  * `MemoryJournalState` is the file and survives its users. A process that dies loses nothing of what was written; the
  * power loses what no sync covered.

@@ -23,7 +23,7 @@ export const LINE_BYTES = 64;
 const LINE_PAIR_BYTES = 128;
 /** WebAssembly page. */
 const PAGE_BYTES = 65_536;
-export const GLOBAL_MEMORY_BYTES_MAX = 2 ** 32;
+const GLOBAL_MEMORY_BYTES_MAX = 2 ** 32;
 /** The kernels' module asks for at least so much memory. */
 const GLOBAL_MEMORY_BYTES_MIN = 16 * PAGE_BYTES;
 
@@ -52,7 +52,7 @@ export const THREAD_WORD = {
 } as const;
 /** In the same pair, as doubles; writer: the thread. */
 export const THREAD_DOUBLE = { signalsSent: 9, signalsSaved: 10, wakeups: 11 } as const;
-export const THREAD_BYTES = LINE_PAIR_BYTES;
+const THREAD_BYTES = LINE_PAIR_BYTES;
 
 /** A pool's line. */
 export const POOL_WORD = {

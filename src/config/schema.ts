@@ -213,15 +213,18 @@ export const SETTINGS = group("varray's settings", {
         "A dirty block older than this is destaged even when nothing presses: younger ones are likely to be written again.",
     }),
   }),
-  threadPool: group("Piscina pool of each director: bulk work on global memory.", {
-    threadsMax: count({
-      minimum: 1,
-      maximum: 16,
-      default: 1,
-      unit: "threads a director",
-      description: "Threads for bulk parity and checksums. One each, because a small machine's cores are for the directors.",
-    }),
-  }),
+  threadPool: group(
+    "Piscina pool of each director, for bulk work on global memory: today its first touch, in the background after a start.",
+    {
+      threadsMax: count({
+        minimum: 1,
+        maximum: 16,
+        default: 1,
+        unit: "threads a director",
+        description: "Threads that do it. One each, because a small machine's cores are for the directors.",
+      }),
+    },
+  ),
   initialVolumes: Type.Record(Type.String({ pattern: "^(0|[1-9][0-9]{0,2})$" }), initialVolume, {
     description: "Volumes made at the first start.",
     defaultText: "one of 16GiB in each pool: LUN 0 in A, LUN 1 in B …",

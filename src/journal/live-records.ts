@@ -3,7 +3,7 @@
  *
  * Invariant: sequences rise along the ring.
  */
-export const LIVE_RECORDS_MAX = 65_536;
+const LIVE_RECORDS_MAX = 65_536;
 
 export class LiveRecords {
   readonly #sequence = new Float64Array(LIVE_RECORDS_MAX);

@@ -18,7 +18,7 @@ export const RECORD_ENTRIES_MAX = 1032;
 const RECORD_MAGIC = 0x31524a56; // "VJR1"
 const SUPERBLOCK_MAGIC = 0x31534a56; // "VJS1"
 
-export const RECORD_WORD = {
+const RECORD_WORD = {
   magic: 0,
   headerCrc: 1,
   journalIdLow: 2,
@@ -136,7 +136,7 @@ export const SUPERBLOCK_BYTES = 128;
 /** Records start here; the superblocks lie before. */
 export const JOURNAL_DATA_START = 8192;
 export const SUPERBLOCK_POSITIONS = [0, 4096] as const;
-export const JOURNAL_FORMAT_VERSION = 1;
+const JOURNAL_FORMAT_VERSION = 1;
 
 export function encodeSuperblock(superblock: Superblock): Buffer {
   const bytes = Buffer.alloc(SUPERBLOCK_BYTES);

@@ -23,7 +23,7 @@ const BATCH_REGIONS = 4;
 const STRIP_REGIONS = 32;
 const REBUILD_REGIONS = 4;
 
-export function batchStripes(geometry: GroupGeometry): number {
+function batchStripes(geometry: GroupGeometry): number {
   const stripes = Math.floor(BATCH_BYTES / (geometry.driveCount * geometry.shape.stripBytes));
   return Math.max(BATCH_STRIPES_MIN, Math.min(BATCH_STRIPES_MAX, stripes, geometry.stripesPerZone));
 }

@@ -13,7 +13,7 @@ import type { PoolRuntime } from "./runtime.ts";
 
 /** RAID-5 goes on without one drive. */
 export const TOLERANCE = 1;
-/** Map pages in memory: 4,096 pages of 1,024 blocks map 16 GiB and take 16 MiB. */
+/** Map pages in memory: 8,192 pages of 1,024 blocks map 32 GiB and take 32 MiB; others are read when they are needed. */
 export const MAP_PAGES_MAX = 8192;
 const NO_SPACE_RETRY_MILLISECONDS = 5000;
 

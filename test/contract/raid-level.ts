@@ -26,11 +26,11 @@ export interface RaidRig {
   read(item: number, zone?: number): Promise<{ outcome: StripOutcome; data: Buffer | undefined }>;
 }
 
-export function contentOf(item: number): Uint8Array {
+function contentOf(item: number): Uint8Array {
   return new Uint8Array(FRAME_BYTES).map((_, n) => (item * 41 + n * 7 + (n >> 8)) & 0xff);
 }
 
-export async function raidRig(dataDrives: number, stripes: number, items: number): Promise<RaidRig> {
+async function raidRig(dataDrives: number, stripes: number, items: number): Promise<RaidRig> {
   const geometry = groupGeometry({ dataDrives, blocksPerStrip: 2, stripesPerZone: stripes, zoneSlots: 2 });
   const driveCount = geometry.driveCount;
   const { global } = createGlobalMemory({

@@ -250,7 +250,7 @@ export function poolMetric(metrics: string, name: string, pool: string): number 
 }
 
 /** Ports that were free a moment ago, each another one. */
-export async function freePorts(count: number): Promise<number[]> {
+async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
       const server = createServer();

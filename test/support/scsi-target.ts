@@ -79,7 +79,7 @@ export function testTarget(): TestTarget {
   };
 }
 
-export function routingOf(luns: readonly { lun: number; volume: number }[]): Routing {
+function routingOf(luns: readonly { lun: number; volume: number }[]): Routing {
   return {
     array: {
       formatVersion: 1,

@@ -19,7 +19,7 @@ import { BHS_BYTES } from "./pdu/define-bhs.ts";
 
 /** One write to the socket takes at most about this much: its end is the sign that the peer still reads. */
 const BATCH_BYTES_MAX = 1 << 20;
-export const SLAB_BYTES = 16_384;
+const SLAB_BYTES = 16_384;
 const SLABS_KEPT_MAX = 256;
 /** Inline data up to this is copied beside its header; more is sent from where it lies. */
 const COPY_BYTES_MAX = 4096;

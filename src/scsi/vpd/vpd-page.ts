@@ -2,7 +2,7 @@
 import type { VolumeInfo } from "../../volume/block-io.ts";
 import type { TargetIdentity, TargetPort } from "../target-identity.ts";
 
-export interface VpdSubject {
+interface VpdSubject {
   readonly info: VolumeInfo;
   readonly identity: TargetIdentity;
   /** The port through which the question came. */

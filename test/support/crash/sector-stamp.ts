@@ -7,7 +7,7 @@ const WORDS = SECTOR_BYTES / 4;
 const STAMP_WORDS = 4;
 const MAGIC = 0x76617200;
 /** In place of the LBA: the sector of a WRITE SAME is the same everywhere. */
-export const ANY_LBA = 0xffffffff;
+const ANY_LBA = 0xffffffff;
 
 export interface Stamp {
   readonly lun: number;

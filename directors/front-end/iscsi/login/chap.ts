@@ -21,7 +21,7 @@ const ALGORITHMS: ReadonlyMap<number, ChapAlgorithm> = new Map([
   [8, { hash: "sha3-256", digestBytes: 32 }],
 ]);
 
-export const CHALLENGE_BYTES = 32;
+const CHALLENGE_BYTES = 32;
 /** §12.1.3: CHAP_C and CHAP_R are at most 1024 bytes. */
 const BINARY_BYTES_MAX = 1024;
 
@@ -42,7 +42,7 @@ export function makeChallenge(offered: string, random: (bytes: number) => Buffer
   return { algorithm, identifier: random(1)[0]!, challenge: random(CHALLENGE_BYTES) };
 }
 
-export function chapResponse(challenge: Challenge, secret: string): Buffer {
+function chapResponse(challenge: Challenge, secret: string): Buffer {
   const { hash } = ALGORITHMS.get(challenge.algorithm)!;
   return createHash(hash).update(Buffer.of(challenge.identifier)).update(secret, "utf8").update(challenge.challenge).digest();
 }

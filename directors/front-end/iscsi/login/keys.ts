@@ -6,7 +6,7 @@
  */
 
 /** §13: leading only, initialize only, any time, full feature phase only. */
-export type KeyUse = "LO" | "IO" | "ALL" | "FFPO";
+type KeyUse = "LO" | "IO" | "ALL" | "FFPO";
 
 interface KeyCommon {
   readonly section: string;

@@ -28,7 +28,7 @@ const RESPONSE_BYTES_MAX = 8192;
 
 export type Stage = "security" | "operational" | "fullFeature";
 /** CSG and NSG as they are coded, §11.12.3. */
-export const STAGE_CODE = { security: 0, operational: 1, fullFeature: 3 } as const satisfies Record<Stage, number>;
+const STAGE_CODE = { security: 0, operational: 1, fullFeature: 3 } as const satisfies Record<Stage, number>;
 const STAGE_OF: Readonly<Record<number, Stage>> = { 0: "security", 1: "operational", 3: "fullFeature" };
 /** CSG → NSG, §6.3. A peer asking for more gets 0200. */
 const NEXT = {

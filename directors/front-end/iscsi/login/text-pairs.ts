@@ -6,7 +6,7 @@ export interface TextPair {
   readonly value: string;
 }
 
-export const KEY_BYTES_MAX = 63;
+const KEY_BYTES_MAX = 63;
 
 export type TextFault = "missing NUL" | "pair without =" | "key too long" | "bad key" | "bad value";
 

@@ -4,7 +4,7 @@
 import { readU16 } from "./hot-path.ts";
 
 /** AHSType, §11.2.2.2. */
-export const AHS_TYPE = { extendedCdb: 1, bidirectionalReadLength: 2 } as const;
+const AHS_TYPE = { extendedCdb: 1, bidirectionalReadLength: 2 } as const;
 
 export type AhsVerdict = "good" | "pastEnd" | "unknownType";
 
