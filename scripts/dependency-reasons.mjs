@@ -14,7 +14,7 @@ export const REASONS = {
   "@biomejs/biome": "Formatter and linter in one; import directions and restricted globals are its rules.",
   "@types/node": "Types of Node 20, the oldest that is supported.",
   "@vitest/coverage-v8": "Coverage of the tests; its version follows vitest's.",
-  assemblyscript: "Compiles the kernels (XOR, Galois field, copies) to WebAssembly SIMD, in the project's language.",
+  assemblyscript: "Compiles the kernels (XOR, copy, fill, compare, CRC32C) to WebAssembly SIMD, in the project's language.",
   "fast-check": "Property tests: kernels, RAID erasures, sizes, wire formats; failing seeds become regression cases.",
   knip: "Finds files, exports and dependencies that nothing uses.",
   oxlint: "Lint rules about promises that need types and that Biome has not yet.",

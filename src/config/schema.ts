@@ -169,7 +169,7 @@ export const SETTINGS = group("varray's settings", {
       maximum: 16 * 1024 * GiB,
       multipleOf: MiB,
       default: 16 * GiB,
-      description: "Size of each drive. Only the space that is used is taken.",
+      description: "Size of each drive. Only the space that is used is taken. A pool has at most 16TiB of data drives.",
     }),
     zone: size({
       minimum: 4 * MiB,
