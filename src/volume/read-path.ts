@@ -13,6 +13,8 @@
  *  1. Every frame handed to a reader is full and pinned for it.
  *  2. What came from a drive is published, or merged into what a host wrote in part, only if the map still names the
  *     place it was read from.
+ *  3. Nobody joins a fetch whose strip has been looked at: each reader has its block looked for in what the drive has,
+ *     and only then is it lost.
  */
 
 import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
@@ -167,10 +169,15 @@ export class ReadPath {
     const waiters = [waiter];
     this.#fetches.set(strip, waiters);
     this.#fetchStrip(strip, waiters).catch((error: unknown) => {
-      this.#fetches.delete(strip);
+      this.#leave(strip, waiters);
       this.#pool.health.fail(error);
       for (const left of waiters.splice(0)) left.deliver(-1, BLOCK_STATUS.failed);
     });
+  }
+
+  /** Nobody joins this fetch any more; a younger one of the same strip stays. */
+  #leave(strip: number, waiters: Waiter[]): void {
+    if (this.#fetches.get(strip) === waiters) this.#fetches.delete(strip);
   }
 
   async #fetchStrip(strip: number, waiters: Waiter[]): Promise<void> {
@@ -180,15 +187,15 @@ export class ReadPath {
     zoneUse.reading[at.slot]! += 1;
     try {
       const outcome = await reader.read({ zone, stripe: at.stripe, column: at.column }, (address, rebuilt) => {
-        const served = this.#serve(waiters, address, zone, rebuilt);
-        if (served) this.#fetches.delete(strip);
-        return served;
+        // Who asks from now on reads anew: what is served now may bring a reader in, who would find the strip "not there".
+        this.#leave(strip, waiters);
+        return this.#serve(waiters, address, zone, rebuilt);
       });
       if (outcome === "rebuilt") counters[POOL_COUNT.rebuiltReads]! += 1;
     } finally {
       zoneUse.reading[at.slot]! -= 1;
     }
-    this.#fetches.delete(strip);
+    this.#leave(strip, waiters);
     // Whoever is left: its block is nowhere in the stripe, unless it has moved meanwhile.
     for (const waiter of waiters.splice(0)) {
       if (map.lookup(waiter.volume, waiter.block) !== waiter.place && waiter.retries < RETRIES_MAX) {
@@ -222,9 +229,8 @@ export class ReadPath {
       }
       this.#deliver(waiter, strip);
     }
-    // Waiters that a delivery brought in by joining again are in `waiters` now.
-    waiters.unshift(...left);
-    return waiters.length === 0;
+    waiters.push(...left);
+    return left.length === 0;
   }
 
   #deliver(waiter: Waiter, strip: Address): void {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
+import { BLOCK_STATUS, BlockIo } from "../../../src/volume/block-io.ts";
 import { DriveGate, turns, until } from "../../support/gated-drive.ts";
 import {
   MemoryPoolMedia,
@@ -93,6 +93,43 @@ describe("ReadPath: what a drive returned late (invariant 2)", () => {
     expect(gate.waiting("readStrips")).toBe(1);
     gate.open("readStrips");
     expect((await Promise.all(reads)).map(({ data }) => data[0])).toEqual([1, 2, 3, 4, 4, 1]);
+    pool.kill();
+  });
+});
+
+describe("ReadPath: a strip that has lost its redundancy", () => {
+  /** A host that reads one block as soon as it has another: an ordered command, or one that waited for read budget. */
+  function readOneAfterOther(pool: OpenedPool, blocks: readonly number[]): Promise<number[]> {
+    return new Promise((resolve) => {
+      const statuses: number[] = [];
+      const next = (): void => {
+        const io = new BlockIo((done) => {
+          statuses.push(done.status);
+          if (statuses.length < blocks.length) next();
+          else resolve(statuses);
+        });
+        io.volume = 1;
+        io.offsetBytes = blocks[statuses.length]! * BLOCK;
+        io.bytes = BLOCK;
+        pool.service.read(io);
+      };
+      next();
+    });
+  }
+
+  test.each([0, 1, 2, 3])("without drive %i, serves a read that begins in the end of another one of the strip", async (lost) => {
+    const media = new MemoryPoolMedia();
+    const first = await openMemoryPool(media);
+    await first.service.createVolume(0, volumeDocument(1, 1500 * BLOCK));
+    for (let n = 0; n < 12; n++) await writeBytes(first, 1, n * BLOCK, filled(n + 1));
+    media.drives[lost] = undefined;
+    await first.service.pool(0).destageAll();
+    await first.service.stop();
+    first.kill();
+    const pool = await openMemoryPool(media);
+    const good = BLOCK_STATUS.good;
+    expect(await readOneAfterOther(pool, [0, 1, 2, 3])).toEqual([good, good, good, good]);
+    expect(pool.events.filter(({ type }) => type === "block.lost")).toEqual([]);
     pool.kill();
   });
 });
