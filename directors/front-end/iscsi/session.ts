@@ -241,6 +241,8 @@ export class Session implements TaskOwner, SequenceNumbers, Chargeable {
 
   /** Ends a task that is neither at the server nor pinned. */
   freeTask(task: IscsiTask): void {
+    // Another session's function may drop a task in the middle of a data segment: the rest of it goes nowhere.
+    if (this.current === task) this.current = undefined;
     task.move("free");
     this.#free.push(task);
   }

@@ -1,5 +1,6 @@
 /** Every row of "Full feature phase": the exact answer, and a session beside it that notices nothing. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { DATA_OUT } from "../../../directors/front-end/iscsi/pdu/data-out.ts";
 import { defineBhs } from "../../../directors/front-end/iscsi/pdu/define-bhs.ts";
 import { LOGIN_REQUEST } from "../../../directors/front-end/iscsi/pdu/login-request.ts";
 import { LOGOUT_REQUEST } from "../../../directors/front-end/iscsi/pdu/logout-request.ts";
@@ -512,6 +513,27 @@ describe("task management, RFC 7143 §11.5", () => {
     if (fn === 6) for (const lun of [1n, 2n]) expect((await witness.testUnitReady(lun)).status).toBe(2);
     await alive(initiator);
   });
+
+  test.each([
+    ["solicited", true],
+    ["unsolicited", false],
+  ])(
+    "a task whose %s Data-Out is half there goes when another session clears the task set, and its connection may close",
+    async (_, solicited) => {
+      const initiator = await open({ InitialR2T: solicited ? "Yes" : "No", ImmediateData: "No" });
+      const write = { write: true, final: solicited, expectedDataTransferLength: 4096 };
+      const initiatorTaskTag = initiator.sendCommand(write10(0, 8), write);
+      const targetTransferTag = solicited ? (await initiator.next("R2T")).fields.targetTransferTag : RESERVED;
+      const header = DATA_OUT.encode({ final: true, initiatorTaskTag, targetTransferTag, dataSegmentLength: 4096 });
+      initiator.raw(Buffer.concat([header, Buffer.alloc(1000)]));
+      await expect.poll(() => fixture.frames.taken.size).toBe(1);
+      await new Promise((resolve) => setTimeout(resolve, 20)); // the half PDU has come in any case
+      expect(await witness.taskManagement({ function: 4 })).toBe(0);
+      expect(fixture.frames.taken.size).toBe(0);
+      initiator.destroy();
+      await expect.poll(() => fixture.portal.sessions().length).toBe(1);
+    },
+  );
 
   test("TARGET COLD RESET ends every session after its answer", async () => {
     const initiator = await open();
