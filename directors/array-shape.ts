@@ -20,7 +20,7 @@ const MAILBOX_BYTES = 2 * MAILBOX_BYTES_MIN;
 const CHANNEL_RING_SLOTS = 1024;
 
 /** What a new drive is formatted as. */
-export function newDriveGeometry(config: Config): DriveGeometry {
+function newDriveGeometry(config: Config): DriveGeometry {
   const { capacityBytes, zoneBytes, stripBlocks } = config.drive;
   const { stripBytes } = stripShape(stripBlocks);
   return {
@@ -48,7 +48,7 @@ export function poolDriveGeometry(config: Config, pool: PoolConfig, folder: Data
   return first;
 }
 
-export function poolGroupGeometry(pool: PoolConfig, drive: DriveGeometry): GroupGeometry {
+function poolGroupGeometry(pool: PoolConfig, drive: DriveGeometry): GroupGeometry {
   return groupGeometry({
     dataDrives: pool.raid.dataDrives,
     blocksPerStrip: (drive.stripBytes - STRIP_HEADER_BYTES) / (FRAME_BYTES + TAG_BYTES),

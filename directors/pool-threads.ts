@@ -31,7 +31,7 @@ const SYNC_ENTRY = new URL("../drivers/journal-file/sync.worker.js", import.meta
 const DRIVE_LIMITS: ThreadLimits = { heapMebibytesMax: 96, youngMebibytesMax: 3 };
 const SYNC_LIMITS: ThreadLimits = { heapMebibytesMax: 32, youngMebibytesMax: 2 };
 
-export type DriveThread = WatchedThread<ToDriveThread, FromDriveThread>;
+type DriveThread = WatchedThread<ToDriveThread, FromDriveThread>;
 type SyncThread = WatchedThread<ToSyncThread, FromSyncThread>;
 
 export interface StartPoolThreads {

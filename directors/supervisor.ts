@@ -161,7 +161,7 @@ export class Supervisor {
       time: new Date().toISOString(),
       severity: "critical",
       type: "journal.failed",
-      subject: pool.name,
+      subject: `pool ${pool.name}`,
       message,
     } as const;
     this.#control?.post({ kind: "event", event });

@@ -88,7 +88,7 @@ export type ThreadRole = "director" | "drive" | "journalSync";
 /** Index into the thread table: directors first, then a drive thread and then a journal-sync thread for each pool. */
 export type ThreadNumber = number;
 
-export interface Region {
+interface Region {
   readonly name: string;
   readonly address: Address;
   readonly bytes: number;

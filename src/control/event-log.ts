@@ -1,7 +1,7 @@
 /**
  * The last events of the array: for the list, the stream and the counters of events.
  *
- * Runs on: the control thread. In memory only: the log on standard output is what lasts.
+ * Runs on: the control thread. In memory only: the log on standard error is what lasts.
  * Invariants:
  *  1. At most EVENTS_MAX events are kept; sequence numbers rise by one and are never used twice in a process.
  *  2. At most TYPES_MAX different types are counted by name; the rest count as "other".

@@ -8,7 +8,7 @@ import type { Address } from "../../drivers/shared-memory/global-memory.ts";
 import type { Kernels } from "../../drivers/shared-memory/kernels.ts";
 import { MASK_FULL } from "../cache/frame-pool.ts";
 
-export const SECTOR_BYTES = 512;
+const SECTOR_BYTES = 512;
 const SECTORS = 8;
 
 /** Mask of the sectors in bytes [from, to) of a block; both are multiples of 512. */

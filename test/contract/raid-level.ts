@@ -16,7 +16,7 @@ import { StripeReader, type StripOutcome } from "../../src/raid/stripe-reader.ts
 const VOLUME = 7;
 const ZONE = 3;
 
-export interface RaidRig {
+interface RaidRig {
   readonly geometry: GroupGeometry;
   readonly global: GlobalMemory;
   readonly states: MemoryDriveState[];

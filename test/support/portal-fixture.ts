@@ -34,7 +34,7 @@ export interface PortalFixtureOptions {
   readonly advertise?: "";
 }
 
-export const ISCSI: Config["iscsi"] = {
+const ISCSI: Config["iscsi"] = {
   loginTimeoutSeconds: 5,
   idlePingSeconds: 60,
   idleTimeoutSeconds: 120,
@@ -46,7 +46,7 @@ export const ISCSI: Config["iscsi"] = {
   maxBurstBytes: 131_072,
 };
 
-export function portalConfig(options: PortalFixtureOptions = {}): Config {
+function portalConfig(options: PortalFixtureOptions = {}): Config {
   const { host = "127.0.0.1", port = 0 } = options;
   const director = (index: number) => ({
     name: index === 0 ? "1A" : "1B",

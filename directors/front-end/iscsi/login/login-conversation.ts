@@ -21,8 +21,8 @@ import { isKeyName, KEYS, type KeyName, type KeySpec } from "./keys.ts";
 import { isAnswerConstant, Negotiation, type Offers, type SessionParameters } from "./negotiation.ts";
 import { formatText, parseText, type TextPair } from "./text-pairs.ts";
 
-export const TEXT_BYTES_MAX = 16_384;
-export const REQUESTS_MAX = 64;
+const TEXT_BYTES_MAX = 16_384;
+const REQUESTS_MAX = 64;
 /** MaxRecvDataSegmentLength of every peer during login, §13.12. */
 const RESPONSE_BYTES_MAX = 8192;
 

@@ -20,22 +20,22 @@ export function readU16(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 8) | bytes[at + 1]!;
 }
 
-export function readU24(bytes: Uint8Array, at: number): number {
+function readU24(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 16) | (bytes[at + 1]! << 8) | bytes[at + 2]!;
 }
 
-export function readU32(bytes: Uint8Array, at: number): number {
+function readU32(bytes: Uint8Array, at: number): number {
   return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
 }
 
-export function writeU32(bytes: Uint8Array, at: number, value: number): void {
+function writeU32(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value >>> 24;
   bytes[at + 1] = value >>> 16;
   bytes[at + 2] = value >>> 8;
   bytes[at + 3] = value;
 }
 
-export function writeU24(bytes: Uint8Array, at: number, value: number): void {
+function writeU24(bytes: Uint8Array, at: number, value: number): void {
   bytes[at] = value >>> 16;
   bytes[at + 1] = value >>> 8;
   bytes[at + 2] = value;
