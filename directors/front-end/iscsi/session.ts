@@ -266,7 +266,9 @@ export class Session implements TaskOwner, SequenceNumbers, Chargeable {
   /** In order: behind a read that waits for the budget everything waits (ordered attributes need nothing more). */
   submit(task: IscsiTask): void {
     task.move("ready");
-    task.chargeBytes = task.scsi.readFlag ? Math.max(task.expectedBytes, 4096) : 0;
+    // An initiator may expect 4 GiB; no command moves more than the largest transfer, and none may keep others from reading.
+    const pinnedMax = Math.min(task.expectedBytes, this.services.limits.writeBytesMax);
+    task.chargeBytes = task.scsi.readFlag ? Math.max(pinnedMax, 4096) : 0;
     if (this.ready.length === 0 && (task.chargeBytes === 0 || this.services.budget.tryCharge(this, task.chargeBytes))) {
       this.#submit(task);
       return;

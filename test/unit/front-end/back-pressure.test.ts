@@ -155,6 +155,20 @@ describe("peers that do not read", () => {
     initiator.destroy();
   });
 
+  test("one that expects 4 GiB of a small read keeps nobody else from reading", async () => {
+    const initiator = await open({ portal: { readBudgetBytes: 64 << 20 } });
+    const other = await Initiator.open(fixture.port, { initiatorName: "iqn.2026-11.test:other" });
+    fixture.blocks.held = true;
+    const tag = initiator.sendCommand(read10(0, 8), { read: true, expectedDataTransferLength: 0xffff_fe00 });
+    await until(() => fixture.blocks.pending === 1);
+    const inquiry = Buffer.from("120000006000", "hex");
+    expect((await other.command(inquiry, { read: true, expectedDataTransferLength: 96 })).status).toBe(0);
+    fixture.blocks.step();
+    expect((await initiator.result(tag)).data.length).toBe(4096);
+    initiator.destroy();
+    other.destroy();
+  });
+
   test("a peer that does not read has no more pinned than its share and a megabyte", async () => {
     const initiator = await open({ portal: { readBudgetBytes: 8 << 20 } });
     initiator.socket.pause();
