@@ -6,7 +6,8 @@
  * Runs on: main, and nothing else runs there: only the thread that made a Worker can end it, so this one is never busy.
  * Invariants:
  *  1. A thread that ends on its own ends the process with a status that is not 0: a restart recovers (failover comes later).
- *  2. A stop makes the journals durable before anything else is closed, and is over within STOP_MILLISECONDS_MAX, well or not.
+ *  2. A stop makes the journals durable before anything else is closed, and the process is gone
+ *     STOP_MILLISECONDS_MAX and CUT_OFF_JOIN_MILLISECONDS after the signal, well or not.
  *  3. The data folder's lock is held from before the first drive is opened until the process ends.
  */
 import { readFileSync } from "node:fs";
@@ -35,6 +36,8 @@ import { stopThread, type ThreadLimits, WatchedThread } from "./watched-thread.t
 
 /** Also for what follows: the process must be gone within 5 s of the signal. */
 const STOP_MILLISECONDS_MAX = 4000;
+/** After which threads that can't be joined are not waited for: five seconds in all. */
+const CUT_OFF_JOIN_MILLISECONDS = 800;
 /** npm hands a signal on that the terminal sent to all: the same one twice is no second wish within this time. */
 const SAME_SIGNAL_MILLISECONDS = 500;
 
@@ -178,18 +181,18 @@ export class Supervisor {
     const now = performance.now();
     if (this.#stopping === undefined) {
       this.#stopping = { since: now };
-      void this.#stop(signal);
+      void this.#stop(signal, now + STOP_MILLISECONDS_MAX + CUT_OFF_JOIN_MILLISECONDS);
     } else if (now - this.#stopping.since > SAME_SIGNAL_MILLISECONDS) {
       void exitProcess(EXIT_STATUS.stopCutOff, `varray: a second ${signal}: stopped as it stands`, this.#threads);
     }
   }
 
-  async #stop(signal: NodeJS.Signals): Promise<void> {
+  async #stop(signal: NodeJS.Signals, goneBy: number): Promise<void> {
     this.#log.info({ signal }, "stopping");
     clearInterval(this.#watch);
     const cutOff = setTimeout(() => {
       const message = `varray: the stop took longer than ${STOP_MILLISECONDS_MAX / 1000} s: ended as it stands; the next start recovers`;
-      void exitProcess(EXIT_STATUS.stopCutOff, message, this.#threads);
+      void exitProcess(EXIT_STATUS.stopCutOff, message, this.#threads, CUT_OFF_JOIN_MILLISECONDS);
     }, STOP_MILLISECONDS_MAX);
     const control = this.#control;
     const stopped = this.#directors.map((director) => stopThread(director, { type: "stop" }, ({ type }) => type === "stopped"));
@@ -198,7 +201,7 @@ export class Supervisor {
     await Promise.all(this.#pools.map((pool) => pool.stop()));
     clearTimeout(cutOff);
     this.#log.info("stopped");
-    await exitProcess(EXIT_STATUS.stopped, undefined, this.#threads);
+    await exitProcess(EXIT_STATUS.stopped, undefined, this.#threads, goneBy - performance.now());
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * Which portals may listen: beyond loopback only with a list of initiators, CHAP on every host, or an explicit "open".
  */
+import { isLoopback } from "../../src/config/assemble.ts";
 import type { Access } from "./iscsi/login/access.ts";
 
 export class PortalRefused extends Error {
@@ -10,10 +11,6 @@ export class PortalRefused extends Error {
     );
     this.name = "PortalRefused";
   }
-}
-
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(host);
 }
 
 export function checkPortal(host: string, access: Access, open: boolean): void {

@@ -1,7 +1,8 @@
 /** Pings to quiet peers, shutdown, what the control plane asks for, and which portals may listen. */
 import { afterEach, describe, expect, test } from "vitest";
 import { NOP_OUT } from "../../../directors/front-end/iscsi/pdu/nop-out.ts";
-import { checkPortal, isLoopback, listedOnly, PortalRefused } from "../../../directors/front-end/portal-safety.ts";
+import { checkPortal, listedOnly, PortalRefused } from "../../../directors/front-end/portal-safety.ts";
+import { isLoopback } from "../../../src/config/assemble.ts";
 import type { HostDocument } from "../../../src/control/contract.ts";
 import { Initiator, RESERVED, read10 } from "../../support/initiator.ts";
 import { openPortal, type PortalFixture } from "../../support/portal-fixture.ts";
