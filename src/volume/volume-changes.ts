@@ -56,6 +56,8 @@ export class VolumeChanges {
   async setWriteCache(volume: number, enabled: boolean): Promise<void> {
     if (!enabled) await this.#hooks.journalDurable();
     await this.#change(volume, (document) => ({ ...document, writeCacheEnabled: enabled }));
+    // Until the change was on record, writes were acknowledged as before.
+    if (!enabled) await this.#hooks.journalDurable();
   }
 
   async create(document: VolumeDocument): Promise<void> {

@@ -5,7 +5,7 @@ import { MemoryJournalState } from "../../../drivers/journal-file/memory-journal
 import { encodeDocument } from "../../../src/map/metadata-store.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
 import { POOL_COUNT } from "../../../src/volume/pool-counters.ts";
-import { turns, until } from "../../support/gated-drive.ts";
+import { DriveGate, turns, until } from "../../support/gated-drive.ts";
 import {
   flush,
   MemoryPoolMedia,
@@ -316,6 +316,24 @@ describe("pool: durability (architecture, invariant 1)", () => {
     syncs.hold = false;
     syncs.let();
     await until(() => off);
+    pool.kill();
+    media.journal!.powerLoss();
+    const again = await openMemoryPool(media);
+    expect(await firstBytes(again, 1, 0, 1)).toEqual([1]);
+    again.kill();
+  });
+
+  test("what was acknowledged while the write cache was being turned off is durable too when it is off", async () => {
+    const gate = new DriveGate();
+    const media = new MemoryPoolMedia();
+    media.wrap = (drive) => gate.wrap(drive);
+    const pool = await poolWith(media, { 1: 100 });
+    gate.close("metadataBatch");
+    const off = new Promise<boolean>((resolve) => pool.service.setWriteCache(1, false, resolve));
+    await until(() => gate.waiting("metadataBatch") > 0);
+    expect((await writeBytes(pool, 1, 0, filled(1))).status).toBe(BLOCK_STATUS.good);
+    gate.open("metadataBatch");
+    expect(await off).toBe(true);
     pool.kill();
     media.journal!.powerLoss();
     const again = await openMemoryPool(media);
