@@ -39,6 +39,9 @@ import type { Outbox } from "./outbox.ts";
 
 const COUNT = CHANNEL_COUNTERS.slots;
 
+/** An initiator may expect up to 4 GiB, words are signed: beyond every transfer it makes no difference how far. */
+const EXPECTED_BYTES_MAX = 2 ** 31 - 1;
+
 export interface ChannelClientOptions {
   readonly global: GlobalMemory;
   readonly outbox: Outbox;
@@ -192,7 +195,7 @@ export class ChannelClient implements LogicalUnitServer {
     this.#outbox.begin(MESSAGE.request, token);
     const { words, at } = this.#outbox;
     words[at + REQUEST.nexus] = task.nexus;
-    words[at + REQUEST.expectedTransferBytes] = task.expectedTransferBytes;
+    words[at + REQUEST.expectedTransferBytes] = Math.min(task.expectedTransferBytes, EXPECTED_BYTES_MAX);
     words[at + REQUEST.volume] = task.volume;
     words[at + REQUEST.initiatorTaskTag] = task.initiatorTaskTag;
     words[at + REQUEST.flags] =

@@ -179,6 +179,14 @@ describe("channel between two directors", () => {
     expect(pair.owner.unit.lastRequest).toEqual(request);
   });
 
+  test("an expected length over 2 GiB arrives as one beyond every transfer, not as none", () => {
+    const pair = makePair();
+    const task = Object.assign(new ScsiTask(() => {}), { writeFlag: true, expectedTransferBytes: 2 ** 32 - 512 });
+    pair.asked.channel.clientTo(1).submit(task);
+    pair.settle();
+    expect(pair.owner.unit.lastRequest).toMatchObject({ expectedTransferBytes: 2 ** 31 - 1 });
+  });
+
   test("carries a transfer of the largest size, out and in, at any phase", () => {
     const pair = makePair();
     const client = pair.asked.channel.clientTo(1);
