@@ -269,6 +269,19 @@ describe("lengths", () => {
     await initiator.closed();
   });
 
+  test("one on a PDU ahead of its turn gets Reject 09 with its own header", async () => {
+    const initiator = await open();
+    const { cmdSN } = initiator;
+    const ahead = { final: true, initiatorTaskTag: initiator.tag(), targetTransferTag: RESERVED, cmdSN: cmdSN + 1 };
+    const bhs = initiator.send(NOP_OUT, ahead, { ahs: Buffer.from("0005020000000000", "hex") });
+    const next = { ...ahead, initiatorTaskTag: initiator.tag(), cmdSN };
+    initiator.send(NOP_OUT, next);
+    await initiator.next("NOP-In");
+    await rejected(initiator, REJECT_REASON.invalidPduField, bhs);
+    initiator.cmdSN += 2;
+    await alive(initiator);
+  });
+
   test("an additional header segment of unknown type gets Reject 09; a known one is taken", async () => {
     const initiator = await open();
     initiator.sendCommand(Buffer.alloc(6), {}, { ahs: Buffer.from("0005070000000000", "hex") });

@@ -39,7 +39,9 @@ export function dispatch(session: Session, opcode: number, data: Buffer): void {
   const immediate = (header[0]! & 0x40) !== 0;
   const cmdSN = cmdSNOf(header, 0);
   if (ahsBytesOf(header, 0) > 0) {
-    session.sequence(cmdSN, immediate, () => session.reject(REJECT_REASON.invalidPduField, header, 0));
+    // It may have to wait for its turn, and the header lies in a buffer that is used again.
+    const kept = Buffer.from(header);
+    session.sequence(cmdSN, immediate, () => session.reject(REJECT_REASON.invalidPduField, kept, 0));
     return;
   }
   if (immediate || session.window.place(cmdSN) !== "ahead") {
