@@ -124,6 +124,12 @@ export class BlockCache implements Reclaimer {
     this.#unlinkAndRetire(frame);
   }
 
+  /** Forgets everything. */
+  clear(): void {
+    while (this.#dirtyHead >= 0) this.remove(this.#dirtyHead);
+    while (this.#cleanHead >= 0) this.remove(this.#cleanHead);
+  }
+
   /** Forgets all blocks of a range, in the way that costs less. */
   removeRange(volume: number, firstBlock: number, count: number): void {
     const frames = this.#frames;

@@ -349,11 +349,12 @@ export class Destager {
   // — zeroed ranges —
 
   async #applyZeros(): Promise<void> {
-    const { zeros, map, counters, volumes } = this.#pool;
+    const { zeros, map, counters } = this.#pool;
     for (let range = zeros.oldest; range !== undefined; range = zeros.oldest) {
       await this.#journalDurable(range.sequence);
       for (let first = range.block; first < range.block + range.count; ) {
-        if (!volumes.has(range.volume)) break;
+        // Also of a volume that is being deleted: should that fail, the volume is as it was.
+        if (!map.pages.hasVolume(range.volume)) break;
         const page = Math.floor(first / PAGE_BLOCKS);
         const end = Math.min(range.block + range.count, (page + ZERO_BLOCKS_PER_CHANGE / PAGE_BLOCKS) * PAGE_BLOCKS);
         counters[POOL_COUNT.unmappedBlocks]! += await unmapRange(map, range.volume, first, end);

@@ -192,8 +192,8 @@ export class Pool {
    * the journal, where the next start finds it; kept, they would hold back the hosts of the director's other pools.
    */
   hasFailed(): void {
-    const { cache, frames, volumes } = this.parts;
-    for (const [volume, { blockCount }] of volumes) cache.removeRange(volume, 0, blockCount);
+    const { cache, frames } = this.parts;
+    cache.clear();
     this.#writes.retry(true);
     frames.serveWaiters();
   }

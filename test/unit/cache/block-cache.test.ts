@@ -129,3 +129,29 @@ describe("BlockCache: reclaim (invariant 1)", () => {
     pool.checkCounts();
   });
 });
+
+describe("BlockCache: clear", () => {
+  test("gives every frame back, dirty and clean ones, but for what is pinned or on its way to the drives", () => {
+    const { pool, cache } = setUp();
+    const frames = [1, 2, 3, 4].map((block) => {
+      const one = frame(pool);
+      cache.publishDirty(one, 1, block, 0xff, 0, block);
+      return one;
+    });
+    cache.markClean(frames[0]!);
+    pool.pin(frames[1]!);
+    pool.destaging[frames[2]!] = 1;
+    cache.clear();
+    expect([cache.dirtyCount, cache.cleanCount, cache.index.size]).toEqual([0, 0, 0]);
+    expect(frames.map((one) => pool.state[one])).toEqual([
+      FRAME_STATE.free,
+      FRAME_STATE.retired,
+      FRAME_STATE.retired,
+      FRAME_STATE.free,
+    ]);
+    pool.unpin(frames[1]!);
+    pool.endDestage(frames[2]!);
+    expect(pool.count(FRAME_STATE.dirty) + pool.count(FRAME_STATE.clean)).toBe(0);
+    pool.checkCounts();
+  });
+});
