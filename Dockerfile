@@ -36,4 +36,4 @@ EXPOSE 3260 3261 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 CMD ["node", "/opt/varray/scripts/healthcheck.mjs"]
 # Node is process 1: main handles SIGTERM and SIGINT, and it starts no other processes that would need reaping.
-ENTRYPOINT ["node", "/opt/varray/dist/directors/main.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=1", "/opt/varray/dist/directors/main.js"]

@@ -31,7 +31,7 @@ function launchEnvironment() {
 
 const folder = mkdtempSync(join(tmpdir(), "varray-bench-"));
 const [apiPort, portA, portB] = [await freePort(), await freePort(), await freePort()];
-const array = spawn(process.execPath, [join(ROOT, "dist/directors/main.js")], {
+const array = spawn(process.execPath, ["--max-semi-space-size=1", join(ROOT, "dist/directors/main.js")], {
   env: {
     ...process.env,
     ...launchEnvironment(),

@@ -28,7 +28,7 @@ import { stopThread, type ThreadLimits, WatchedThread } from "./watched-thread.t
 const DRIVE_ENTRY = new URL("../drivers/drive/drive.worker.js", import.meta.url);
 const SYNC_ENTRY = new URL("../drivers/journal-file/sync.worker.js", import.meta.url);
 /** LevelDB's buffers and caches lie outside of the heap. */
-const DRIVE_LIMITS: ThreadLimits = { heapMebibytesMax: 96, youngMebibytesMax: 3 };
+const DRIVE_LIMITS: ThreadLimits = { heapMebibytesMax: 64, youngMebibytesMax: 3 };
 const SYNC_LIMITS: ThreadLimits = { heapMebibytesMax: 32, youngMebibytesMax: 2 };
 
 type DriveThread = WatchedThread<ToDriveThread, FromDriveThread>;

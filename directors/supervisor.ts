@@ -43,7 +43,7 @@ const SAME_SIGNAL_MILLISECONDS = 500;
 
 const DIRECTOR_ENTRY = new URL("./director.worker.js", import.meta.url);
 const CONTROL_ENTRY = new URL("../src/control/control.worker.js", import.meta.url);
-const DIRECTOR_LIMITS: ThreadLimits = { heapMebibytesMax: 256, youngMebibytesMax: 6 };
+const DIRECTOR_LIMITS: ThreadLimits = { heapMebibytesMax: 160, youngMebibytesMax: 6 };
 const CONTROL_LIMITS: ThreadLimits = { heapMebibytesMax: 256, youngMebibytesMax: 3 };
 
 type Director = WatchedThread<ToDirector, FromDirector>;

@@ -189,10 +189,14 @@ export class RunningArray {
   spawn(env: Readonly<Record<string, string>> = {}): void {
     const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("VARRAY_")));
     this.#log = "";
-    const child = spawn(process.execPath, ["--enable-source-maps", join(this.#dist, "directors", "main.js")], {
-      env: { ...clean, ...LAUNCH_ENV, ...this.env, ...env },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    const child = spawn(
+      process.execPath,
+      ["--enable-source-maps", "--max-semi-space-size=1", join(this.#dist, "directors", "main.js")],
+      {
+        env: { ...clean, ...LAUNCH_ENV, ...this.env, ...env },
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
     this.#process = child;
     const since = performance.now();
     const keep = (chunk: Buffer) => {
