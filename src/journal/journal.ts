@@ -187,6 +187,13 @@ export class Journal {
     this.#startSync();
   }
 
+  /** Resolves when every record up to `sequence` is durable; rejects when the journal has failed. */
+  synced(sequence: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.whenSynced(sequence, (durable) => (durable ? resolve() : reject(new Error("the journal has failed"))));
+    });
+  }
+
   #startSync(): void {
     if (this.#syncRunning || this.#failed) return;
     this.#syncRunning = true;

@@ -22,6 +22,7 @@ import { stripAddress } from "../raid/stripe-builder.ts";
 import type { ZoneAppender } from "../raid/zone-appender.ts";
 import { POOL_COUNT } from "./pool-counters.ts";
 import type { PoolParts } from "./pool-parts.ts";
+import { pause } from "./runtime.ts";
 
 /** A zone fuller than this is not worth moving. */
 const LIVE_SHARE_MAX = 0.97;
@@ -132,14 +133,7 @@ export class Compactor {
     const { map, group, zoneUse, runtime } = this.#pool;
     const zone = map.zones.zone[slot]!;
     if (map.zones.state[slot] !== ZONE_STATE.emptied) await this.#log(ZONE_EVENT.emptied, slot, zone);
-    while (zoneUse.reading[slot]! > 0) {
-      await new Promise<void>((resolve) => {
-        const cancel = runtime.every(READ_POLL_MILLISECONDS, () => {
-          cancel();
-          resolve();
-        });
-      });
-    }
+    while (zoneUse.reading[slot]! > 0) await pause(runtime, READ_POLL_MILLISECONDS);
     await group.onEach(group.positions, (drive) => drive.resetZone(zone));
     await this.#log(ZONE_EVENT.freed, slot, zone);
   }

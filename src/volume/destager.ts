@@ -263,13 +263,13 @@ export class Destager {
   }
 
   async #process(batch: StripeBatch): Promise<void> {
-    const { frames, staging, map, counters, global } = this.#pool;
+    const { frames, journal, staging, map, counters, global } = this.#pool;
     const started = global.clock.nowMicroseconds();
     let newest = 0;
     for (let n = 0; n < batch.count; n++) {
       if (batch.from[n] === NOT_MAPPED) newest = Math.max(newest, frames.sequence[batch.frame[n]!]!);
     }
-    await this.#journalDurable(newest);
+    await journal.synced(newest);
     const base = await staging.batches.take();
     try {
       await this.#options.appender.append(batch, base);
@@ -286,12 +286,6 @@ export class Destager {
     const stripes = Math.ceil(batch.count / this.#pool.geometry.blocksPerStripe);
     counters[POOL_COUNT.paddedBlocks]! += stripes * this.#pool.geometry.blocksPerStripe - batch.count;
     observe(counters, POOL_COUNT.destageBatchTime, global.clock.nowMicroseconds() - started);
-  }
-
-  #journalDurable(sequence: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#pool.journal.whenSynced(sequence, (durable) => (durable ? resolve() : reject(new Error("the journal has failed"))));
-    });
   }
 
   async #commit(batch: StripeBatch): Promise<void> {
@@ -349,9 +343,9 @@ export class Destager {
   // — zeroed ranges —
 
   async #applyZeros(): Promise<void> {
-    const { zeros, map, counters } = this.#pool;
+    const { journal, zeros, map, counters } = this.#pool;
     for (let range = zeros.oldest; range !== undefined; range = zeros.oldest) {
-      await this.#journalDurable(range.sequence);
+      await journal.synced(range.sequence);
       for (let first = range.block; first < range.block + range.count; ) {
         // Also of a volume that is being deleted: should that fail, the volume is as it was.
         if (!map.pages.hasVolume(range.volume)) break;

@@ -9,7 +9,7 @@ import type { PoolConfig } from "../config/config.ts";
 import type { Member } from "../raid/raid-group.ts";
 import type { Verdict } from "./pool-document.ts";
 import type { BayDrive } from "./pool-parts.ts";
-import type { PoolRuntime } from "./runtime.ts";
+import { type PoolRuntime, pause } from "./runtime.ts";
 
 /** RAID-5 goes on without one drive. */
 export const TOLERANCE = 1;
@@ -63,10 +63,5 @@ export function tellNoSpace({ config, runtime }: OpenPoolOptions, member: Member
     subject: `drive ${member.name}`,
     message: `the disk below pool ${config.name} is full: make room there. Nothing is lost; writes wait until there is some`,
   });
-  return new Promise((resolve) => {
-    const cancel = runtime.every(NO_SPACE_RETRY_MILLISECONDS, () => {
-      cancel();
-      resolve();
-    });
-  });
+  return pause(runtime, NO_SPACE_RETRY_MILLISECONDS);
 }

@@ -256,11 +256,7 @@ export class Pool {
 
   #journalDurable(): Promise<void> {
     const { journal } = this.parts;
-    return new Promise((resolve, reject) => {
-      journal.whenSynced(journal.nextSequence - 1, (durable) =>
-        durable ? resolve() : reject(new Error("the journal has failed")),
-      );
-    });
+    return journal.synced(journal.nextSequence - 1);
   }
 
   /** Makes the journal durable and comes to rest. No full destage: what is dirty is in the journal. */

@@ -13,6 +13,7 @@ import { PAGE_BLOCKS } from "../map/map-pages.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
 import { completeBlock } from "./complete-block.ts";
 import type { PoolParts } from "./pool-parts.ts";
+import { pause } from "./runtime.ts";
 
 const FRAME_WAIT_MILLISECONDS = 5;
 
@@ -109,11 +110,6 @@ async function takeFrame(parts: PoolParts, destage: { press: () => void }): Prom
     if (frame >= 0) return frame;
     if (parts.health.failed) throw new Error(parts.health.reason);
     destage.press();
-    await new Promise<void>((resolve) => {
-      const cancel = parts.runtime.every(FRAME_WAIT_MILLISECONDS, () => {
-        cancel();
-        resolve();
-      });
-    });
+    await pause(parts.runtime, FRAME_WAIT_MILLISECONDS);
   }
 }

@@ -14,3 +14,13 @@ export interface PoolRuntime {
   /** Raises an event (architecture, invariant 10). */
   raise(event: Omit<ArrayEvent, "time">): void;
 }
+
+/** Resolves once, `milliseconds` from now. */
+export function pause(runtime: PoolRuntime, milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = runtime.every(milliseconds, () => {
+      cancel();
+      resolve();
+    });
+  });
+}

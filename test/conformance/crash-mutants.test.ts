@@ -14,8 +14,8 @@ const JOURNAL_WRITE_LEFT_OUT: Patch = {
 /** Right when a batch was chosen: its blocks are neither on the drives nor in the map. */
 const TRIMMED_BEFORE_THE_MAP: Patch = {
   file: "src/volume/destager.js",
-  find: /await this\.#journalDurable\(newest\);/,
-  replace: "await this.#journalDurable(newest); this.#pool.journal.trim(this.#pool.journal.nextSequence);",
+  find: /await journal\.synced\(newest\);/,
+  replace: "await journal.synced(newest); journal.trim(journal.nextSequence);",
 };
 
 let rig: CrashRig | undefined;
