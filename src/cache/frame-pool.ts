@@ -211,6 +211,16 @@ export class FramePool implements FrameSource {
     return Math.floor((usable * this.#dirtyPercentMax) / 100);
   }
 
+  /**
+   * As `writeFramesMax` once the chunks that nobody holds are claimed too. They are counted only when it matters: when
+   * more than half of what may be held now is (`wanted`).
+   */
+  writeFramesPossible(wanted: number): number {
+    const now = this.writeFramesMax;
+    if (wanted * 2 < now) return now;
+    return now + Math.floor((this.#chunks.freeChunks() * CHUNK_FRAMES * this.#dirtyPercentMax) / 100);
+  }
+
   /** Calls those back whose frames are there now, in the order of asking within each share. */
   serveWaiters(): void {
     if (this.#serving) return;

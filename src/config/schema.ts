@@ -191,18 +191,19 @@ export const SETTINGS = group("varray's settings", {
       minimum: 4 * MiB,
       maximum: 64 * GiB,
       multipleOf: MiB,
-      default: 256 * MiB,
+      default: GiB,
       description:
-        "Preallocated file for each pool: acknowledged writes that are not on the drives yet. A restart replays at most this much.",
+        "Preallocated file for each pool: acknowledged writes that are not on the drives yet. The larger it is against the blocks that hosts write again and again, the less of them goes to the drives. A restart replays at most this much.",
     }),
   }),
   destage: group("When dirty data goes to the drives.", {
     dirtyPercentMax: count({
       minimum: 5,
       maximum: 90,
-      default: 50,
+      default: 80,
       unit: "% of frames",
-      description: "Dirty frames beyond this make destage run at full rate: the rest is room for bursts and for reading.",
+      description:
+        "Share of the frames that may be dirty before writes wait for destage, which begins at 60 % of it and goes at full rate from 90 % of it. The rest is for reading.",
     }),
     ageSeconds: count({
       minimum: 1,

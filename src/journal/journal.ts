@@ -132,6 +132,11 @@ export class Journal {
     return this.#head - this.#tail;
   }
 
+  /** How full it is, 0 to 1: in bytes, or in records where they are small. */
+  get fullness(): number {
+    return Math.max(this.liveBytes / this.#dataBytes, this.#live.fullness);
+  }
+
   get nextSequence(): number {
     return this.#nextSequence;
   }

@@ -3,7 +3,8 @@
  *
  * Invariant: sequences rise along the ring.
  */
-const LIVE_RECORDS_MAX = 65_536;
+/** Records of one block each fill the default journal of 1 GiB before they fill this. */
+const LIVE_RECORDS_MAX = 262_144;
 
 export class LiveRecords {
   readonly #sequence = new Float64Array(LIVE_RECORDS_MAX);
@@ -18,6 +19,10 @@ export class LiveRecords {
 
   get isFull(): boolean {
     return this.#head - this.#tail >= LIVE_RECORDS_MAX;
+  }
+
+  get fullness(): number {
+    return (this.#head - this.#tail) / LIVE_RECORDS_MAX;
   }
 
   push(sequence: number, epoch: number, offset: number): void {

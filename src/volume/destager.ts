@@ -4,8 +4,8 @@
  *   dirty frames, oldest first ─▶ batch ─▶ journal durable up to their records ─▶ stripes durable on the drives
  *     ─▶ map durable ─▶ frames clean ─▶ journal trimmed          (architecture, invariant 2: order is law)
  *
- * It runs when enough is dirty, when the journal fills, when something has been dirty for long, or on command. Up to
- * two batches are under way, so that one is put together while the other is written.
+ * It runs when enough is dirty, when the journal fills, when something has been dirty for long, or on command, at the
+ * rate that destage-pace.ts gives. Up to two batches are under way, so that one is put together while the other is written.
  *
  * Runs on: the owning director's thread.
  * Invariants:
@@ -21,16 +21,14 @@ import { NOT_MAPPED } from "../raid/geometry.ts";
 import { StripeBatch } from "../raid/stripe-batch.ts";
 import type { ZoneAppender } from "../raid/zone-appender.ts";
 import { BLOCK_STATUS } from "./block-io.ts";
+import { DestagePace } from "./destage-pace.ts";
 import { POOL_COUNT } from "./pool-counters.ts";
 import type { PoolParts } from "./pool-parts.ts";
 import type { ReadPath } from "./read-path.ts";
 
 const BATCHES_AT_ONCE = 2;
-/** Destage begins when dirty blocks fill this share of what they may fill, and goes on down to the lower share. */
-const START_SHARE = 0.4;
-const STOP_SHARE = 0.3;
-/** … or when live records fill this share of the journal. */
-const JOURNAL_SHARE = 0.4;
+/** A pause of the pace is cut in such pieces: the rate follows what hosts do meanwhile. */
+const PAUSE_MILLISECONDS_MAX = 10;
 /** Map entries that one change of a zeroed range takes out. */
 const ZERO_BLOCKS_PER_CHANGE = 8192;
 const REPAIRS_MAX = 256;
@@ -54,6 +52,7 @@ interface Drain {
 export class Destager {
   readonly #options: DestagerOptions;
   readonly #pool: PoolParts;
+  readonly #pace = new DestagePace();
   readonly #spare: StripeBatch[] = [];
   #active = 0;
   #running = false;
@@ -64,6 +63,11 @@ export class Destager {
   /** When was which sequence the next: for the age of what is dirty. */
   readonly #ages: { at: number; sequence: number }[] = [];
   readonly #repairs: { volume: number; block: number; place: number }[] = [];
+  /** Journal sequence a tick ago, and whether hosts wrote between the last two ticks. */
+  #tickSequence = 0;
+  #isBusy = false;
+  /** Ends a pause of the pace. */
+  #wake: (() => void) | undefined;
   #idle: (() => void) | undefined;
 
   constructor(options: DestagerOptions) {
@@ -102,6 +106,7 @@ export class Destager {
   /** Writes wait for room (journal, space, frames): go on until something was given back. */
   press(): void {
     this.#pressure = true;
+    this.#wake?.();
     this.poke();
   }
 
@@ -109,6 +114,8 @@ export class Destager {
   tick(): void {
     const { journal, runtime } = this.#pool;
     const now = runtime.nowMilliseconds();
+    this.#isBusy = journal.nextSequence !== this.#tickSequence;
+    this.#tickSequence = journal.nextSequence;
     this.#ages.push({ at: now, sequence: journal.nextSequence });
     while (this.#ages.length > 1 && now - this.#ages[1]!.at >= this.#options.ageSeconds * 1000) this.#ages.shift();
     this.poke();
@@ -123,6 +130,7 @@ export class Destager {
       }
       this.#drains.push({ sequence: this.#pool.journal.nextSequence - 1, resolve, reject });
       this.#settleDrains();
+      this.#wake?.();
       this.poke();
     });
   }
@@ -131,6 +139,7 @@ export class Destager {
   repair(volume: number, block: number, place: number): void {
     if (this.#repairs.length >= REPAIRS_MAX || this.#repairs.some((other) => other.place === place)) return;
     this.#repairs.push({ volume, block, place });
+    this.#wake?.();
     this.poke();
   }
 
@@ -149,16 +158,20 @@ export class Destager {
   }
 
   #wantsBatch(): boolean {
-    const { cache, frames } = this.#pool;
-    if (this.#repairs.length > 0) return true;
-    if (cache.dirtyCount === 0) return false;
-    return this.#drains.length > 0 || this.#pressure || frames.waiting > 0 || this.#isOverStart() || this.#isOld();
+    return this.#rate() > 0;
   }
 
-  #isOverStart(): boolean {
+  /** Blocks per second that destage is to go at; 0: there is nothing to do. */
+  #rate(): number {
     const { cache, frames, journal } = this.#pool;
-    const share = this.#running ? STOP_SHARE : START_SHARE;
-    return cache.dirtyCount > frames.writeFramesMax * share || journal.liveBytes > journal.capacityBytes * JOURNAL_SHARE;
+    if (cache.dirtyCount === 0) return this.#repairs.length > 0 ? Number.POSITIVE_INFINITY : 0;
+    return this.#pace.rate({
+      dirtyShare: cache.dirtyCount / frames.writeFramesPossible(cache.dirtyCount),
+      journalShare: journal.fullness,
+      isOld: this.#isOld(),
+      isBusy: this.#isBusy,
+      isAwaited: this.#pressure || frames.waiting > 0 || this.#drains.length > 0 || this.#repairs.length > 0,
+    });
   }
 
   #isOld(): boolean {
@@ -172,6 +185,7 @@ export class Destager {
       await this.#applyZeros();
       // Zeros alone write nothing to the drives but the map.
       if (!this.#wantsBatch()) continue;
+      if (await this.#pausedForPace()) continue;
       const batch = await this.#takeBatch();
       const merged = await this.#pick(batch);
       if (batch.count === 0) {
@@ -184,6 +198,7 @@ export class Destager {
       }
       this.#active += 1;
       this.#pool.counters[POOL_COUNT.destageBatchesActive] = this.#active;
+      this.#pace.began(this.#pool.runtime.nowMilliseconds(), batch.count);
       void this.#process(batch).then(
         () => this.#ended(batch),
         (error: unknown) => {
@@ -192,6 +207,23 @@ export class Destager {
         },
       );
     }
+  }
+
+  /** Waits for a part of what the pace asks for; false: a batch may begin now. */
+  async #pausedForPace(): Promise<boolean> {
+    const { runtime } = this.#pool;
+    const milliseconds = this.#pace.pause(runtime.nowMilliseconds(), this.#rate());
+    if (milliseconds <= 0) return false;
+    await new Promise<void>((resolve) => {
+      const end = (): void => {
+        cancel();
+        this.#wake = undefined;
+        resolve();
+      };
+      const cancel = runtime.every(Math.min(milliseconds, PAUSE_MILLISECONDS_MAX), end);
+      this.#wake = end;
+    });
+    return true;
   }
 
   // — one batch —
@@ -263,8 +295,9 @@ export class Destager {
   }
 
   async #process(batch: StripeBatch): Promise<void> {
-    const { frames, journal, staging, map, counters, global } = this.#pool;
+    const { frames, journal, staging, map, counters, global, runtime } = this.#pool;
     const started = global.clock.nowMicroseconds();
+    const startedAt = runtime.nowMilliseconds();
     let newest = 0;
     for (let n = 0; n < batch.count; n++) {
       if (batch.from[n] === NOT_MAPPED) newest = Math.max(newest, frames.sequence[batch.frame[n]!]!);
@@ -286,6 +319,7 @@ export class Destager {
     const stripes = Math.ceil(batch.count / this.#pool.geometry.blocksPerStripe);
     counters[POOL_COUNT.paddedBlocks]! += stripes * this.#pool.geometry.blocksPerStripe - batch.count;
     observe(counters, POOL_COUNT.destageBatchTime, global.clock.nowMicroseconds() - started);
+    this.#pace.ended(startedAt, runtime.nowMilliseconds(), batch.count);
   }
 
   async #commit(batch: StripeBatch): Promise<void> {
