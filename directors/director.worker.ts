@@ -12,6 +12,7 @@ import { EventLoopDoorbell } from "../drivers/shared-memory/doorbell.ts";
 import { FrameChunks } from "../drivers/shared-memory/frame-chunks.ts";
 import { attachGlobalMemory } from "../drivers/shared-memory/global-memory.ts";
 import { beat } from "../drivers/shared-memory/heartbeat.ts";
+import { publishKernelThread } from "../drivers/shared-memory/kernel-thread.ts";
 import { FRAME_BYTES, threadNumber } from "../drivers/shared-memory/layout.ts";
 import { FramePool } from "../src/cache/frame-pool.ts";
 import type { ArrayEvent, DirectorMessage, DirectorRequest } from "../src/control/contract.ts";
@@ -63,6 +64,7 @@ const events = new EventPost(
   () => performance.now(),
 );
 
+publishKernelThread(global, thread);
 beat(global, thread);
 setInterval(() => beat(global, thread), HEARTBEAT_MILLISECONDS);
 

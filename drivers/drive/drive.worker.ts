@@ -7,6 +7,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { EventLoopDoorbell } from "../shared-memory/doorbell.ts";
 import { attachGlobalMemory } from "../shared-memory/global-memory.ts";
 import { beat } from "../shared-memory/heartbeat.ts";
+import { publishKernelThread } from "../shared-memory/kernel-thread.ts";
 import { threadNumber } from "../shared-memory/layout.ts";
 import { DriveServer } from "./drive-server.ts";
 import type { DriveState, DriveThreadStart, FromDriveThread, ToDriveThread } from "./drive-thread-messages.ts";
@@ -57,6 +58,7 @@ port.on("message", (message: ToDriveThread) => {
   turn = turn.then(() => handle(message));
 });
 
+publishKernelThread(global, thread);
 beat(global, thread);
 const states: DriveState[] = [];
 for (const drive of drives) states.push(await poolDrives.open(drive));

@@ -10,6 +10,7 @@ import { parentPort, receiveMessageOnPort, workerData } from "node:worker_thread
 import { attachGlobalMemory } from "../shared-memory/global-memory.ts";
 import { beat } from "../shared-memory/heartbeat.ts";
 import { JournalSyncServer } from "../shared-memory/journal-sync.ts";
+import { publishKernelThread } from "../shared-memory/kernel-thread.ts";
 import { threadNumber } from "../shared-memory/layout.ts";
 import type { FromSyncThread, SyncThreadStart, ToSyncThread } from "./sync-thread-messages.ts";
 
@@ -64,5 +65,6 @@ function run(): void {
   post({ type: "stopped" });
 }
 
+publishKernelThread(global, thread);
 run();
 port.close();

@@ -2,6 +2,7 @@
 import { Writable } from "node:stream";
 import type { FastifyInstance } from "fastify";
 import { type Logger, pino } from "pino";
+import { COUNTER_BLOCKS } from "../../drivers/shared-memory/counters.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import type { Config } from "../../src/config/config.ts";
 import { loadConfig } from "../../src/config/load.ts";
@@ -20,12 +21,17 @@ const ADMIN_TOKEN = "admin-token-of-the-test-0123456789";
 export const READ_TOKEN = "reader-token-of-the-test-012345678";
 export const ADMIN = { authorization: `Bearer ${ADMIN_TOKEN}` };
 
-/** The counters of a global memory, without the rest: one block of doubles after another. */
+/** The counters and the thread table of a global memory, without the rest: one block of doubles after another. */
 export function countersOnly(config: Config): GlobalMemory {
-  const subsystems = ["frontEnd", "scsi", "channel", "cache", "director", "pool", "journal", "driveThread", "drive"];
+  const subsystems = Object.keys(COUNTER_BLOCKS);
   const blocksMax = Math.max(config.directors.length, config.pools.flatMap(({ drives }) => drives).length);
   const counters = Object.fromEntries(subsystems.map((name, index) => [name, index * blocksMax * 256 * 8]));
-  return { f64: new Float64Array(subsystems.length * blocksMax * 256), layout: { counters } } as unknown as GlobalMemory;
+  const shape = { directorCount: config.directors.length, poolCount: config.pools.length };
+  const threadCount = shape.directorCount + 2 * shape.poolCount;
+  const layout = { counters, shape, threads: 0, threadCount };
+  const f64 = new Float64Array(subsystems.length * blocksMax * 256);
+  // Lines of threads that never started.
+  return { f64, i32: new Int32Array(threadCount * 32), layout } as unknown as GlobalMemory;
 }
 
 export interface ControlArray {

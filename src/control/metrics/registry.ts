@@ -5,6 +5,7 @@ import type { GlobalMemory } from "../../../drivers/shared-memory/global-memory.
 import type { ControlPlane } from "../control-plane.ts";
 import { registerMemoryMetrics } from "./memory-metrics.ts";
 import { StatusMetrics } from "./status-metrics.ts";
+import { ThreadMetrics } from "./thread-metrics.ts";
 
 export interface Metrics {
   readonly contentType: string;
@@ -18,6 +19,7 @@ export interface Metrics {
 export function createMetrics(plane: ControlPlane, global: GlobalMemory, tables: readonly CounterTable[]): Metrics {
   const registry = new Registry();
   registerMemoryMetrics(registry, global, plane.config, tables);
+  const threads = new ThreadMetrics(registry, global, plane.config);
   const status = new StatusMetrics(registry, plane);
   // Process-wide: CPU, memory, file descriptors. The event loop's figures are the control thread's own.
   collectDefaultMetrics({ register: registry });
@@ -25,6 +27,7 @@ export function createMetrics(plane: ControlPlane, global: GlobalMemory, tables:
     contentType: registry.contentType,
     scrape: async () => {
       await status.update();
+      threads.update();
       return registry.metrics();
     },
     countRequest: (method, route, code) => status.apiRequests.inc({ method, route, status: String(code) }),

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { attachGlobalMemory } from "../../../drivers/shared-memory/global-memory.ts";
 import { loadKernelModule } from "../../../drivers/shared-memory/kernels.ts";
-import { HEADER_WORD } from "../../../drivers/shared-memory/layout.ts";
+import { HEADER_WORD, LAYOUT_VERSION } from "../../../drivers/shared-memory/layout.ts";
 import { testGlobalMemory } from "../../support/global-memory.ts";
 
 describe("global memory, attach", () => {
@@ -19,7 +19,7 @@ describe("global memory, attach", () => {
     const { global, transfer } = testGlobalMemory();
     for (let i = 0; i < global.u8.length; i += 61) global.u8[i]! += 1;
     global.i32[global.layout.header / 4 + HEADER_WORD.magic] = 0x76617272;
-    global.i32[global.layout.header / 4 + HEADER_WORD.layoutVersion] = 1;
+    global.i32[global.layout.header / 4 + HEADER_WORD.layoutVersion] = LAYOUT_VERSION;
     global.i32[global.layout.header / 4 + HEADER_WORD.pageCount] = global.layout.totalBytes / 65_536;
     const before = Buffer.from(global.u8.slice().buffer);
     attachGlobalMemory(transfer);
