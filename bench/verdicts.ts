@@ -1,0 +1,27 @@
+/** What was measured against its goals: the parts that are not pairs (pair-verdicts.ts has those). */
+import { atLeast, atMost, DATA_SHARE, ENDLESS_SHARE_OF_FILL, FUA_GOAL, MEMORY_GOAL, type Verdict } from "./goals.ts";
+import { medianOf } from "./measurement.ts";
+import type { MemoryResults } from "./memory-watch.ts";
+import type { DurableResults } from "./parts/durable.ts";
+import type { EndlessResults, EndlessRow } from "./parts/endless.ts";
+import { median } from "./statistics.ts";
+
+/** Of what the drives take, less parity: what a host can have at best. */
+export function endlessVerdict({ rawFill }: EndlessResults, { measurements }: EndlessRow): Verdict {
+  const share = medianOf(measurements, (one) => one.bytesPerSecond) / (median(rawFill) * DATA_SHARE);
+  return atLeast("of the raw fill rate", share, ENDLESS_SHARE_OF_FILL);
+}
+
+export function durableVerdicts({ rawJournal, withFua, withoutFua }: DurableResults): Verdict[] {
+  const rate = medianOf(withFua, (one) => one.iops);
+  const bar = Math.min(
+    median(rawJournal),
+    medianOf(withoutFua, (one) => one.iops),
+  );
+  return [atLeast("FUA writes a second", rate, FUA_GOAL.iops), atLeast("of raw or non-FUA", rate / bar, FUA_GOAL.share)];
+}
+
+export function memoryVerdict({ peakBytes, framesBytes, drives }: MemoryResults): Verdict {
+  const goal = (framesBytes + MEMORY_GOAL.besidesBytes + drives * MEMORY_GOAL.perDriveBytes) / 2 ** 20;
+  return atMost("peak memory, MiB", peakBytes / 2 ** 20, goal);
+}
