@@ -102,7 +102,7 @@ export class BenchRun {
 }
 
 /** Which kernel thread does what, as the array tells. */
-export function threadRoles(scrape: Scrape): ThreadRoles {
+function threadRoles(scrape: Scrape): ThreadRoles {
   const roles = new Map<number, string>();
   for (const text of scrape.keys()) {
     const { name, labels } = parseSeries(text);

@@ -24,7 +24,7 @@ export function missingPrerequisites(): string[] {
   return missing;
 }
 
-export function isOnPath(program: string): boolean {
+function isOnPath(program: string): boolean {
   return spawnSync("sh", ["-c", 'command -v "$1"', "sh", program], { stdio: "ignore" }).status === 0;
 }
 

@@ -77,7 +77,7 @@ function percent(share: number): string {
   return `${(share * 100).toFixed(0)} %`;
 }
 
-export function targetLine(name: string, measurements: readonly Measurement[]): string {
+function targetLine(name: string, measurements: readonly Measurement[]): string {
   const middle = (pick: (one: Measurement) => number) => medianOf(measurements, pick);
   const iops = middle((one) => one.iops);
   const uncertain = spread(measurements.map((one) => one.iops));
@@ -132,6 +132,6 @@ function rolesLine(measurements: readonly Measurement[]): string {
     .join(", ");
 }
 
-export function verdictLine({ name, value, goal, bound, isMet }: Verdict): string {
+function verdictLine({ name, value, goal, bound, isMet }: Verdict): string {
   return `${isMet ? "met   " : "MISSED"} ${name.padEnd(24)} ${value.toFixed(2).padStart(7)}  (${bound} ${goal})`;
 }
