@@ -2,7 +2,7 @@
  * Write-back cache of one pool: which block lies in which frame, what is dirty and in which order it became so.
  *
  * Dirty frames stand in a list by journal sequence, oldest first: the head says how far the journal may be trimmed.
- * Clean frames stand in a second-chance queue. A frame is in at most one of the two.
+ * Clean frames stand in queues that say who leaves first (clean-queues.ts). A frame is in at most one of the two.
  *
  * Runs on: the owning director's thread. Owns: rows of the frame table whose frames are dirty or clean for this pool.
  * Invariants:
@@ -12,22 +12,26 @@
  *  4. A frame with a mask other than full is dirty, and is never handed to a reader.
  */
 import { BlockIndex } from "./block-index.ts";
+import { CleanQueues, LOOKS_EACH_MAX, type QueueShares } from "./clean-queues.ts";
 import { FRAME_STATE, type FramePool, MASK_FULL, type Reclaimer } from "./frame-pool.ts";
+
+/** So many frames are looked at for each one wanted, and no fewer than `LOOKS_MIN`, before one that was used must leave. */
+const LOOKS_PER_FRAME = 16;
+const LOOKS_MIN = 1024;
 
 export class BlockCache implements Reclaimer {
   shortage?: () => void;
   readonly index: BlockIndex;
+  readonly clean: CleanQueues;
   readonly #frames: FramePool;
   #dirtyHead = -1;
   #dirtyTail = -1;
   #dirtyCount = 0;
-  #cleanHead = -1;
-  #cleanTail = -1;
-  #cleanCount = 0;
 
-  constructor(frames: FramePool) {
+  constructor(frames: FramePool, shares?: QueueShares) {
     this.#frames = frames;
     this.index = new BlockIndex(frames.state.length, frames);
+    this.clean = new CleanQueues(frames, shares);
     frames.addReclaimer(this);
   }
 
@@ -36,7 +40,7 @@ export class BlockCache implements Reclaimer {
   }
 
   get cleanCount(): number {
-    return this.#cleanCount;
+    return this.clean.count;
   }
 
   /** Oldest dirty frame, or −1; follow with `nextDirty`. */
@@ -72,6 +76,7 @@ export class BlockCache implements Reclaimer {
     frames.crc[frame] = crc;
     frames.sequence[frame] = sequence;
     frames.publish(frame, FRAME_STATE.dirty);
+    this.clean.written(frame, old);
     this.#appendDirty(frame);
     if (old < 0) this.index.insert(frame);
     else {
@@ -80,16 +85,25 @@ export class BlockCache implements Reclaimer {
     }
   }
 
-  /** Puts what was read from the drives into the cache; the block must not be in the index. */
+  /** Puts what was read from the drives for a host into the cache; the block must not be in the index. */
   publishClean(frame: number, volume: number, block: number, crc: number): void {
+    this.#publishClean(frame, volume, block, crc);
+    this.clean.enterRead(frame);
+  }
+
+  /** As `publishClean`, for what nobody has asked for yet: it leaves before the others unless somebody does. */
+  publishAhead(frame: number, volume: number, block: number, crc: number): void {
+    this.#publishClean(frame, volume, block, crc);
+    this.clean.enterAhead(frame);
+  }
+
+  #publishClean(frame: number, volume: number, block: number, crc: number): void {
     const frames = this.#frames;
     frames.volume[frame] = volume;
     frames.block[frame] = block;
     frames.mask[frame] = MASK_FULL;
     frames.crc[frame] = crc;
     frames.publish(frame, FRAME_STATE.clean);
-    frames.referenced[frame] = 0;
-    this.#appendClean(frame);
     this.index.insert(frame);
   }
 
@@ -105,6 +119,7 @@ export class BlockCache implements Reclaimer {
     frames.crc[merged] = crc;
     frames.sequence[merged] = frames.sequence[partial]!;
     frames.publish(merged, FRAME_STATE.dirty);
+    this.clean.written(merged, partial);
     this.#insertDirtyAfter(merged, partial);
     this.index.replace(partial, merged);
     this.#unlinkAndRetire(partial);
@@ -114,8 +129,7 @@ export class BlockCache implements Reclaimer {
   markClean(frame: number): void {
     this.#unlinkDirty(frame);
     this.#frames.publish(frame, FRAME_STATE.clean);
-    this.#frames.referenced[frame] = 0;
-    this.#appendClean(frame);
+    this.clean.enterWritten(frame);
   }
 
   /** Forgets a block's frame, dirty or clean. */
@@ -127,7 +141,7 @@ export class BlockCache implements Reclaimer {
   /** Forgets everything. */
   clear(): void {
     while (this.#dirtyHead >= 0) this.remove(this.#dirtyHead);
-    while (this.#cleanHead >= 0) this.remove(this.#cleanHead);
+    this.clean.each((frame) => this.remove(frame));
   }
 
   /** Forgets all blocks of a range, in the way that costs less. */
@@ -145,11 +159,9 @@ export class BlockCache implements Reclaimer {
       if (this.#isIn(frame, volume, firstBlock, count)) this.remove(frame);
       frame = next;
     }
-    for (let frame = this.#cleanHead; frame >= 0; ) {
-      const next = frames.next[frame]!;
+    this.clean.each((frame) => {
       if (this.#isIn(frame, volume, firstBlock, count)) this.remove(frame);
-      frame = next;
-    }
+    });
   }
 
   evict(frame: number): boolean {
@@ -159,20 +171,14 @@ export class BlockCache implements Reclaimer {
     return true;
   }
 
-  /** Second chance: a frame that was read since the hand last passed, or is pinned, goes to the end of the queue. */
+  /** Frees clean frames in the order of the queues. Bounded: past so many looks what was used leaves as well. */
   reclaim(count: number): number {
     const frames = this.#frames;
+    const gentle = Math.max(LOOKS_MIN, count * LOOKS_PER_FRAME);
     let freed = 0;
-    // Twice round at most: the first pass takes the marks, the second takes the frames.
-    for (let looked = this.#cleanCount * 2; looked > 0 && freed < count; looked--) {
-      const frame = this.#cleanHead;
-      if (frame < 0) break;
-      this.#unlinkClean(frame);
-      if (frames.pins[frame]! > 0 || frames.referenced[frame] !== 0) {
-        frames.referenced[frame] = 0;
-        this.#appendClean(frame);
-        continue;
-      }
+    for (let looked = 0; freed < count && looked < gentle + this.clean.count * LOOKS_EACH_MAX; looked++) {
+      const frame = this.clean.look(looked >= gentle);
+      if (frame < 0) continue;
       this.index.remove(frame);
       frames.retire(frame);
       freed++;
@@ -187,7 +193,7 @@ export class BlockCache implements Reclaimer {
 
   #unlinkAndRetire(frame: number): void {
     if (this.#frames.state[frame] === FRAME_STATE.dirty) this.#unlinkDirty(frame);
-    else this.#unlinkClean(frame);
+    else this.clean.leave(frame);
     this.#frames.retire(frame);
   }
 
@@ -221,26 +227,5 @@ export class BlockCache implements Reclaimer {
     if (after >= 0) previous[after] = before;
     else this.#dirtyTail = before;
     this.#dirtyCount -= 1;
-  }
-
-  #appendClean(frame: number): void {
-    const { next, previous } = this.#frames;
-    previous[frame] = this.#cleanTail;
-    next[frame] = -1;
-    if (this.#cleanTail >= 0) next[this.#cleanTail] = frame;
-    else this.#cleanHead = frame;
-    this.#cleanTail = frame;
-    this.#cleanCount += 1;
-  }
-
-  #unlinkClean(frame: number): void {
-    const { next, previous } = this.#frames;
-    const before = previous[frame]!;
-    const after = next[frame]!;
-    if (before >= 0) next[before] = after;
-    else this.#cleanHead = after;
-    if (after >= 0) previous[after] = before;
-    else this.#cleanTail = before;
-    this.#cleanCount -= 1;
   }
 }

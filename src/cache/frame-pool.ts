@@ -33,6 +33,7 @@ export const MASK_FULL = 0xff;
 
 /** Who can turn clean frames into free ones: the caches of the director's pools. */
 export interface Reclaimer {
+  readonly cleanCount: number;
   /** Frees up to `count` clean frames; returns how many. */
   reclaim(count: number): number;
   /** Frees this frame if it is a clean one of this cache. */
@@ -85,8 +86,10 @@ export class FramePool implements FrameSource {
   readonly destaging: Uint8Array;
   /** The rest of a block that was written in part is lost: it goes to the drives as unreadable. */
   readonly poisoned: Uint8Array;
-  /** Read since the clock hand last passed. */
+  /** Used since the cache last looked at it (`CleanQueues`); a hit stores 1. */
   readonly referenced: Uint8Array;
+  /** Which of the cache's queues the frame is in, or will be in when it is clean (`CleanQueues`). */
+  readonly queue: Uint8Array;
   readonly next: Int32Array;
   readonly previous: Int32Array;
   /** Share that a RESERVED frame was taken through, plus one. */
@@ -129,6 +132,7 @@ export class FramePool implements FrameSource {
     this.destaging = new Uint8Array(frameCount);
     this.poisoned = new Uint8Array(frameCount);
     this.referenced = new Uint8Array(frameCount);
+    this.queue = new Uint8Array(frameCount);
     this.next = new Int32Array(frameCount);
     this.previous = new Int32Array(frameCount);
     this.#takenBy = new Uint8Array(frameCount);
@@ -344,6 +348,8 @@ export class FramePool implements FrameSource {
     while (this.#freeCount() < count) {
       if (this.#claimChunk()) continue;
       let missing = count - this.#freeCount();
+      // The pool that has most gives most, or the first would lose all of its frames before the second lost one.
+      if (this.#reclaimers.length > 1) this.#reclaimers.sort(byCleanCount);
       for (const reclaimer of this.#reclaimers) {
         // Evict a few more than asked: the next take then costs nothing.
         missing -= reclaimer.reclaim(missing + 32);
@@ -437,4 +443,8 @@ export class FramePool implements FrameSource {
     }
     this.#freeTop = kept;
   }
+}
+
+function byCleanCount(a: Reclaimer, b: Reclaimer): number {
+  return b.cleanCount - a.cleanCount;
 }

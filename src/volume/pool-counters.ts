@@ -45,6 +45,21 @@ export const POOL_COUNTERS = defineCounters("pool", {
     metric: "varray_cache_clean_blocks",
     help: "4 KiB blocks in global memory that are on the drives too.",
   },
+  evictedBlocks: {
+    type: "counter",
+    metric: "varray_cache_evicted_blocks_total",
+    help: "4 KiB blocks that left global memory to make room for others.",
+  },
+  ghostHits: {
+    type: "counter",
+    metric: "varray_cache_ghost_hits_total",
+    help: "Blocks that were asked for again soon after they had left global memory: with more frames they would have been hits.",
+  },
+  readAheadUnused: {
+    type: "counter",
+    metric: "varray_cache_read_ahead_unused_blocks_total",
+    help: "Blocks read ahead that left global memory before anyone asked for them.",
+  },
   destagedBlocks: {
     type: "counter",
     metric: "varray_destaged_blocks_total",

@@ -242,6 +242,9 @@ export class Pool {
     counters[POOL_COUNT.dirtyBlocks] = cache.dirtyCount;
     counters[POOL_COUNT.dirtyBlocksMax] = frames.writeFramesMax;
     counters[POOL_COUNT.cleanBlocks] = cache.cleanCount;
+    counters[POOL_COUNT.evictedBlocks] = cache.clean.evicted;
+    counters[POOL_COUNT.ghostHits] = cache.clean.ghostHits;
+    counters[POOL_COUNT.readAheadUnused] = cache.clean.aheadUnused;
     counters[POOL_COUNT.liveBlocks] = space.liveBlocks;
     counters[POOL_COUNT.usableBlocks] = space.usableBlocks;
     counters[POOL_COUNT.zonesFree] = space.freeZones;

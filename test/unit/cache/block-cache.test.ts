@@ -155,3 +155,39 @@ describe("BlockCache: clear", () => {
     pool.checkCounts();
   });
 });
+
+describe("BlockCache: a long scan", () => {
+  test("leaves what is read again and again in memory, and what is dirty, and gives back what was read ahead for nothing", () => {
+    const { pool, cache } = setUp();
+    const read = (block: number, publish: "publishClean" | "publishAhead" = "publishClean"): boolean => {
+      const there = cache.find(1, block);
+      if (there >= 0) {
+        pool.referenced[there] = 1;
+        return true;
+      }
+      cache[publish](pool.takeInternal(true), 1, block, 0);
+      return false;
+    };
+    for (let n = 0; n < 40; n++) cache.publishDirty(frame(pool), 1, 5000 + n, 0xff, 0, n);
+    for (let round = 0; round < 3; round++) for (let block = 0; block < 300; block++) read(block);
+    for (let block = 10_000; block < 20_000; block++) {
+      read(block);
+      if (block % 2 === 0) read(block + 100_000, "publishAhead");
+      if (block % 40 === 0) for (let hot = 0; hot < 300; hot++) expect(read(hot), `block ${hot}`).toBe(true);
+    }
+    for (let n = 0; n < 40; n++) expect(cache.isDirty(cache.find(1, 5000 + n))).toBe(true);
+    expect(cache.clean.aheadUnused).toBeGreaterThan(4000);
+    expect(cache.clean.evicted).toBeGreaterThan(14_000);
+    pool.checkCounts();
+  });
+
+  test("one reclaim looks at a bounded number of frames: where all were used, some leave all the same", () => {
+    const { pool, cache } = setUp();
+    for (let block = 0; block < 400; block++) cache.publishClean(pool.takeInternal(true), 1, block, 0);
+    pool.referenced.fill(1);
+    expect(cache.reclaim(10)).toBe(10);
+    expect(cache.reclaim(1000)).toBe(390);
+    expect([cache.cleanCount, cache.index.size]).toEqual([0, 0]);
+    pool.checkCounts();
+  });
+});
