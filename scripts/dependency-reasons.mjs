@@ -19,6 +19,7 @@ export const REASONS = {
   knip: "Finds files, exports and dependencies that nothing uses.",
   oxlint: "Lint rules about promises that need types and that Biome has not yet.",
   "oxlint-tsgolint": "The type-aware engine of oxlint.",
+  tinybench: "The micro-benchmarks' timing and statistics (bench/micro).",
   typescript: "The language; strict, erasable syntax only.",
   vitest: "The test runner; version 4, because 5 needs Node 22.",
 };
