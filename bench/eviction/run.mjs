@@ -61,7 +61,7 @@ for (const [name, makeTrace] of tracesWanted()) {
     hitRatio[policy] = played.hitRatio;
     nanoseconds[policy] = played.nanoseconds;
   }
-  hitRatio.MIN = minimumHitRatio(trace, frames - 1, warm);
+  if (!trace.has(KIND.ahead)) hitRatio.MIN = minimumHitRatio(trace, frames - 1, warm);
   results.push({ trace: name, steps: trace.length, hitRatio, nanosecondsPerStep: nanoseconds });
   process.stderr.write(".");
 }
@@ -104,11 +104,13 @@ function printTable() {
   console.log(`Reads that hit, %; ${frames} blocks of cache, ${length} steps, seed ${options.seed}\n`);
   console.log(`|${cell("trace")}${names.map(cell).join("")}`);
   console.log(`|${cell("---")}${names.map(() => cell("---:")).join("")}`);
-  for (const { trace, hitRatio } of results) {
-    console.log(`|${cell(trace)}${names.map((name) => cell((hitRatio[name] * 100).toFixed(1))).join("")}`);
-  }
-  const mean = (name) => (results.reduce((sum, { hitRatio }) => sum + hitRatio[name], 0) / results.length) * 100;
-  console.log(`|${cell("mean")}${names.map((name) => cell(mean(name).toFixed(1))).join("")}`);
+  const percent = (ratio) => cell(ratio === undefined ? "–" : (ratio * 100).toFixed(1));
+  for (const { trace, hitRatio } of results)
+    console.log(`|${cell(trace)}${names.map((name) => percent(hitRatio[name])).join("")}`);
+  // MIN has no figure for some of them, so it has no mean that could be compared.
+  const mean = (name) =>
+    name === "MIN" ? undefined : results.reduce((sum, { hitRatio }) => sum + hitRatio[name], 0) / results.length;
+  console.log(`|${cell("mean")}${names.map((name) => percent(mean(name))).join("")}`);
   const nanoseconds = (name) => results.reduce((sum, result) => sum + (result.nanosecondsPerStep[name] ?? 0), 0) / results.length;
   console.log(`|${cell("ns a step, whole replay")}${names.map((name) => cell(nanoseconds(name).toFixed(0))).join("")}`);
 }

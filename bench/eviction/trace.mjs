@@ -7,6 +7,7 @@ const BLOCKS_MAX = 2 ** 29;
 export class Trace {
   #steps;
   #length = 0;
+  #kinds = new Set();
 
   constructor(capacity) {
     this.#steps = new Int32Array(capacity);
@@ -24,7 +25,12 @@ export class Trace {
   add(kind, block) {
     if (this.isFull) return;
     if (block < 0 || block >= BLOCKS_MAX) throw new Error(`block ${block} is past what a trace can hold`);
+    this.#kinds.add(kind);
     this.#steps[this.#length++] = block * 4 + kind;
+  }
+
+  has(kind) {
+    return this.#kinds.has(kind);
   }
 
   kindAt(n) {

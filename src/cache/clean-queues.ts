@@ -7,7 +7,7 @@
  *                                     └▶ main ─ not used since it was last looked at ─▶ leaves
  *   read ahead ──▶ ahead ─ not used ─▶ leaves;  used ─▶ probation
  *
- * S3-FIFO with two queues more, chosen by simulation (docs/decisions, docs/performance/eviction.md): a hit stores one
+ * S3-FIFO with two queues more, chosen by simulation (docs/decisions/0005, docs/performance/eviction.md): a hit stores one
  * byte (`referenced`), all else happens when a frame enters or leaves. Uses in the nursery count for nothing: the reads
  * of a scan that ends within a block come to the block twice, and that doesn't make it worth keeping.
  *

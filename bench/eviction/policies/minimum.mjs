@@ -1,6 +1,6 @@
 /**
  * Belady's MIN: evicts what is used last of all in the future. No policy can know it: it is the bound of the others.
- * It takes a write for a use, may evict what is dirty, and takes no notice of read-ahead.
+ * It takes a write for a use and may evict what is dirty. For traces with read-ahead it has no answer.
  */
 import { KIND } from "../trace.mjs";
 
@@ -14,7 +14,6 @@ export function minimumHitRatio(trace, frames, warm) {
   let reads = 0;
   let hits = 0;
   for (let n = 0; n < trace.length; n++) {
-    if (trace.kindAt(n) === KIND.ahead) continue;
     const block = trace.blockAt(n);
     const hit = nextOf.has(block);
     if (n >= warm && trace.kindAt(n) === KIND.read) {
@@ -37,7 +36,6 @@ function nextUses(trace) {
   const next = new Int32Array(trace.length);
   const seen = new Map();
   for (let n = trace.length - 1; n >= 0; n--) {
-    if (trace.kindAt(n) === KIND.ahead) continue;
     const block = trace.blockAt(n);
     next[n] = seen.get(block) ?? NEVER;
     seen.set(block, n);
