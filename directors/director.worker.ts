@@ -14,6 +14,7 @@ import { attachGlobalMemory } from "../drivers/shared-memory/global-memory.ts";
 import { beat } from "../drivers/shared-memory/heartbeat.ts";
 import { publishKernelThread } from "../drivers/shared-memory/kernel-thread.ts";
 import { FRAME_BYTES, threadNumber } from "../drivers/shared-memory/layout.ts";
+import { watchVitals } from "../drivers/shared-memory/thread-vitals.ts";
 import { FramePool } from "../src/cache/frame-pool.ts";
 import type { ArrayEvent, DirectorMessage, DirectorRequest } from "../src/control/contract.ts";
 import { TRANSFER_BYTES_MAX } from "../src/scsi/block-limits.ts";
@@ -65,6 +66,7 @@ const events = new EventPost(
 );
 
 publishKernelThread(global, thread);
+watchVitals(global, thread);
 beat(global, thread);
 setInterval(() => beat(global, thread), HEARTBEAT_MILLISECONDS);
 

@@ -9,6 +9,7 @@ import { attachGlobalMemory } from "../shared-memory/global-memory.ts";
 import { beat } from "../shared-memory/heartbeat.ts";
 import { publishKernelThread } from "../shared-memory/kernel-thread.ts";
 import { threadNumber } from "../shared-memory/layout.ts";
+import { watchVitals } from "../shared-memory/thread-vitals.ts";
 import { DriveServer } from "./drive-server.ts";
 import type { DriveState, DriveThreadStart, FromDriveThread, ToDriveThread } from "./drive-thread-messages.ts";
 import { PoolDrives } from "./pool-drives.ts";
@@ -59,6 +60,7 @@ port.on("message", (message: ToDriveThread) => {
 });
 
 publishKernelThread(global, thread);
+watchVitals(global, thread);
 beat(global, thread);
 const states: DriveState[] = [];
 for (const drive of drives) states.push(await poolDrives.open(drive));

@@ -20,6 +20,7 @@ export const COUNTER_BLOCKS = {
   journal: "pool",
   driveThread: "pool",
   drive: "drive",
+  thread: "thread",
 } as const;
 export type CounterSubsystem = keyof typeof COUNTER_BLOCKS;
 export type CounterOwner = (typeof COUNTER_BLOCKS)[CounterSubsystem];

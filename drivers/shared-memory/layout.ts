@@ -162,7 +162,8 @@ export function layoutOf(asked: LayoutShape): Layout {
   const pools = place("pools", poolCount * LINE_BYTES);
   const frameChunks = place("frameChunks", frameChunkCount * 4);
   const framesWanted = place("framesWanted", directorCount * LINE_BYTES);
-  const blockCounts = { director: directorCount, pool: poolCount, drive: driveCount };
+  // Threads with an event loop: directors and drive threads, the first of the thread table.
+  const blockCounts = { director: directorCount, pool: poolCount, drive: driveCount, thread: directorCount + poolCount };
   const counters = {} as Record<CounterSubsystem, Address>;
   for (const [subsystem, owner] of Object.entries(COUNTER_BLOCKS) as [CounterSubsystem, keyof typeof blockCounts][]) {
     counters[subsystem] = place(`counters.${subsystem}`, blockCounts[owner] * COUNTER_BLOCK_SLOTS * 8);

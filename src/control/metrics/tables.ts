@@ -6,6 +6,7 @@ import { FRONT_END_COUNTERS } from "../../../directors/front-end/front-end-count
 import { DRIVE_COUNTERS } from "../../../drivers/drive/drive-counters.ts";
 import { JOURNAL_COUNTERS } from "../../../drivers/journal-file/journal-counters.ts";
 import type { CounterTable } from "../../../drivers/shared-memory/counters.ts";
+import { THREAD_COUNTERS } from "../../../drivers/shared-memory/thread-counters.ts";
 import { SCSI_COUNTERS } from "../../scsi/scsi-counters.ts";
 import { POOL_COUNTERS } from "../../volume/pool-counters.ts";
 
@@ -17,4 +18,5 @@ export const COUNTER_TABLES: readonly CounterTable[] = [
   POOL_COUNTERS,
   JOURNAL_COUNTERS,
   DRIVE_COUNTERS,
+  THREAD_COUNTERS,
 ];

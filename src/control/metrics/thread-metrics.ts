@@ -8,8 +8,8 @@ import { readFileSync } from "node:fs";
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { GlobalMemory } from "../../../drivers/shared-memory/global-memory.ts";
 import { kernelThreadOf, ownKernelThread } from "../../../drivers/shared-memory/kernel-thread.ts";
-import { threadNumber } from "../../../drivers/shared-memory/layout.ts";
 import type { Config } from "../../config/config.ts";
+import { tableThreadNames } from "./thread-names.ts";
 
 const OTHERS = "others";
 
@@ -29,9 +29,7 @@ export class ThreadMetrics {
     this.#threads = [
       { name: "main", kernelThread: () => (own === 0 ? 0 : process.pid) },
       { name: "control plane", kernelThread: () => own },
-      ...config.directors.map(({ name, index }) => ({ name: `director ${name}`, ...inTable(global, "director", index) })),
-      ...config.pools.map(({ name, index }) => ({ name: `drives ${name}`, ...inTable(global, "drive", index) })),
-      ...config.pools.map(({ name, index }) => ({ name: `journal ${name}`, ...inTable(global, "journalSync", index) })),
+      ...tableThreadNames(config).map((name, thread) => ({ name, kernelThread: () => kernelThreadOf(global, thread) })),
     ];
     this.#info = new Gauge({
       name: "varray_thread_info",
@@ -64,11 +62,6 @@ export class ThreadMetrics {
     }
     this.#cpuSeconds.inc({ thread: OTHERS }, Math.max(0, others));
   }
-}
-
-function inTable(global: GlobalMemory, role: "director" | "drive" | "journalSync", index: number) {
-  const thread = threadNumber(global.layout, role, index);
-  return { kernelThread: () => kernelThreadOf(global, thread) };
 }
 
 function cpuSeconds(tid: number): number | undefined {
