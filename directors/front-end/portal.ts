@@ -10,6 +10,7 @@
 import { createServer, type Server, Socket } from "node:net";
 import { counterBlock } from "../../drivers/shared-memory/counters.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
+import { RECEIVE_BYTES } from "../../drivers/shared-memory/layout.ts";
 import type { Config, DirectorConfig } from "../../src/config/config.ts";
 import type { ArrayEvent, SessionStatus, Severity } from "../../src/control/contract.ts";
 import type { LogicalUnitServer } from "../../src/scsi/task.ts";
@@ -53,9 +54,6 @@ export interface PortalOptions {
 
 /** Connections beyond the sessions' cap: logins under way, discovery. */
 const CONNECTIONS_EXTRA = 32;
-
-/** One read takes at most this much: larger ones save system calls on large writes. */
-const RECEIVE_BYTES = 262_144;
 
 /** What Node keeps of an accepted socket; not documented, so looked for and not relied on. */
 interface AcceptedSocket {
@@ -113,7 +111,7 @@ export class Portal {
   readonly #addresses = new Map<string, number>();
   readonly #counters: Float64Array;
   /** Every connection receives into this: a chunk is worked on before the next read, and what must be kept is copied. */
-  readonly #receiveBuffer = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
+  readonly #receiveBuffer: Buffer;
   #server: Server | undefined = undefined;
   #ticker: NodeJS.Timeout | undefined = undefined;
   #closing = false;
@@ -125,6 +123,8 @@ export class Portal {
     const { config, director, global } = options;
     this.#host = director.portal.host;
     this.#counters = counterBlock(global, "frontEnd", director.index);
+    // In global memory, so that the copy kernel takes write data from it.
+    this.#receiveBuffer = global.view(global.layout.receive[director.index]!, RECEIVE_BYTES);
     this.#registry = new SessionRegistry(config.iscsi.sessionsPerDirectorMax);
     this.#services = this.#makeServices();
     this.#connectionHost = this.#makeConnectionHost();

@@ -32,6 +32,11 @@ export const SLOT_WORDS = SLOT_BYTES / 4;
 const RING_SLOTS_DEFAULT = 1024;
 const RING_SLOTS_MAX = 65_536;
 
+/** What one read from a socket brings at most: larger reads save system calls on large writes. */
+export const RECEIVE_BYTES = 262_144;
+/** Payload of one journal record that is gathered before it is written; larger ones go from where they lie. */
+export const JOURNAL_GATHER_BYTES = 524_288;
+
 /** Header of global memory. The creator writes it once, the magic last; attachers compare. */
 export const HEADER_WORD = { magic: 0, layoutVersion: 1, pageCount: 2 } as const;
 
@@ -130,6 +135,10 @@ export interface Layout {
   readonly channelRings: readonly (readonly (RingPlace | undefined)[])[];
   /** [pool], in the order of `poolReachedBy`. */
   readonly drivePaths: readonly (readonly DrivePath[])[];
+  /** What a director's sockets are read into, RECEIVE_BYTES each. */
+  readonly receive: readonly Address[];
+  /** Where each pool's journal gathers the payload of a record, JOURNAL_GATHER_BYTES each. */
+  readonly journalGather: readonly Address[];
   /** Staging area of each pool. */
   readonly staging: readonly Address[];
   readonly frames: Address;
@@ -179,6 +188,8 @@ export function layoutOf(asked: LayoutShape): Layout {
       mailbox: place(`drive.${pool}.${director}.mailbox`, shape.mailboxBytes),
     })),
   );
+  const receive = times(directorCount, (director) => place(`receive.${director}`, RECEIVE_BYTES, PAGE_BYTES));
+  const journalGather = times(poolCount, (pool) => place(`journalGather.${pool}`, JOURNAL_GATHER_BYTES, PAGE_BYTES));
   const staging = times(poolCount, (pool) => place(`staging.${pool}`, shape.stagingBytesPerPool, PAGE_BYTES));
   const frames = place("frames", shape.frameCount * FRAME_BYTES, PAGE_BYTES);
 
@@ -199,6 +210,8 @@ export function layoutOf(asked: LayoutShape): Layout {
     counters,
     channelRings,
     drivePaths,
+    receive,
+    journalGather,
     staging,
     frames,
   };

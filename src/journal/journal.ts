@@ -24,6 +24,7 @@ import {
 } from "./journal-reader.ts";
 import { LiveRecords } from "./live-records.ts";
 import {
+  checkedPart,
   encodeSuperblock,
   JOURNAL_DATA_START,
   type JournalId,
@@ -62,7 +63,7 @@ export class Journal {
   /** The record being built: entries and payload are added to it, `commit` writes it. */
   readonly record = new RecordBuilder();
   readonly #reader: JournalReader;
-  readonly #live = new LiveRecords();
+  readonly #live: LiveRecords;
 
   #head = 0;
   #tail = 0;
@@ -84,6 +85,7 @@ export class Journal {
     this.#epoch = options.epoch;
     this.#dataBytes = options.file.bytes - JOURNAL_DATA_START;
     this.#reader = new JournalReader(options.file, this.#id);
+    this.#live = new LiveRecords(this.#dataBytes);
   }
 
   /** Makes a new, empty journal in the file: durable when done. */
@@ -134,7 +136,7 @@ export class Journal {
 
   /** How full it is, 0 to 1: in bytes, or in records where they are small. */
   get fullness(): number {
-    return Math.max(this.liveBytes / this.#dataBytes, this.#live.fullness);
+    return this.liveBytes / this.#dataBytes;
   }
 
   get nextSequence(): number {
@@ -157,7 +159,7 @@ export class Journal {
   fits(entryCount: number, payloadFrames: number): boolean {
     const bytes = recordBytes(entryCount, payloadFrames);
     const start = this.#head + this.#wrapBytes(bytes);
-    if (start + bytes - this.#durableTail <= this.#dataBytes && !this.#live.isFull) return true;
+    if (start + bytes - this.#durableTail <= this.#dataBytes) return true;
     this.#trimWanted = true;
     this.#writeSuperblockIfWorth();
     return false;
@@ -171,7 +173,7 @@ export class Journal {
     const sequence = this.#nextSequence;
     const { bytes } = this.record;
     this.#wrapFor(bytes);
-    const buffers = this.record.seal(this.#id, { sequence, epoch: this.#epoch, syncedSequence: this.#syncedSequence });
+    const buffers = this.record.seal(this.#id, sequence, this.#epoch, this.#syncedSequence);
     this.#writeFile(this.#positionOf(this.#head), buffers);
     this.#live.push(sequence, this.#epoch, this.#head);
     this.#head += bytes;
@@ -344,7 +346,7 @@ export class Journal {
     if (skip >= RECORD_HEADER_BYTES) {
       const wrap = Buffer.alloc(RECORD_HEADER_BYTES);
       const words = new Uint32Array(wrap.buffer, wrap.byteOffset, RECORD_HEADER_BYTES / 4);
-      sealRecord(words, wrap, this.#id, {
+      sealRecord(words, checkedPart(wrap, 0), this.#id, {
         sequence: this.#nextSequence,
         epoch: this.#epoch,
         entryCount: 0,

@@ -3,6 +3,7 @@
  */
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 import {
+  checkedPart,
   ENTRY_BYTES,
   ENTRY_KIND,
   ENTRY_WORD,
@@ -11,6 +12,7 @@ import {
   RECORD_ENTRIES_MAX,
   RECORD_HEADER_BYTES,
   RECORD_KIND,
+  type RecordHeader,
   sealRecord,
 } from "./record.ts";
 
@@ -27,12 +29,34 @@ export function recordBytes(entryCount: number, payloadFrames: number): number {
   return RECORD_HEADER_BYTES + entryCount * ENTRY_BYTES + payloadFrames * FRAME_BYTES;
 }
 
+/** Records of up to so many entries have views that last. */
+const VIEWS_KEPT = 64;
+
 export class RecordBuilder {
   readonly #bytes = Buffer.alloc(RECORD_HEADER_BYTES + RECORD_ENTRIES_MAX * ENTRY_BYTES);
   readonly #words = new Uint32Array(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.length / 4);
-  readonly #buffers: Uint8Array[] = [];
+  /** The first is for header and entries. */
+  readonly #buffers: Uint8Array[] = [this.#bytes];
+  readonly #header: RecordHeader = {
+    sequence: 0,
+    epoch: 0,
+    entryCount: 0,
+    payloadFrames: 0,
+    syncedSequence: 0,
+    kind: RECORD_KIND.data,
+  };
+  /** By number of entries: header and entries, and what of them the checksum covers. */
+  readonly #wholeViews: Uint8Array[] = [];
+  readonly #checkedViews: Uint8Array[] = [];
   #entryCount = 0;
   #payloadFrames = 0;
+
+  constructor() {
+    for (let entries = 0; entries <= VIEWS_KEPT; entries++) {
+      this.#wholeViews.push(this.#bytes.subarray(0, recordBytes(entries, 0)));
+      this.#checkedViews.push(checkedPart(this.#bytes, entries));
+    }
+  }
 
   /** Of the record as it stands. */
   get bytes(): number {
@@ -54,21 +78,23 @@ export class RecordBuilder {
   }
 
   /** The whole record, ready to be written. It is valid until `clear`. */
-  seal(id: JournalId, record: { sequence: number; epoch: number; syncedSequence: number }): readonly Uint8Array[] {
-    sealRecord(this.#words, this.#bytes, id, {
-      ...record,
-      entryCount: this.#entryCount,
-      payloadFrames: this.#payloadFrames,
-      kind: RECORD_KIND.data,
-    });
-    this.#buffers.unshift(this.#bytes.subarray(0, RECORD_HEADER_BYTES + this.#entryCount * ENTRY_BYTES));
+  seal(id: JournalId, sequence: number, epoch: number, syncedSequence: number): readonly Uint8Array[] {
+    const count = this.#entryCount;
+    const header = this.#header;
+    header.sequence = sequence;
+    header.epoch = epoch;
+    header.syncedSequence = syncedSequence;
+    header.entryCount = count;
+    header.payloadFrames = this.#payloadFrames;
+    sealRecord(this.#words, this.#checkedViews[count] ?? checkedPart(this.#bytes, count), id, header);
+    this.#buffers[0] = this.#wholeViews[count] ?? this.#bytes.subarray(0, recordBytes(count, 0));
     return this.#buffers;
   }
 
   clear(): void {
     this.#entryCount = 0;
     this.#payloadFrames = 0;
-    this.#buffers.length = 0;
+    this.#buffers.length = 1;
   }
 
   #add(kindAndMask: number, source: EntrySource, count: number, crc: number): void {

@@ -75,8 +75,13 @@ export interface RecordHeader {
   kind: number;
 }
 
-/** Fills in the header of a record whose entries are in place, checksum included. */
-export function sealRecord(words: Uint32Array, bytes: Uint8Array, id: JournalId, header: RecordHeader): void {
+/** What the checksum of a record with so many entries covers. */
+export function checkedPart(bytes: Uint8Array, entryCount: number): Uint8Array {
+  return bytes.subarray(CRC_FROM, RECORD_HEADER_BYTES + entryCount * ENTRY_BYTES);
+}
+
+/** Fills in the header of a record whose entries are in place, checksum included. `checked` is its `checkedPart`. */
+export function sealRecord(words: Uint32Array, checked: Uint8Array, id: JournalId, header: RecordHeader): void {
   words[RECORD_WORD.magic] = RECORD_MAGIC;
   words[RECORD_WORD.journalIdLow] = id.low;
   words[RECORD_WORD.journalIdHigh] = id.high;
@@ -89,7 +94,7 @@ export function sealRecord(words: Uint32Array, bytes: Uint8Array, id: JournalId,
   words[RECORD_WORD.syncedHigh] = Math.floor(header.syncedSequence / TWO_32);
   words[RECORD_WORD.kind] = header.kind;
   words.fill(0, RECORD_WORD.kind + 1, RECORD_HEADER_BYTES / 4);
-  words[RECORD_WORD.headerCrc] = dataCrc32c(bytes.subarray(CRC_FROM, RECORD_HEADER_BYTES + header.entryCount * ENTRY_BYTES));
+  words[RECORD_WORD.headerCrc] = dataCrc32c(checked);
 }
 
 /** The header at the start of `words` if it is plausible; the checksum needs the entries and comes after. */
@@ -109,7 +114,7 @@ export function parseRecordHeader(words: Uint32Array, id: JournalId): RecordHead
 }
 
 export function recordChecksumHolds(words: Uint32Array, bytes: Uint8Array, entryCount: number): boolean {
-  return words[RECORD_WORD.headerCrc] === dataCrc32c(bytes.subarray(CRC_FROM, RECORD_HEADER_BYTES + entryCount * ENTRY_BYTES));
+  return words[RECORD_WORD.headerCrc] === dataCrc32c(checkedPart(bytes, entryCount));
 }
 
 export interface Superblock {

@@ -130,7 +130,12 @@ export class Command {
   /** Starts an I/O on the volume; `next` goes on when it ended, perhaps before this returns. */
   start(operation: "read" | "write" | "zero" | "flush", io: BlockIo, next: (command: Command) => void): void {
     this.next = next;
-    this.services.blocks[operation](io);
+    const { blocks } = this.services;
+    // Named, not looked up by name: it runs for each command.
+    if (operation === "read") blocks.read(io);
+    else if (operation === "write") blocks.write(io);
+    else if (operation === "zero") blocks.zero(io);
+    else blocks.flush(io);
   }
 
   /** Prepares the I/O for a range of the volume. */

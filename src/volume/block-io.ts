@@ -26,6 +26,15 @@ export const BLOCK_STATUS = {
 } as const;
 export type BlockStatus = (typeof BLOCK_STATUS)[keyof typeof BLOCK_STATUS];
 
+/** A write or zeroing in the write path's queue. */
+export interface WaitingWrite {
+  /** Takes the range out of the map instead of writing it. */
+  zeroes: boolean;
+  spaceRetries: number;
+  /** What must come before it is looked at again. */
+  parkedFor: "nothing" | "page" | "destage";
+}
+
 export class BlockIo {
   volume: VolumeNumber = 0;
   offsetBytes = 0;
@@ -43,8 +52,8 @@ export class BlockIo {
   status: BlockStatus = BLOCK_STATUS.good;
   errorOffsetBytes = 0;
   done: (io: BlockIo) => void;
-  /** The volume layer's own bookkeeping. */
-  context: unknown = undefined;
+  /** The volume layer's own bookkeeping of a write that waits (write-path.ts). */
+  readonly waiting: WaitingWrite = { zeroes: false, spaceRetries: 0, parkedFor: "nothing" };
 
   constructor(done: (io: BlockIo) => void) {
     this.done = done;

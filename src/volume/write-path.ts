@@ -15,8 +15,9 @@
  *  3. What does not fit (journal, pool) waits in the queue, which the sessions' windows bound.
  */
 import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
-import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
+import { FRAME_BYTES, JOURNAL_GATHER_BYTES } from "../../drivers/shared-memory/layout.ts";
 import { MASK_FULL } from "../cache/frame-pool.ts";
+import { PayloadGather } from "../journal/payload-gather.ts";
 import { RECORD_ENTRIES_MAX } from "../journal/record.ts";
 import { PAGE_BLOCKS, PAGE_NOT_LOADED } from "../map/map-pages.ts";
 import { NOT_MAPPED } from "../raid/geometry.ts";
@@ -29,13 +30,8 @@ import type { PoolParts } from "./pool-parts.ts";
 /** A write into a nearly full pool looks again after so many destage commits before it is refused. */
 const SPACE_RETRIES_MAX = 64;
 
-interface Queued {
-  readonly io: BlockIo;
-  readonly kind: "write" | "zero";
-  spaceRetries: number;
-  /** What it waits for, so that it is not to be taken yet: a map page, or what destage gives back. */
-  parked: "page" | "destage" | undefined;
-}
+/** Writes of up to so many blocks are gathered for the journal; the frames of larger ones mostly lie side by side. */
+const GATHERED_BLOCKS_MAX = 16;
 
 export interface WritePathHooks {
   /** Volumes with WCE = 0 write through. */
@@ -51,20 +47,26 @@ export interface WritePathHooks {
 export class WritePath {
   readonly #pool: PoolParts;
   readonly #hooks: WritePathHooks;
-  #queue: Queued[] = [];
+  #queue: BlockIo[] = [];
+  /** What a group leaves behind; swapped with the queue. */
+  #left: BlockIo[] = [];
   #scheduled = false;
   readonly #flush = (): void => {
     this.#scheduled = false;
     this.flush();
   };
-  readonly #group: BlockIo[] = [];
+  #group: BlockIo[] = [];
+  #spareGroup: BlockIo[] = [];
   /** Told only after the group's record is written: whoever is told may take frames that the record still refers to. */
   readonly #refused: { readonly io: BlockIo; readonly status: BlockStatus }[] = [];
+  readonly #gather: PayloadGather;
   readonly #entry = { volume: 0, block: 0, mask: 0, crc: 0, nexus: 0, initiatorTaskTag: 0 };
 
   constructor(pool: PoolParts, hooks: WritePathHooks) {
     this.#pool = pool;
     this.#hooks = hooks;
+    const { global, index } = pool;
+    this.#gather = new PayloadGather(global, global.layout.journalGather[index]!, JOURNAL_GATHER_BYTES);
   }
 
   get queued(): number {
@@ -72,17 +74,17 @@ export class WritePath {
   }
 
   write(io: BlockIo): void {
-    this.#submit(io, "write");
+    this.#submit(io, false);
   }
 
   /** Whole blocks only; the caller turns the edges into writes. */
   zero(io: BlockIo): void {
-    this.#submit(io, "zero");
+    this.#submit(io, true);
   }
 
   /** Something that queued writes waited for has come: room in the journal or a page, or (`destaged`) a destage commit. */
   retry(destaged: boolean): void {
-    for (const queued of this.#queue) if (destaged || queued.parked === "page") queued.parked = undefined;
+    for (const { waiting } of this.#queue) if (destaged || waiting.parkedFor === "page") waiting.parkedFor = "nothing";
     if (this.#queue.length > 0) this.#schedule();
   }
 
@@ -97,8 +99,12 @@ export class WritePath {
     }
   }
 
-  #submit(io: BlockIo, kind: "write" | "zero"): void {
-    this.#queue.push({ io, kind, spaceRetries: 0, parked: undefined });
+  #submit(io: BlockIo, zeroes: boolean): void {
+    const { waiting } = io;
+    waiting.zeroes = zeroes;
+    waiting.spaceRetries = 0;
+    waiting.parkedFor = "nothing";
+    this.#queue.push(io);
     this.#schedule();
   }
 
@@ -112,94 +118,117 @@ export class WritePath {
   #flushGroup(): boolean {
     const { journal } = this.#pool;
     const group = this.#group;
-    group.length = 0;
+    const queue = this.#queue;
+    const left = this.#left;
     const sequence = journal.nextSequence;
     let entries = 0;
     let frames = 0;
     let taken = 0;
-    const left: Queued[] = [];
-    for (; taken < this.#queue.length; taken++) {
-      const queued = this.#queue[taken]!;
-      if (queued.parked !== undefined) {
-        left.push(queued);
+    for (; taken < queue.length; taken++) {
+      const io = queue[taken]!;
+      const { waiting } = io;
+      if (waiting.parkedFor !== "nothing") {
+        left.push(io);
         continue;
       }
-      const blocks = queued.kind === "write" ? blockCountOf(queued.io) : 0;
-      const more = queued.kind === "write" ? blocks : 1;
+      const blocks = waiting.zeroes ? 0 : blockCountOf(io);
+      const more = waiting.zeroes ? 1 : blocks;
       if (entries + more > RECORD_ENTRIES_MAX) break;
       if (!journal.fits(entries + more, frames + blocks)) {
         this.#pool.counters[POOL_COUNT.journalFullWaits]! += 1;
         this.#hooks.onPressure();
         break;
       }
-      if (!this.#admit(queued, blocks)) {
-        if (queued.parked !== undefined) left.push(queued);
+      if (!this.#admit(io, blocks)) {
+        if (isParked(io)) left.push(io);
         continue;
       }
       entries += more;
       frames += blocks;
-      if (queued.kind === "write") this.#addWrite(queued.io, sequence);
-      else this.#addZero(queued.io, sequence);
-      group.push(queued.io);
+      if (waiting.zeroes) this.#addZero(io, sequence);
+      else this.#addWrite(io, sequence);
+      group.push(io);
     }
-    this.#queue = left.concat(this.#queue.slice(taken));
+    for (; taken < queue.length; taken++) left.push(queue[taken]!);
+    queue.length = 0;
+    this.#queue = left;
+    this.#left = queue;
     const committed = group.length;
-    if (committed > 0) this.#commit(group, sequence);
-    const refused = this.#refused.splice(0);
-    for (const { io, status } of refused) {
+    if (committed > 0) this.#commit(sequence);
+    return this.#tellRefused() || committed > 0;
+  }
+
+  #tellRefused(): boolean {
+    if (this.#refused.length === 0) return false;
+    for (const { io, status } of this.#refused.splice(0)) {
       this.#giveFrames(io);
       finish(io, status);
     }
-    return committed > 0 || refused.length > 0;
+    return true;
   }
 
-  #commit(group: BlockIo[], sequence: number): void {
+  #commit(sequence: number): void {
     const { journal } = this.#pool;
-    try {
-      journal.commit();
-    } catch (error) {
-      this.#pool.health.fail(error);
-      for (const io of group.splice(0)) finish(io, BLOCK_STATUS.failed);
-      return;
+    // `done` may submit and flush again, into a group of its own.
+    const group = this.#group;
+    this.#group = this.#spareGroup;
+    this.#spareGroup = [];
+    const failed = !this.#writeRecord();
+    if (!failed) {
+      this.#hooks.onDirty();
+      // Blocks that were overwritten while dirty have given frames back.
+      if (this.#pool.frames.waiting > 0) this.#pool.frames.serveWaiters();
     }
-    // `done` may submit again: into a queue that is consistent by now. The list is copied because it is used again.
-    const acknowledged = group.splice(0);
-    this.#hooks.onDirty();
-    // Blocks that were overwritten while dirty have given frames back.
-    if (this.#pool.frames.waiting > 0) this.#pool.frames.serveWaiters();
-    for (const io of acknowledged) {
-      if (io.forceUnitAccess || this.#hooks.writesThrough(io.volume)) {
+    for (const io of group) {
+      if (failed) finish(io, BLOCK_STATUS.failed);
+      else if (io.forceUnitAccess || this.#hooks.writesThrough(io.volume)) {
         journal.whenSynced(sequence, (durable) => finish(io, durable ? BLOCK_STATUS.good : BLOCK_STATUS.failed));
       } else finish(io, BLOCK_STATUS.good);
+    }
+    group.length = 0;
+    this.#spareGroup = group;
+  }
+
+  #writeRecord(): boolean {
+    const { journal, health } = this.#pool;
+    try {
+      this.#takeGathered();
+      journal.commit();
+      return true;
+    } catch (error) {
+      health.fail(error);
+      return false;
+    } finally {
+      this.#gather.clear();
     }
   }
 
   /** Whether a request may go on now. If not, it is parked with something that will call `retry`, or refused. */
-  #admit(queued: Queued, blocks: number): boolean {
+  #admit(io: BlockIo, blocks: number): boolean {
     const { cache, space, zeros } = this.#pool;
-    if (!this.#pool.volumes.has(queued.io.volume)) {
-      this.#refuse(queued, BLOCK_STATUS.noVolume);
+    if (!this.#pool.volumes.has(io.volume)) {
+      this.#refuse(io, BLOCK_STATUS.noVolume);
       return false;
     }
-    if (queued.kind === "zero") {
+    if (io.waiting.zeroes) {
       if (!zeros.isFull) return true;
-      queued.parked = "destage";
+      io.waiting.parkedFor = "destage";
       this.#hooks.onPressure();
       return false;
     }
-    return space.hasRoomFor(blocks, cache.dirtyCount) || this.#admitIntoFullPool(queued, blocks);
+    return space.hasRoomFor(blocks, cache.dirtyCount) || this.#admitIntoFullPool(io, blocks);
   }
 
   /** The pool may be full: only blocks that have no place yet need room, so the map must be asked. */
-  #admitIntoFullPool(queued: Queued, blocks: number): boolean {
+  #admitIntoFullPool(io: BlockIo, blocks: number): boolean {
     const { cache, map, space, zeros, counters, health } = this.#pool;
-    const { io } = queued;
+    const { waiting } = io;
     const first = Math.floor(io.offsetBytes / BLOCK_BYTES);
     let newBlocks = 0;
     for (let block = first; block < first + blocks; block++) {
       const place = map.lookup(io.volume, block);
       if (place === PAGE_NOT_LOADED) {
-        queued.parked = "page";
+        waiting.parkedFor = "page";
         map.loadPage(io.volume, Math.floor(block / PAGE_BLOCKS)).then(
           () => this.retry(false),
           (error: unknown) => {
@@ -215,15 +244,15 @@ export class WritePath {
     }
     if (newBlocks === 0 || space.hasRoomFor(newBlocks, cache.dirtyCount)) return true;
     // Dirty blocks count as new ones until they are destaged; then it is known exactly.
-    if ((cache.dirtyCount > 0 || !zeros.isEmpty) && queued.spaceRetries < SPACE_RETRIES_MAX) {
-      queued.spaceRetries += 1;
-      queued.parked = "destage";
+    if ((cache.dirtyCount > 0 || !zeros.isEmpty) && waiting.spaceRetries < SPACE_RETRIES_MAX) {
+      waiting.spaceRetries += 1;
+      waiting.parkedFor = "destage";
       this.#hooks.onPressure();
       return false;
     }
     counters[POOL_COUNT.spaceExhausted]! += 1;
     this.#hooks.onRefusedForSpace();
-    this.#refuse(queued, BLOCK_STATUS.spaceExhausted);
+    this.#refuse(io, BLOCK_STATUS.spaceExhausted);
     return false;
   }
 
@@ -232,6 +261,7 @@ export class WritePath {
     const { run } = io;
     const first = Math.floor(io.offsetBytes / BLOCK_BYTES);
     const end = io.offsetBytes + io.bytes;
+    const gathers = run.frameCount <= GATHERED_BLOCKS_MAX && run.frameCount <= this.#gather.room;
     const entry = this.#entry;
     entry.volume = io.volume;
     entry.nexus = io.nexus;
@@ -246,18 +276,26 @@ export class WritePath {
         mask = completeBlock(this.#pool, { volume: io.volume, block, frame, mask: sectorMask(from, to) });
       entry.block = block;
       entry.mask = mask;
-      entry.crc = dataCrc32c(frames.view(frame));
+      entry.crc = dataCrc32c(gathers ? this.#gather.add(frames.addressOf(frame)) : frames.view(frame));
       journal.record.addWrite(entry);
       cache.publishDirty(frame, io.volume, block, mask, entry.crc, sequence);
     }
-    this.#addPayload(io);
     counters[POOL_COUNT.writtenBlocks]! += run.frameCount;
+    if (!gathers) this.#addPayload(io);
+    // The frames belong to the cache now.
+    run.frameCount = 0;
+  }
+
+  #takeGathered(): void {
+    const gathered = this.#gather.take();
+    if (gathered !== undefined) this.#pool.journal.record.addPayload(gathered);
   }
 
   /** Neighbouring frames go out as one buffer. */
   #addPayload(io: BlockIo): void {
     const { frames, journal, global } = this.#pool;
     const { run } = io;
+    this.#takeGathered();
     for (let n = 0; n < run.frameCount; ) {
       const start = run.frames[n]!;
       let length = 1;
@@ -265,8 +303,6 @@ export class WritePath {
       journal.record.addPayload(length === 1 ? frames.view(start) : global.view(frames.addressOf(start), length * FRAME_BYTES));
       n += length;
     }
-    // The frames belong to the cache now.
-    run.frameCount = 0;
   }
 
   #addZero(io: BlockIo, sequence: number): void {
@@ -278,13 +314,13 @@ export class WritePath {
     zeros.add({ volume: io.volume, block, count, sequence });
   }
 
-  #refuse(queued: Queued, status: BlockStatus): void {
-    queued.parked = undefined;
-    this.#refused.push({ io: queued.io, status });
+  #refuse(io: BlockIo, status: BlockStatus): void {
+    io.waiting.parkedFor = "nothing";
+    this.#refused.push({ io, status });
   }
 
   #failAll(): void {
-    for (const { io } of this.#queue.splice(0)) {
+    for (const io of this.#queue.splice(0)) {
       this.#giveFrames(io);
       finish(io, BLOCK_STATUS.failed);
     }
@@ -295,6 +331,10 @@ export class WritePath {
     for (let n = 0; n < io.run.frameCount; n++) frames.give(io.run.frames[n]!);
     io.run.frameCount = 0;
   }
+}
+
+function isParked(io: BlockIo): boolean {
+  return io.waiting.parkedFor !== "nothing";
 }
 
 function blockCountOf(io: BlockIo): number {

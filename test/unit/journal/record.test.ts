@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
+  checkedPart,
   decodeSuperblock,
   ENTRY_BYTES,
   ENTRY_WORDS,
@@ -22,7 +23,11 @@ function sealed(header: { sequence: number; epoch: number; syncedSequence: numbe
     const at = RECORD_HEADER_BYTES / 4 + n * ENTRY_WORDS;
     words.fill(value, at, at + ENTRY_WORDS);
   }
-  sealRecord(words, bytes, ID, { ...header, entryCount: header.entries.length, payloadFrames: header.entries.length });
+  sealRecord(words, checkedPart(bytes, header.entries.length), ID, {
+    ...header,
+    entryCount: header.entries.length,
+    payloadFrames: header.entries.length,
+  });
   return { bytes, words };
 }
 

@@ -27,7 +27,7 @@ export function storeData(session: Session, task: IscsiTask, chunk: Buffer, star
       if (frames.addressOf(run.frames[next]!) !== address + bytes) break;
       bytes += Math.min(FRAME_BYTES, until - from - bytes);
     }
-    chunk.copy(global.u8, address, from, from + bytes);
+    global.copyIn(address, chunk, from, from + bytes);
     position += bytes;
     from += bytes;
   }
