@@ -10,10 +10,13 @@
  * take it is lost, on record (for documents: the record follows).
  */
 import type { Drive, MetadataOperation } from "../../drivers/drive/drive.ts";
+import { keyAfter, METADATA_ENTRY_OVERHEAD_BYTES, METADATA_KEY_CHARS_MAX } from "../../drivers/drive/drive-checks.ts";
 import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
 import { GroupFailedError, type RaidGroup } from "../raid/raid-group.ts";
 
 const SCAN_BYTES = 256 * 1024;
+/** A key and what it weighs beside its characters. */
+const KEY_BYTES_MAX = METADATA_KEY_CHARS_MAX + METADATA_ENTRY_OVERHEAD_BYTES;
 
 export class MetadataStore {
   readonly group: RaidGroup;
@@ -27,9 +30,12 @@ export class MetadataStore {
     return this.group.positions.slice(0, this.group.tolerance + 1);
   }
 
-  /** Waits for no record of a loss: such a record is a document itself. */
-  putDocument(key: string, document: unknown): Promise<void> {
-    const operations: MetadataOperation[] = [{ type: "put", key, value: encodeDocument(document) }];
+  /**
+   * Waits for no record of a loss: such a record is a document itself.
+   * @param more - what else changes with it, in the same batch
+   */
+  putDocument(key: string, document: unknown, more: readonly MetadataOperation[] = []): Promise<void> {
+    const operations: MetadataOperation[] = [{ type: "put", key, value: encodeDocument(document) }, ...more];
     return this.group.onEachUnrecorded(this.group.positions, (drive) => drive.metadataBatch(operations));
   }
 
@@ -64,22 +70,35 @@ export class MetadataStore {
         for (const [key, value] of page.entries) entries.set(key, value);
         const last = page.entries.at(-1);
         if (!page.more || last === undefined) break;
-        // The next key in ASCII order after the last one.
-        from = `${last[0]} `;
+        from = keyAfter(last[0]);
       }
       found.set(drive, entries);
     });
     return found;
   }
 
+  /** The first key of a range on any of the map drives, whose value has about so many bytes; one that can't be read is lost. */
+  async firstMapKey(range: { from: string; below: string }, valueBytes: number): Promise<string | undefined> {
+    let first: string | undefined;
+    await this.group.onEach(this.mapPositions, async (drive) => {
+      const [entry] = (await drive.metadataScan({ ...range, bytesMax: valueBytes + KEY_BYTES_MAX })).entries;
+      if (entry !== undefined && (first === undefined || entry[0] < first)) first = entry[0];
+    });
+    return first;
+  }
+
   /** Removes a range from the map drives, in batches of bounded size. */
   async deleteMapRange(range: { from: string; below: string }): Promise<void> {
     await this.group.onEach(this.mapPositions, async (drive) => {
+      let { from } = range;
       for (;;) {
-        const page = await drive.metadataScan({ ...range, bytesMax: SCAN_BYTES });
-        if (page.entries.length === 0) return;
+        const page = await drive.metadataScan({ from, below: range.below, bytesMax: SCAN_BYTES });
+        const last = page.entries.at(-1);
+        if (last === undefined) return;
         await drive.metadataBatch(page.entries.map(([key]) => ({ type: "delete", key })));
         if (!page.more) return;
+        // From the beginning again, LevelDB would pass over everything that was deleted so far.
+        from = keyAfter(last[0]);
       }
     });
   }

@@ -26,7 +26,8 @@ import {
   sequenceOfLogKey,
   ZONE_EVENT,
 } from "./map-log.ts";
-import { decodePage, MapPages, PAGE_BLOCKS, pageKey, pageRange } from "./map-pages.ts";
+import { decodePage, encodePage, PAGE_BYTES, pageKey, pageOfKey, pageRange } from "./map-page.ts";
+import { MapPages, PAGE_BLOCKS } from "./map-pages.ts";
 import type { MetadataStore } from "./metadata-store.ts";
 import { ZONE_STATE, ZoneTable } from "./zone-table.ts";
 
@@ -177,6 +178,28 @@ export class PoolMap {
     return load;
   }
 
+  /**
+   * The first page in [page, below) that may have a mapped block; `below` when there is none. Where nothing is known it
+   * asks the drives for the next page that they have, so that a range costs what is mapped of it, not what it promises.
+   */
+  async nextUsedPage(volume: number, page: number, below: number): Promise<number> {
+    const unsure = this.pages.skipEmpty(volume, page, below);
+    if (unsure >= below || this.pages.isLoaded(volume, unsure)) return unsure;
+    // Before and after: a page may be written and evicted while the drives are asked.
+    const inMemory = this.pages.nextInMemory(volume, unsure, below);
+    const range = {
+      from: pageKey(volume, unsure),
+      below: inMemory < below ? pageKey(volume, inMemory) : pageRange(volume).below,
+    };
+    const stored = await this.#store.firstMapKey(range, PAGE_BYTES);
+    return Math.min(
+      below,
+      inMemory,
+      stored === undefined ? below : pageOfKey(stored),
+      this.pages.nextInMemory(volume, unsure, below),
+    );
+  }
+
   async #readPage(volume: number, page: number, key: string): Promise<void> {
     while (!this.pages.hasRoom()) await this.checkpoint();
     const copies = await this.#store.mapCopies(key);
@@ -233,8 +256,12 @@ export class PoolMap {
     try {
       for (const [volume, pages] of wanted) {
         for (const page of pages) {
-          while (this.pages.hasVolume(volume) && !this.pages.isLoaded(volume, page)) await this.loadPage(volume, page);
-          while (this.pages.isKnownEmpty(volume, page) && !this.pages.hasRoom()) await this.checkpoint();
+          // While room is made, a page may be forgotten again.
+          for (;;) {
+            if (!this.pages.isLoaded(volume, page)) await this.loadPage(volume, page);
+            else if (this.pages.isKnownEmpty(volume, page) && !this.pages.hasRoom()) await this.checkpoint();
+            else break;
+          }
           if (this.pages.pinWithMemory(volume, page)) pinned.push([volume, page]);
         }
       }
@@ -308,10 +335,11 @@ export class PoolMap {
       const operations: MetadataOperation[] = [];
       const taken: number[] = [];
       for (const slot of batch) {
-        const page = this.pages.takeForWriting(slot, this.#logSequence);
-        if (page === undefined) continue;
+        const taking = this.pages.takeForWriting(slot);
+        if (taking === undefined) continue;
+        const { volume, page, places } = taking;
         taken.push(slot);
-        operations.push({ type: "put", ...page });
+        operations.push({ type: "put", key: pageKey(volume, page), value: encodePage(volume, page, this.#logSequence, places) });
       }
       if (operations.length > 0) await this.#store.putMap(operations);
       for (const slot of taken) this.pages.written(slot);

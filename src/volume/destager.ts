@@ -29,8 +29,8 @@ import type { ReadPath } from "./read-path.ts";
 const BATCHES_AT_ONCE = 2;
 /** A pause of the pace is cut in such pieces: the rate follows what hosts do meanwhile. */
 const PAUSE_MILLISECONDS_MAX = 10;
-/** Map entries that one change of a zeroed range takes out. */
-const ZERO_BLOCKS_PER_CHANGE = 8192;
+/** Map pages of a zeroed range whose entries one change takes out. */
+const ZERO_PAGES_PER_CHANGE = 8;
 const REPAIRS_MAX = 256;
 
 export interface DestagerOptions {
@@ -380,13 +380,15 @@ export class Destager {
     const { journal, zeros, map, counters } = this.#pool;
     for (let range = zeros.oldest; range !== undefined; range = zeros.oldest) {
       await journal.synced(range.sequence);
-      for (let first = range.block; first < range.block + range.count; ) {
-        // Also of a volume that is being deleted: should that fail, the volume is as it was.
-        if (!map.pages.hasVolume(range.volume)) break;
-        const page = Math.floor(first / PAGE_BLOCKS);
-        const end = Math.min(range.block + range.count, (page + ZERO_BLOCKS_PER_CHANGE / PAGE_BLOCKS) * PAGE_BLOCKS);
+      const rangeEnd = range.block + range.count;
+      const pageEnd = Math.ceil(rangeEnd / PAGE_BLOCKS);
+      // Also of a volume that is being deleted: should that fail, the volume is as it was.
+      for (let page = Math.floor(range.block / PAGE_BLOCKS); ; page += ZERO_PAGES_PER_CHANGE) {
+        page = await map.nextUsedPage(range.volume, page, pageEnd);
+        if (page >= pageEnd) break;
+        const first = Math.max(range.block, page * PAGE_BLOCKS);
+        const end = Math.min(rangeEnd, (page + ZERO_PAGES_PER_CHANGE) * PAGE_BLOCKS);
         counters[POOL_COUNT.unmappedBlocks]! += await unmapRange(map, range.volume, first, end);
-        first = end;
       }
       // The range may have gone with its volume meanwhile.
       if (zeros.oldest === range) zeros.removeOldest();

@@ -10,7 +10,8 @@ import {
   MapChange,
   sequenceOfLogKey,
 } from "../../../src/map/map-log.ts";
-import { decodePage, encodePage, PAGE_BLOCKS, pageKey, pageRange } from "../../../src/map/map-pages.ts";
+import { decodePage, encodePage, pageKey, pageOfKey, pageRange } from "../../../src/map/map-page.ts";
+import { PAGE_BLOCKS } from "../../../src/map/map-pages.ts";
 import { decodeDocument, encodeDocument } from "../../../src/map/metadata-store.ts";
 import { ZoneTable } from "../../../src/map/zone-table.ts";
 
@@ -111,6 +112,7 @@ describe("map page", () => {
         const key = pageKey(volume, page);
         const isIn = (of: number): boolean => key >= pageRange(of).from && key < pageRange(of).below;
         expect(isIn(volume)).toBe(true);
+        expect(pageOfKey(key)).toBe(page);
         if (other !== volume) expect(isIn(other)).toBe(false);
       }),
     );
