@@ -1,13 +1,17 @@
 /**
- * What a pool knows of itself, kept on each of its drives: membership, identity of the journal, volumes.
+ * What a pool knows of itself, kept on each of its drives: membership, identity of the journal, digest of its volumes.
  *
  * Every start raises `epoch` and `version` and writes the document to all drives that are trusted. So a drive whose copy
  * is more than one version behind was not there, whatever it says of itself.
  */
 import type { VolumeDocument } from "../control/contract.ts";
 import type { MemberState } from "../raid/raid-group.ts";
+import type { RecordsDigest } from "./volume-records.ts";
 
 export const POOL_KEY = "pool";
+/** Version 1 had the volumes in the document itself; it is read, and written anew as what it is now. */
+export const POOL_FORMAT_VERSION = 2;
+export const POOL_FORMATS_KNOWN: readonly number[] = [1, POOL_FORMAT_VERSION];
 export const ARRAY_KEY = "array";
 /** A crash while the document is written leaves some drives one version behind. */
 const VERSIONS_BEHIND_MAX = 1;
@@ -25,7 +29,7 @@ export interface PoolVolumeDocument extends VolumeDocument {
   readonly deleting?: boolean;
 }
 
-export interface PoolDocument {
+export interface PoolDocument extends RecordsDigest {
   readonly formatVersion: number;
   readonly version: number;
   readonly poolId: string;
@@ -38,7 +42,8 @@ export interface PoolDocument {
   readonly raid: { readonly level: 5; readonly dataDrives: number };
   readonly geometry: { readonly blocksPerStrip: number; readonly stripesPerZone: number; readonly zoneSlots: number };
   readonly members: readonly MemberDocument[];
-  readonly volumes: readonly PoolVolumeDocument[];
+  /** Of version 1 only: since then each volume has a record of its own (volume-records.ts). */
+  readonly volumes?: readonly PoolVolumeDocument[];
 }
 
 export interface DocumentCopy {

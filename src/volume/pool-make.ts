@@ -7,15 +7,15 @@
 import { randomBytes } from "node:crypto";
 import type { Drive } from "../../drivers/drive/drive.ts";
 import type { PoolConfig } from "../config/config.ts";
-import { FORMAT_VERSION } from "../control/contract.ts";
 import { MetadataStore } from "../map/metadata-store.ts";
 import { PoolMap } from "../map/pool-map.ts";
 import { type GroupGeometry, groupGeometry } from "../raid/geometry.ts";
 import { RaidGroup } from "../raid/raid-group.ts";
 import { STRIP_HEADER_BYTES, TAG_BYTES } from "../raid/strip.ts";
 import { BLOCK_BYTES } from "./block-io.ts";
-import { POOL_KEY, type PoolDocument, type Verdict } from "./pool-document.ts";
+import { POOL_FORMAT_VERSION, POOL_KEY, type PoolDocument, type Verdict } from "./pool-document.ts";
 import { MAP_PAGES_MAX, type OpenPoolOptions, openMembers, PoolRefusedError, TOLERANCE, tellNoSpace } from "./pool-members.ts";
+import { NO_VOLUMES } from "./volume-records.ts";
 
 /**
  * @param unavailable - drives that are not there, by position: with any of them the pool can't be made
@@ -40,7 +40,7 @@ export async function makePool(
   const identity = await drives[0]!.drive.identify();
   const geometry = geometryOf(config, identity);
   const document: PoolDocument = {
-    formatVersion: FORMAT_VERSION,
+    formatVersion: POOL_FORMAT_VERSION,
     version: 1,
     poolId: randomBytes(16).toString("hex"),
     name: config.name,
@@ -55,7 +55,7 @@ export async function makePool(
       zoneSlots: geometry.zoneSlots,
     },
     members: drives.map(({ driveId }, position) => ({ name: config.drives[position]!, driveId, state: "online" as const })),
-    volumes: [],
+    ...NO_VOLUMES,
   };
   const verdict: Verdict = { document, members: drives.map(() => ({ state: "online" as const })) };
   const group = new RaidGroup(openMembers(options, verdict), TOLERANCE, {

@@ -14,10 +14,9 @@ import { counterBlock } from "../../drivers/shared-memory/counters.ts";
 import { poolEpoch, raisePoolEpoch } from "../../drivers/shared-memory/epoch.ts";
 import { BlockCache } from "../cache/block-cache.ts";
 import type { PoolConfig } from "../config/config.ts";
-import { FORMAT_VERSION } from "../control/contract.ts";
 import { Journal } from "../journal/journal.ts";
 import { JournalError, refuseForeignJournal } from "../journal/journal-reader.ts";
-import { decodeDocument, MetadataStore } from "../map/metadata-store.ts";
+import { decodeDocument, encodeDocument, MetadataStore } from "../map/metadata-store.ts";
 import { MapDamagedError, PoolMap } from "../map/pool-map.ts";
 import { groupGeometry } from "../raid/geometry.ts";
 import { isFenced, type Member, RaidGroup } from "../raid/raid-group.ts";
@@ -26,13 +25,23 @@ import { StripeReader } from "../raid/stripe-reader.ts";
 import { BLOCK_BYTES } from "./block-io.ts";
 import { PendingZeros } from "./pending-zeros.ts";
 import { Pool } from "./pool.ts";
-import { type DocumentCopy, judgeCopies, POOL_KEY, type PoolDocument, type Verdict } from "./pool-document.ts";
+import {
+  type DocumentCopy,
+  judgeCopies,
+  POOL_FORMAT_VERSION,
+  POOL_FORMATS_KNOWN,
+  POOL_KEY,
+  type PoolDocument,
+  type PoolVolumeDocument,
+  type Verdict,
+} from "./pool-document.ts";
 import { makePool } from "./pool-make.ts";
 import { MAP_PAGES_MAX, type OpenPoolOptions, openMembers, PoolRefusedError, TOLERANCE, tellNoSpace } from "./pool-members.ts";
 import { PoolHealth, type PoolParts, type VolumeState, ZoneUse } from "./pool-parts.ts";
 import { membersOf } from "./pool-record.ts";
 import { putZonesInOrder, replayJournal } from "./recovery.ts";
 import { Space } from "./space.ts";
+import { decodeVolumes, differences, digestOf, encodeVolumes, readVolumeRecords } from "./volume-records.ts";
 
 export async function openPool(options: OpenPoolOptions): Promise<Pool> {
   const { config, global } = options;
@@ -44,7 +53,8 @@ export async function openPool(options: OpenPoolOptions): Promise<Pool> {
     if (bay.state === "blank") unavailable.set(position, { state: "missing", reason: "the drive is blank" });
   });
   const verdict = judgeCopies(copies, unavailable);
-  return recoverPool(options, verdict ?? (await makePool(options, unavailable)));
+  if (verdict === undefined) return recoverPool(options, await makePool(options, unavailable), []);
+  return recoverPool(options, verdict, await knownVolumes(options, verdict.document, copies));
 }
 
 /** A drive that can't be opened after all is added to `unavailable`: the pool does without it, if it can. */
@@ -74,10 +84,10 @@ async function readCopies(
     }),
   );
   for (const { document } of copies) {
-    if (document !== undefined && document.formatVersion !== FORMAT_VERSION) {
+    if (document !== undefined && !POOL_FORMATS_KNOWN.includes(document.formatVersion)) {
       throw new PoolRefusedError(
         options.config.name,
-        `its drives have format version ${document.formatVersion}, this program knows ${FORMAT_VERSION}`,
+        `its drives have format version ${document.formatVersion}, this program knows ${POOL_FORMATS_KNOWN.join(" and ")}`,
         [],
       );
     }
@@ -85,12 +95,34 @@ async function readCopies(
   return copies;
 }
 
+/** The volumes that the newest document was written with, from the first drive that has all their records whole. */
+async function knownVolumes(
+  options: OpenPoolOptions,
+  newest: PoolDocument,
+  copies: readonly DocumentCopy[],
+): Promise<readonly PoolVolumeDocument[]> {
+  if (newest.volumes !== undefined) return newest.volumes;
+  for (const { position, document } of copies) {
+    const bay = options.bays[position]!;
+    if (bay.state !== "open" || document?.poolId !== newest.poolId || document.version !== newest.version) continue;
+    try {
+      const volumes = decodeVolumes(await readVolumeRecords(bay.drive), newest);
+      if (volumes !== undefined) return volumes;
+    } catch (error) {
+      // A drive that can't be read now is found out, and lost on record, when it is written to.
+      if (isFenced(error) || !(error instanceof DriveError)) throw error;
+    }
+  }
+  const reason = `no drive has the records of all its ${newest.volumeCount} volumes whole. Bring back a drive that is missing`;
+  throw new PoolRefusedError(options.config.name, reason, []);
+}
+
 // — every start —
 
-async function recoverPool(options: OpenPoolOptions, verdict: Verdict): Promise<Pool> {
+async function recoverPool(options: OpenPoolOptions, verdict: Verdict, volumes: readonly PoolVolumeDocument[]): Promise<Pool> {
   const { config, global } = options;
   const { document } = verdict;
-  const volumeNames = document.volumes.map((volume) => volume.name);
+  const volumeNames = volumes.map((volume) => volume.name);
   checkShape(config, document, volumeNames);
   const members = openMembers(options, verdict);
   const box: PoolBox = { pool: undefined };
@@ -106,22 +138,32 @@ async function recoverPool(options: OpenPoolOptions, verdict: Verdict): Promise<
 
   const { file, journalId } = await openJournal(options, { document, epoch, volumeNames });
   const store = new MetadataStore(group);
+  const records = encodeVolumes(volumes);
+  const { volumes: _, ...kept } = document;
   const current: PoolDocument = {
-    ...document,
+    ...kept,
+    ...digestOf(records),
+    formatVersion: POOL_FORMAT_VERSION,
     version: document.version + 1,
     epoch,
     journalId,
     journalLive: true,
     members: membersOf(members, document),
   };
-  await store.putDocument(POOL_KEY, current);
+  // In one batch on each drive: one that missed the last change, or was written by an earlier format, gets its records.
+  const documentValue = encodeDocument(current);
+  await group.onEachUnrecorded(group.positions, async (drive) => {
+    const missing = differences(await readVolumeRecords(drive), records);
+    await drive.metadataBatch([{ type: "put", key: POOL_KEY, value: documentValue }, ...missing]);
+  });
 
-  const parts = assembleParts(options, { document: current, group, store, file, box });
+  const parts = assembleParts(options, { document: current, volumes, group, store, file, box });
   const { capacityBytes } = options.bays.find((bay) => bay.state === "open")!;
   const pool = new Pool({
     parts,
     store,
     document: current,
+    volumes,
     ownerIndex: config.owner,
     ageSeconds: options.ageSeconds,
     driveCapacityBytes: capacityBytes,
@@ -153,7 +195,14 @@ interface PoolBox {
 
 function assembleParts(
   options: OpenPoolOptions,
-  opened: { document: PoolDocument; group: RaidGroup; store: MetadataStore; file: JournalFile; box: PoolBox },
+  opened: {
+    document: PoolDocument;
+    volumes: readonly PoolVolumeDocument[];
+    group: RaidGroup;
+    store: MetadataStore;
+    file: JournalFile;
+    box: PoolBox;
+  },
 ): PoolParts {
   const { config, global, frames, runtime } = options;
   const { document, group, store, box } = opened;
@@ -165,7 +214,7 @@ function assembleParts(
     box.pool?.hasFailed();
   });
   const volumes = new Map<number, VolumeState>();
-  for (const volume of document.volumes) {
+  for (const volume of opened.volumes) {
     const blockCount = Math.ceil(volume.sizeBytes / BLOCK_BYTES);
     map.pages.addVolume(volume.volume, blockCount, false);
     if (volume.deleting !== true) volumes.set(volume.volume, { document: volume, blockCount });

@@ -15,7 +15,7 @@ import { Destager } from "./destager.ts";
 import { FillWatch } from "./fill-watch.ts";
 import { findMapping } from "./mapping.ts";
 import { POOL_COUNT } from "./pool-counters.ts";
-import { ARRAY_KEY, type PoolDocument } from "./pool-document.ts";
+import { ARRAY_KEY, type PoolDocument, type PoolVolumeDocument } from "./pool-document.ts";
 import type { PoolParts } from "./pool-parts.ts";
 import { PoolRecord } from "./pool-record.ts";
 import { ReadPath } from "./read-path.ts";
@@ -31,6 +31,7 @@ export interface PoolOptions {
   readonly parts: PoolParts;
   readonly store: MetadataStore;
   readonly document: PoolDocument;
+  readonly volumes: readonly PoolVolumeDocument[];
   readonly ownerIndex: number;
   readonly ageSeconds: number;
   readonly driveCapacityBytes: number;
@@ -55,7 +56,7 @@ export class Pool {
     this.parts = parts;
     this.#options = options;
     this.#store = options.store;
-    this.record = new PoolRecord(options.store, options.document);
+    this.record = new PoolRecord(options.store, options.document, options.volumes);
     this.#fill = new FillWatch(parts);
     this.volumes = new VolumeChanges(parts, this.record, {
       journalDurable: () => this.#journalDurable(),

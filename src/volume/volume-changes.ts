@@ -5,7 +5,7 @@
  * Invariant: a volume that is being deleted is on record as such until its last block is given back; a stop on the way
  * only means that the next start goes on.
  */
-import type { VolumeDocument } from "../control/contract.ts";
+import { VOLUME_BYTES_MAX, type VolumeDocument } from "../control/contract.ts";
 import { PAGE_BLOCKS } from "../map/map-pages.ts";
 import { BLOCK_BYTES } from "./block-io.ts";
 import { unmapRange } from "./destager.ts";
@@ -13,8 +13,8 @@ import type { PoolVolumeDocument } from "./pool-document.ts";
 import type { PoolParts, VolumeState } from "./pool-parts.ts";
 import type { PoolRecord } from "./pool-record.ts";
 
-/** Blocks given back in one step. */
-const UNMAP_BLOCKS = 8 * PAGE_BLOCKS;
+/** Pages of blocks given back in one step. */
+const UNMAP_PAGES = 8;
 
 export class PoolChangeError extends Error {
   readonly code: "conflict" | "notFound" | "spaceExhausted" | "failed";
@@ -23,6 +23,13 @@ export class PoolChangeError extends Error {
     this.name = "PoolChangeError";
     this.code = code;
   }
+}
+
+/** @throws PoolChangeError where the numbers of its blocks would not fit */
+function blockCountOf(sizeBytes: number): number {
+  if (sizeBytes > VOLUME_BYTES_MAX)
+    throw new PoolChangeError("conflict", `a volume has at most ${VOLUME_BYTES_MAX} bytes, not ${sizeBytes}`);
+  return Math.ceil(sizeBytes / BLOCK_BYTES);
 }
 
 export interface VolumeChangesHooks {
@@ -46,7 +53,7 @@ export class VolumeChanges {
 
   /** Goes on with what was being deleted when the array stopped. */
   start(): void {
-    for (const volume of this.#record.document.volumes) if (volume.deleting === true) this.#giveBack(volume);
+    for (const volume of this.#record.volumes.values()) if (volume.deleting === true) this.#giveBack(volume);
   }
 
   stop(): void {
@@ -62,11 +69,11 @@ export class VolumeChanges {
 
   async create(document: VolumeDocument): Promise<void> {
     const { map, volumes } = this.#parts;
-    if (this.#record.document.volumes.some((other) => other.volume === document.volume)) {
+    if (this.#record.volumes.has(document.volume)) {
       throw new PoolChangeError("conflict", `volume number ${document.volume} is taken`);
     }
-    const blockCount = Math.ceil(document.sizeBytes / BLOCK_BYTES);
-    await this.#record.update((old) => ({ ...old, volumes: [...old.volumes, document] }));
+    const blockCount = blockCountOf(document.sizeBytes);
+    await this.#record.updateVolume(document.volume, () => document);
     map.pages.addVolume(document.volume, blockCount, true);
     volumes.set(document.volume, { document, blockCount });
   }
@@ -74,8 +81,9 @@ export class VolumeChanges {
   async grow(volume: number, sizeBytes: number): Promise<void> {
     const state = this.#volume(volume);
     if (sizeBytes < state.document.sizeBytes) throw new PoolChangeError("conflict", "a volume can grow, not shrink");
+    const blockCount = blockCountOf(sizeBytes);
     await this.#change(volume, (document) => ({ ...document, sizeBytes }));
-    state.blockCount = Math.ceil(sizeBytes / BLOCK_BYTES);
+    state.blockCount = blockCount;
     this.#parts.map.pages.growVolume(volume, state.blockCount);
   }
 
@@ -85,7 +93,7 @@ export class VolumeChanges {
     const state = this.#volume(volume);
     volumes.delete(volume);
     try {
-      await this.#record.updateVolume(volume, (document) => ({ ...document, deleting: true }));
+      await this.#record.updateVolume(volume, (document) => document && { ...document, deleting: true });
     } catch (error) {
       volumes.set(volume, state);
       throw error;
@@ -99,23 +107,24 @@ export class VolumeChanges {
   #giveBack(document: PoolVolumeDocument): void {
     const { map, health } = this.#parts;
     const work = async (): Promise<void> => {
+      const { volume } = document;
       const blockCount = Math.ceil(document.sizeBytes / BLOCK_BYTES);
-      for (let block = 0; block < blockCount && !this.#stopped; block += UNMAP_BLOCKS) {
-        await unmapRange(map, document.volume, block, Math.min(blockCount, block + UNMAP_BLOCKS));
+      const pageCount = Math.ceil(blockCount / PAGE_BLOCKS);
+      for (let page = 0; !this.#stopped; page += UNMAP_PAGES) {
+        page = await map.nextUsedPage(volume, page, pageCount);
+        if (page >= pageCount) break;
+        await unmapRange(map, volume, page * PAGE_BLOCKS, Math.min(blockCount, (page + UNMAP_PAGES) * PAGE_BLOCKS));
       }
       if (this.#stopped) return;
       await map.dropVolume(document.volume);
-      await this.#record.update((old) => ({
-        ...old,
-        volumes: old.volumes.filter((other) => other.volume !== document.volume),
-      }));
+      await this.#record.updateVolume(document.volume, () => undefined);
     };
     work().catch((error: unknown) => health.fail(error));
   }
 
   async #change(volume: number, change: (old: PoolVolumeDocument) => PoolVolumeDocument): Promise<void> {
     const state = this.#volume(volume);
-    await this.#record.updateVolume(volume, change);
+    await this.#record.updateVolume(volume, (document) => document && change(document));
     state.document = change(state.document);
   }
 

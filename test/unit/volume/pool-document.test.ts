@@ -22,7 +22,8 @@ function document(
       state,
       ...(state === "online" ? {} : { reason: `was ${state}` }),
     })),
-    volumes: [],
+    volumeCount: 0,
+    volumesDigest: 0,
   };
 }
 

@@ -159,7 +159,7 @@ describe("pool: volumes", () => {
     expect((await writeBytes(pool, 1, 0, filled(1))).status).toBe(BLOCK_STATUS.noVolume);
     expect((await zeroBytes(pool, 1, 0, BLOCK)).status).toBe(BLOCK_STATUS.noVolume);
     await expect(pool.service.deleteVolume(1)).rejects.toMatchObject({ code: "notFound" });
-    await until(() => space.liveBlocks === 100 && pool.service.pool(0).record.document.volumes.length === 1);
+    await until(() => space.liveBlocks === 100 && pool.service.pool(0).record.volumes.size === 1);
     expect(map.mappedBlocks(1)).toBe(0);
     for (let n = 0; n < 800; n++) expect(cache.find(1, n)).toBe(-1);
     await pool.service.pool(0).destageAll();
@@ -186,7 +186,7 @@ describe("pool: volumes", () => {
       if (acknowledged) expect(pool.service.volumeInfo(1), `moment ${moment}`).toBeUndefined();
       if (pool.service.volumeInfo(1) === undefined) {
         const { space } = pool.service.pool(0).parts;
-        await until(() => pool.service.pool(0).record.document.volumes.length === 1);
+        await until(() => pool.service.pool(0).record.volumes.size === 1);
         expect(space.liveBlocks).toBe(20);
       } else
         expect(await firstBytes(pool, 1, 0, 30)).toEqual([
