@@ -4,6 +4,10 @@
  * Each cross-check names the setting that a person would change.
  */
 import path from "node:path";
+import { LUN_MAX } from "../control/contract.ts";
+import { groupGeometry } from "../raid/geometry.ts";
+import { stagingBytes } from "../raid/staging.ts";
+import { stripShape } from "../raid/strip.ts";
 import type { Config, DirectorConfig, PoolConfig } from "./config.ts";
 import type { ConfigProblem } from "./config-error.ts";
 import { variableName } from "./environment.ts";
@@ -18,10 +22,13 @@ const ZONES_PER_DRIVE_MIN = 16;
 const ZONES_PER_DRIVE_WANTED = 128;
 /** 2^32 blocks: a block's place in its pool is 32 bits wide. */
 const POOL_BYTES_MAX = 2 ** 44;
-const LUN_MAX = 255;
 const POOLS_MAX = 16;
-/** Global memory beside the frames: staging of each pool, and rings, counters and mailboxes of all. */
-const MEMORY_PER_POOL_BYTES = 48 * MiB;
+/** All of them stand in one document while they are made, which a drive takes as one value. */
+const INITIAL_VOLUMES_MAX = 256;
+/** The pool's map lists its zones in each checkpoint, which a drive takes as one value: 8,192 of them are half of that. */
+const ZONES_PER_DRIVE_MAX = 8192;
+/** Global memory beside the frames and staging: rings and mailboxes of each pool, and the rings and counters of all. */
+const MEMORY_PER_POOL_BYTES = 4 * MiB;
 const MEMORY_FIXED_BYTES = 64 * MiB;
 const MEMORY_BYTES_MAX = 4 * GiB;
 
@@ -60,10 +67,14 @@ export function assembleConfig(settings: Settings, replaced: Replaced, problems:
   return config;
 }
 
-/** The zone that a drive of this capacity gets: a power of two, at most what is configured, small enough for many zones. */
+/**
+ * The zone that a drive of this capacity gets: a power of two, small enough for many zones, at most what is configured,
+ * but large enough for ZONES_PER_DRIVE_MAX.
+ */
 export function zoneBytesFor(capacityBytes: number, configuredBytes: number): number {
   const wanted = 2 ** Math.floor(Math.log2(Math.max(1, capacityBytes / ZONES_PER_DRIVE_WANTED)));
-  return Math.min(Math.max(wanted, ZONE_BYTES_MIN), configuredBytes);
+  const least = 2 ** Math.ceil(Math.log2(Math.max(1, capacityBytes / ZONES_PER_DRIVE_MAX)));
+  return Math.max(Math.min(Math.max(wanted, ZONE_BYTES_MIN), configuredBytes), least);
 }
 
 function assembleDirectors(settings: Settings, problems: ConfigProblem[]): DirectorConfig[] {
@@ -165,6 +176,13 @@ function assembleVolumes(
   const defaults = Object.fromEntries(pools.map((_, index) => [String(index), {}]));
   const given: Settings["initialVolumes"] = settings.initialVolumes;
   const byLun: Settings["initialVolumes"] = replaced.initialVolumes ? given : { ...defaults, ...given };
+  if (Object.keys(byLun).length > INITIAL_VOLUMES_MAX) {
+    problems.push({
+      key: "initialVolumes",
+      found: `${Object.keys(byLun).length} volumes`,
+      allowed: `up to ${INITIAL_VOLUMES_MAX}; more are made through the API`,
+    });
+  }
   const holders = new Map<string, number>();
   const volumes: Config["initialVolumes"][number][] = [];
   for (const lun of Object.keys(byLun)
@@ -236,7 +254,7 @@ function checkRelations(settings: Settings, config: Config, problems: ConfigProb
       allowed: `more than iscsi.idlePingSeconds, ${config.iscsi.idlePingSeconds} s: a silent host is asked before it is dropped`,
     });
   }
-  const besideBytes = MEMORY_FIXED_BYTES + MEMORY_PER_POOL_BYTES * config.pools.length;
+  const besideBytes = MEMORY_FIXED_BYTES + (MEMORY_PER_POOL_BYTES + stagingBytesMax(config)) * config.pools.length;
   if (config.memory.frameBytes + besideBytes > MEMORY_BYTES_MAX) {
     problems.push({
       key: "memory.frames (VARRAY_MEMORY_FRAMES)",
@@ -245,6 +263,17 @@ function checkRelations(settings: Settings, config: Config, problems: ConfigProb
     });
   }
   checkPorts(config, problems);
+}
+
+/** Staging of one pool, of drives formatted now: each pool has as much as the one that needs most. */
+function stagingBytesMax({ pools, drive }: Config): number {
+  const { stripBytes } = stripShape(drive.stripBlocks);
+  const stripesPerZone = Math.floor(drive.zoneBytes / stripBytes);
+  const zoneSlots = 1; // their number makes no difference here
+  const sizes = pools.map(({ raid: { dataDrives } }) =>
+    stagingBytes(groupGeometry({ dataDrives, blocksPerStrip: drive.stripBlocks, stripesPerZone, zoneSlots })),
+  );
+  return Math.max(0, ...sizes);
 }
 
 /** Two listeners on one port collide when their addresses are the same, or one of them is a wildcard. */

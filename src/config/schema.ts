@@ -7,6 +7,7 @@
  * and says so in `defaultText`.
  */
 import { type Static, Type } from "typebox";
+import { VOLUME_BYTES_MAX } from "../control/contract.ts";
 
 const MiB = 2 ** 20;
 const GiB = 2 ** 30;
@@ -97,7 +98,7 @@ const pool = group(
   },
 );
 
-const initialVolume = group("A volume made at the first start, by its LUN (0 to 255). Later ones are made through the API.", {
+const initialVolume = group("A volume made at the first start, by its LUN (0 to 1023). Later ones are made through the API.", {
   name: Type.Optional(
     Type.String({ pattern: VOLUME_NAME, defaultText: "volume-<LUN>", description: "The volume's name, unique in the array." }),
   ),
@@ -108,7 +109,7 @@ const initialVolume = group("A volume made at the first start, by its LUN (0 to 
     Type.Integer({
       unit: "bytes",
       minimum: MiB,
-      maximum: 2 ** 46,
+      maximum: VOLUME_BYTES_MAX,
       multipleOf: 4096,
       defaultText: "16GiB",
       description: "What the host sees. Thin: it takes room only as it is written.",
@@ -176,7 +177,7 @@ export const SETTINGS = group("varray's settings", {
       maximum: GiB,
       default: 128 * MiB,
       description:
-        "Largest zone, a power of two. Smaller drives get smaller zones (the power of two at or below capacity / 128, at least 4MiB), so that compaction has zones to choose from.",
+        "Largest zone, a power of two. Smaller drives get smaller zones (the power of two at or below capacity / 128, at least 4MiB), so that compaction has zones to choose from; drives beyond 8,192 zones larger ones.",
     }),
     stripBlocks: count({
       minimum: 1,
@@ -226,8 +227,8 @@ export const SETTINGS = group("varray's settings", {
       }),
     },
   ),
-  initialVolumes: Type.Record(Type.String({ pattern: "^(0|[1-9][0-9]{0,2})$" }), initialVolume, {
-    description: "Volumes made at the first start.",
+  initialVolumes: Type.Record(Type.String({ pattern: "^(0|[1-9][0-9]{0,3})$" }), initialVolume, {
+    description: "Volumes made at the first start, 256 at most.",
     defaultText: "one of 16GiB in each pool: LUN 0 in A, LUN 1 in B …",
   }),
   portals: Type.Record(Type.String({ pattern: DIRECTOR_NAME }), portal, {

@@ -9,9 +9,13 @@
  */
 import type { Config } from "../config/config.ts";
 import type { VolumeNumber } from "../volume/block-io.ts";
+import { ApiError } from "./api-error.ts";
 import type { ArrayDocument, PoolStatus, Routing, VolumeDocument } from "./contract.ts";
 import type { DirectorLink } from "./director-link.ts";
 import type { EventLog } from "./event-log.ts";
+
+/** A drive takes 256 KiB as one value; four of them are the checksum. */
+const ARRAY_DOCUMENT_BYTES_MAX = 256 * 1024 - 4;
 
 export interface KnownVolume {
   readonly document: VolumeDocument;
@@ -63,6 +67,17 @@ export class ArrayState {
     return this.document.luns.filter((mapping) => mapping.volume === volume).map(({ lun }) => lun);
   }
 
+  /** The LUNs of all volumes that have some. */
+  lunsByVolume(): ReadonlyMap<VolumeNumber, readonly number[]> {
+    const found = new Map<VolumeNumber, number[]>();
+    for (const { lun, volume } of this.document.luns) {
+      const luns = found.get(volume);
+      if (luns === undefined) found.set(volume, [lun]);
+      else luns.push(lun);
+    }
+    return found;
+  }
+
   findVolume(nameOrNumber: string): KnownVolume | undefined {
     if (/^\d+$/.test(nameOrNumber)) return this.volumes.get(Number(nameOrNumber));
     return [...this.volumes.values()].find(({ document }) => document.name === nameOrNumber);
@@ -75,7 +90,9 @@ export class ArrayState {
    * a change; where that fails too, an event says that the outcome is open until the next change or restart.
    */
   async store(changes: Partial<Omit<ArrayDocument, "version" | "formatVersion" | "arrayId">>): Promise<void> {
-    const next: ArrayDocument = { ...this.document, ...changes, version: ++this.versionUsed };
+    const next: ArrayDocument = { ...this.document, ...changes, version: this.versionUsed + 1 };
+    checkFits(next);
+    this.versionUsed += 1;
     try {
       await this.storeEverywhere(next);
     } catch (error) {
@@ -91,13 +108,15 @@ export class ArrayState {
     await settleAll(this.links.map((link) => link.request({ kind: "route", routing })));
   }
 
+  /** Of the volumes only those that are a LUN: no host reaches another. */
   routing(): Routing {
-    const volumes = [...this.volumes.values()].map(({ document, pool }) => ({
-      volume: document.volume,
-      pool,
-      owner: this.owners[pool]!,
-      logicalBlockBytes: document.logicalBlockBytes,
-    }));
+    const volumes: Routing["volumes"][number][] = [];
+    for (const { volume } of this.document.luns) {
+      const known = this.volumes.get(volume);
+      if (known === undefined) continue;
+      const { pool, document } = known;
+      volumes.push({ volume, pool, owner: this.owners[pool]!, logicalBlockBytes: document.logicalBlockBytes });
+    }
     return { array: this.document, volumes };
   }
 
@@ -120,6 +139,17 @@ export class ArrayState {
       });
     }
   }
+}
+
+/** @throws ApiError where a drive would not take the document: that must not count as the drive's failure */
+function checkFits(document: ArrayDocument): void {
+  const bytes = Buffer.byteLength(JSON.stringify(document));
+  if (bytes <= ARRAY_DOCUMENT_BYTES_MAX) return;
+  throw new ApiError(
+    409,
+    "tooMuchConfiguration",
+    `the array's document (hosts and LUNs) would have ${bytes} bytes, and ${ARRAY_DOCUMENT_BYTES_MAX} is the most: remove hosts that are not needed`,
+  );
 }
 
 /** Waits for all, then throws the first failure: nothing is still under way when a change ends. */

@@ -11,6 +11,12 @@ import type { VolumeNumber } from "../volume/block-io.ts";
 
 export const FORMAT_VERSION = 1;
 
+export const VOLUMES_MAX = 1024;
+/** So that every volume can be a LUN. From 256 on hosts must know flat space addressing (SAM-5 §4.7.7.3), as all do that are younger than SCSI-2. */
+export const LUN_MAX = VOLUMES_MAX - 1;
+/** 16 TiB: the number of a block on its volume has 32 bits, in frames, journal, map and tags. No pool holds more either. */
+export const VOLUME_BYTES_MAX = 2 ** 44;
+
 /** One initiator that may log in, with its CHAP secret if it needs one. */
 export interface HostDocument {
   readonly name: string;
@@ -51,7 +57,7 @@ export interface VolumeDocument {
   readonly createdAt: string;
 }
 
-/** Which director serves which volume: pushed to every director whenever it changes. */
+/** Which director serves which volume that is a LUN: pushed to every director whenever it changes. */
 export interface Routing {
   readonly array: ArrayDocument;
   readonly volumes: readonly {

@@ -2,7 +2,7 @@
 import { joinAddress } from "../config/assemble.ts";
 import type { Config } from "../config/config.ts";
 import type { ArrayState, KnownVolume } from "./array-state.ts";
-import type { DirectorStatus, DriveStatus, HostDocument, PoolStatus } from "./contract.ts";
+import type { DirectorStatus, DriveStatus, HostDocument, PoolStatus, VolumeStatus } from "./contract.ts";
 import type { Portals } from "./portals.ts";
 
 export function poolView(array: ArrayState, pool: PoolStatus) {
@@ -31,18 +31,33 @@ export function driveView(pool: string, drive: DriveStatus) {
   return { ...drive, pool };
 }
 
-export function volumeView(array: ArrayState, { document, pool }: KnownVolume, statuses: readonly DirectorStatus[]) {
-  const status = statuses
-    .flatMap((director) => director.pools)
-    .flatMap((one) => one.volumes)
-    .find(({ volume }) => volume === document.volume);
+export function volumeView(array: ArrayState, known: KnownVolume, statuses: readonly DirectorStatus[]) {
+  const pool = statuses.flatMap((director) => director.pools).find(({ index }) => index === known.pool);
+  const { volume } = known.document;
+  const status = pool?.volumes.find((one) => one.volume === volume);
+  return viewOf(array, known, status, array.lunsOf(volume));
+}
+
+/** All volumes, in order of their numbers: one step for each. */
+export function volumeViews(array: ArrayState, statuses: readonly DirectorStatus[]) {
+  const reported = new Map<number, VolumeStatus>();
+  for (const { pools } of statuses) for (const { volumes } of pools) for (const one of volumes) reported.set(one.volume, one);
+  const luns = array.lunsByVolume();
+  const volumes = [...array.volumes.values()].sort((a, b) => a.document.volume - b.document.volume);
+  return volumes.map((known) => {
+    const { volume } = known.document;
+    return viewOf(array, known, reported.get(volume), luns.get(volume) ?? []);
+  });
+}
+
+function viewOf(array: ArrayState, { document, pool }: KnownVolume, status: VolumeStatus | undefined, luns: readonly number[]) {
   return {
     ...document,
     pool: array.config.pools[pool]!.name,
     owner: array.ownerName(pool),
     mappedBytes: status?.mappedBytes ?? 0,
     writeCacheEnabled: status?.writeCacheEnabled ?? document.writeCacheEnabled,
-    luns: array.lunsOf(document.volume),
+    luns,
   };
 }
 

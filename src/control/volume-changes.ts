@@ -8,13 +8,9 @@ import type { VolumeNumber } from "../volume/block-io.ts";
 import { ApiError } from "./api-error.ts";
 import type { ArrayState, KnownVolume } from "./array-state.ts";
 import type { Audit } from "./audit.ts";
-import type { VolumeDocument } from "./contract.ts";
+import { LUN_MAX, VOLUME_BYTES_MAX, VOLUMES_MAX, type VolumeDocument } from "./contract.ts";
 import { naaOf, serialOf } from "./identity.ts";
 
-const LUN_MAX = 255;
-const VOLUMES_MAX = 1024;
-/** 64 TiB. */
-const VOLUME_BYTES_MAX = 2 ** 46;
 const VOLUME_BYTES_MIN = 2 ** 20;
 const VOLUME_BYTES_MULTIPLE = 4096;
 

@@ -23,9 +23,12 @@ export interface LoginCandidate {
 
 export class SessionRegistry {
   readonly #sessions = new Map<number, Session>();
+  /** Discovery sessions too; by initiator name and ISID, of which there is one session at most (invariant 1). */
+  readonly #byPort = new Map<string, Session>();
   readonly #sessionsMax: number;
   #lastTsih = 0;
-  #waiting: { readonly session: Session; readonly again: () => void }[] = [];
+  /** What goes on when a session has ended. */
+  readonly #waiting = new Map<Session, (() => void)[]>();
 
   constructor(sessionsMax: number) {
     this.#sessionsMax = sessionsMax;
@@ -40,10 +43,7 @@ export class SessionRegistry {
   }
 
   find(initiatorName: string, isid: string): Session | undefined {
-    for (const session of this.#sessions.values()) {
-      if (session.identity.isid === isid && sameName(session.identity.initiatorName, initiatorName)) return session;
-    }
-    return undefined;
+    return this.#byPort.get(portKey(initiatorName, isid));
   }
 
   exists(initiatorName: string, isid: string, tsih: number): boolean {
@@ -57,7 +57,9 @@ export class SessionRegistry {
     const old = this.find(initiatorName, isid);
     if (old !== undefined) {
       // Another login of the same name may be quicker: looked at again when the old session has ended.
-      this.#waiting.push({ session: old, again: () => this.makeRoom(candidate) });
+      const waiting = this.#waiting.get(old) ?? [];
+      waiting.push(() => this.makeRoom(candidate));
+      this.#waiting.set(old, waiting);
       old.connection.drop("session reinstatement");
       return;
     }
@@ -76,16 +78,26 @@ export class SessionRegistry {
   }
 
   add(session: Session): void {
-    this.#sessions.set(session.identity.tsih, session);
+    const { tsih, initiatorName, isid } = session.identity;
+    this.#sessions.set(tsih, session);
+    this.#byPort.set(portKey(initiatorName, isid), session);
   }
 
   /** @returns false when it was gone already */
   remove(session: Session): boolean {
     if (this.#sessions.get(session.identity.tsih) !== session) return false;
-    this.#sessions.delete(session.identity.tsih);
-    const now = this.#waiting.filter((waiter) => waiter.session === session);
-    this.#waiting = this.#waiting.filter((waiter) => waiter.session !== session);
-    for (const { again } of now) again();
+    const { tsih, initiatorName, isid } = session.identity;
+    this.#sessions.delete(tsih);
+    const key = portKey(initiatorName, isid);
+    if (this.#byPort.get(key) === session) this.#byPort.delete(key);
+    const waiting = this.#waiting.get(session) ?? [];
+    this.#waiting.delete(session);
+    for (const again of waiting) again();
     return true;
   }
+}
+
+/** Names compare without regard to case, as `sameName` has it. */
+function portKey(initiatorName: string, isid: string): string {
+  return `${initiatorName.toLowerCase()} ${isid}`;
 }

@@ -7,7 +7,7 @@ import { Audit } from "../audit.ts";
 import type { DirectorStatus, PoolStatus } from "../contract.ts";
 import type { Command, ControlPlane } from "../control-plane.ts";
 import { overcommitWarning } from "../overcommit.ts";
-import { driveView, lunView, poolView, volumeView } from "../views.ts";
+import { driveView, lunView, poolView, volumeView, volumeViews } from "../views.ts";
 import { createVolume, deleteVolume, growVolume, mapLun, unmapLun } from "../volume-changes.ts";
 import { answers, WITH_TOKEN } from "./route-schema.ts";
 import {
@@ -107,9 +107,7 @@ export function addVolumeRoutes(app: FastifyInstance, plane: ControlPlane): void
     },
     async () => {
       const { array } = plane.serving();
-      const statuses = await plane.statusOrThrow();
-      const volumes = [...array.volumes.values()].sort((a, b) => a.document.volume - b.document.volume);
-      return { volumes: volumes.map((known) => volumeView(array, known, statuses)) };
+      return { volumes: volumeViews(array, await plane.statusOrThrow()) };
     },
   );
   app.get<{ Params: Static<typeof VolumeParams> }>(

@@ -34,7 +34,7 @@ export const PATTERN_WORDS: ReadonlyMap<string, string> = new Map([
 const SizeBytes = Type.Number({ description: "What the host sees; a multiple of 4096." });
 const VolumeName = Type.String({ pattern: VOLUME_NAME, maxLength: 63 });
 const PoolName = Type.String({ pattern: POOL_NAME });
-const Lun = Type.Integer({ description: "0 to 255." });
+const Lun = Type.Integer({ description: "0 to 1023." });
 const Chap = object({
   user: Type.String({ pattern: PRINTABLE, maxLength: 223 }),
   secret: Type.String({

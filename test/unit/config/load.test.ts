@@ -200,7 +200,7 @@ describe("configuration, errors", () => {
     ["a pool of more than 16 TiB", { VARRAY_DRIVE_CAPACITY: "6TiB" }, "drive.capacity"],
     ["frames below 64 MiB", { VARRAY_MEMORY_FRAMES: "32MiB" }, "VARRAY_MEMORY_FRAMES"],
     ["frames that are no whole MiB", { VARRAY_MEMORY_FRAMES: "67108865" }, "VARRAY_MEMORY_FRAMES"],
-    ["more memory than one memory holds", { VARRAY_MEMORY_FRAMES: "3968MiB" }, "memory.frames"],
+    ["more memory than one memory holds", { VARRAY_MEMORY_FRAMES: "3968MiB", VARRAY_ENGINES: "4" }, "memory.frames"],
     ["a first burst over the burst", { VARRAY_ISCSI_FIRST_BURST_BYTES: "2MiB" }, "iscsi.firstBurstBytes"],
     ["an idle timeout below the ping", { VARRAY_ISCSI_IDLE_TIMEOUT_SECONDS: "30" }, "iscsi.idleTimeoutSeconds"],
     ["an unknown pool for a volume", { VARRAY_INITIAL_VOLUMES_0_POOL: "Q" }, "initialVolumes.0.pool"],
@@ -209,7 +209,12 @@ describe("configuration, errors", () => {
       { VARRAY_INITIAL_VOLUMES_0_NAME: "v", VARRAY_INITIAL_VOLUMES_1_NAME: "v" },
       "initialVolumes.1.name",
     ],
-    ["a LUN beyond 255", { VARRAY_INITIAL_VOLUMES_300_SIZE: "1GiB" }, "initialVolumes.300"],
+    ["a LUN beyond 1023", { VARRAY_INITIAL_VOLUMES_1024_SIZE: "1GiB" }, "initialVolumes.1024"],
+    [
+      "more first volumes than one document holds",
+      Object.fromEntries(Array.from({ length: 257 }, (_, lun) => [`VARRAY_INITIAL_VOLUMES_${lun}_SIZE`, "1GiB"])),
+      "initialVolumes",
+    ],
     ["a target that is no iSCSI name", { VARRAY_TARGET: "array" }, "VARRAY_TARGET"],
   ])("refuses %s", (_, env, key) => {
     const problems = problemsOf(env);
@@ -255,6 +260,9 @@ describe("configuration, zones", () => {
     [GiB, 128 * MiB, 8 * MiB],
     [64 * MiB, 128 * MiB, 4 * MiB],
     [1024 * GiB, 128 * MiB, 128 * MiB],
+    [1025 * GiB, 128 * MiB, 256 * MiB],
+    [1024 * GiB, 4 * MiB, 128 * MiB],
+    [8192 * GiB, 128 * MiB, GiB],
     [300 * MiB, 128 * MiB, 4 * MiB],
   ])("a drive of %d bytes with zones up to %d has zones of %d", (capacity, configured, zone) =>
     expect(zoneBytesFor(capacity, configured)).toBe(zone),

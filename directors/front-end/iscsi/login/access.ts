@@ -19,9 +19,21 @@ export type Admission =
 /** iSCSI names compare without regard to case (RFC 3722 folds them). */
 export const sameName = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase();
 
+/** Made once for each list of hosts: every login, and every session at every change of the routing, asks by name. */
+const hostsByName = new WeakMap<readonly HostDocument[], ReadonlyMap<string, HostDocument>>();
+
+function findHost(hosts: readonly HostDocument[], initiatorName: string): HostDocument | undefined {
+  let byName = hostsByName.get(hosts);
+  if (byName === undefined) {
+    byName = new Map(hosts.map((host) => [host.initiatorName.toLowerCase(), host]));
+    hostsByName.set(hosts, byName);
+  }
+  return byName.get(initiatorName.toLowerCase());
+}
+
 /** @param listedOnly - the portal is beyond loopback and not "open": what let it open must hold for everyone who logs in. */
 export function admit(access: Access, initiatorName: string, listedOnly: boolean): Admission {
-  const host = access.hosts.find((candidate) => sameName(candidate.initiatorName, initiatorName));
+  const host = findHost(access.hosts, initiatorName);
   if (host === undefined) {
     if (access.allowListOnly || listedOnly) return { admitted: false, why: "is not on the list of initiators" };
     return { admitted: true, chap: undefined };
