@@ -62,7 +62,7 @@ port.on("message", (message: ToDriveThread) => {
 publishKernelThread(global, thread);
 watchVitals(global, thread);
 beat(global, thread);
-const states: DriveState[] = [];
-for (const drive of drives) states.push(await poolDrives.open(drive));
+// All at once: each waits for its disk most of the time, and a start waits for the slowest, not for the sum.
+const states: readonly DriveState[] = await Promise.all(drives.map((drive) => poolDrives.open(drive)));
 doorbell.consume(() => server.drain());
 post({ type: "ready", drives: states });

@@ -65,7 +65,7 @@ export class PoolDrives {
   }
 
   async closeAll(): Promise<void> {
-    for (const driveIndex of [...this.#held.keys()]) await this.#closeHeld(driveIndex);
+    await Promise.all([...this.#held.keys()].map((driveIndex) => this.#closeHeld(driveIndex)));
   }
 
   /** A folder that holds a drive is never formatted; `formatDrive` refuses also one that holds anything else. */

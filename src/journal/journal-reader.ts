@@ -68,16 +68,44 @@ export class JournalReader {
   readonly #id: JournalId;
   readonly #bytes = Buffer.alloc(RECORD_HEADER_BYTES + RECORD_ENTRIES_MAX * ENTRY_BYTES);
   readonly #words = new Uint32Array(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.length / 4);
+  /** What was read ahead: `#aheadBytes` from a position of the file. */
+  #ahead: Uint8Array | undefined;
+  #aheadPosition = 0;
+  #aheadBytes = 0;
 
   constructor(file: JournalFile, id: JournalId) {
     this.#file = file;
     this.#id = id;
   }
 
+  /**
+   * From now on the file is read in pieces of this size (0: no more), which reads near each other share. Only while
+   * nothing is written to where is read.
+   */
+  readAhead(bytes: number): void {
+    this.#ahead = bytes > 0 ? Buffer.allocUnsafeSlow(bytes) : undefined;
+    this.#aheadBytes = 0;
+  }
+
   /** Fills `target` from a position of the file; what is past its end reads as zeros. */
   read(position: number, target: Uint8Array): void {
+    const at = this.#aheadAt(position, target.length);
+    if (at >= 0) {
+      target.set(this.#ahead!.subarray(at, at + target.length));
+      return;
+    }
     const bytes = this.#file.read(position, target);
     if (bytes !== target.length) target.fill(0, bytes);
+  }
+
+  /** Where in what was read ahead the bytes are, read now if need be; −1: they are not to be had there. */
+  #aheadAt(position: number, bytes: number): number {
+    if (this.#ahead === undefined || bytes > this.#ahead.length) return -1;
+    if (position < this.#aheadPosition || position + bytes > this.#aheadPosition + this.#aheadBytes) {
+      this.#aheadPosition = position;
+      this.#aheadBytes = this.#file.read(position, this.#ahead);
+    }
+    return bytes <= this.#aheadBytes ? position - this.#aheadPosition : -1;
   }
 
   /**

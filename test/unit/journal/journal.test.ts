@@ -83,6 +83,28 @@ async function recover({ journal }: Opened): Promise<Recovered[]> {
 const recordBytes = (writes: number, zeros: number): number =>
   RECORD_HEADER_BYTES + (writes + zeros) * ENTRY_BYTES + writes * FRAME;
 
+describe("Journal: recovery", () => {
+  test("reads the file in large pieces, however small its records are", async () => {
+    const state = await format(4 * 1024 * 1024);
+    const opened = open(state, 1);
+    const { journal } = opened;
+    await recover(opened);
+    const count = Math.floor((3.5 * 1024 * 1024) / recordBytes(1, 0));
+    for (let n = 1; n <= count; n++) append(journal, [n], 0);
+    const again = open(state, 2);
+    let reads = 0;
+    const { file } = again;
+    const read = file.read.bind(file);
+    file.read = (position, target) => {
+      reads += 1;
+      return read(position, target);
+    };
+    expect(await recover(again)).toHaveLength(count);
+    // Four pieces, each of which ends within a record that is read again, the two superblocks, and the end.
+    expect(reads).toBeLessThan(12);
+  });
+});
+
 describe("Journal: wrap-around and trim (invariants 2 and 3)", () => {
   test("goes round the end of the file with every remainder, and recovers what was not trimmed", async () => {
     // The data area ends 0, 32, 64 … bytes behind the third record of a lap.
