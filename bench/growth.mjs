@@ -4,7 +4,7 @@
  *   node bench/growth.mjs [volumes] [sessions] [drives] [map] [replay] [--out FILE]
  *
  * Without names all of it, in about five minutes. Writes docs/performance/growth.json (parts that were not asked for stay
- * as they are) and the tables and plots made of it. Needs libiscsi-dev and a C compiler.
+ * as they are) and the tables of growth.md beside it. Needs libiscsi-dev and a C compiler.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { arch, cpus, release, totalmem } from "node:os";
@@ -13,10 +13,17 @@ import { ROOT } from "./growth/array.mjs";
 import { measureDrives } from "./growth/drives.mjs";
 import { measureMap } from "./growth/map.mjs";
 import { measureReplay } from "./growth/replay.mjs";
+import { writeReport } from "./growth/report.mjs";
 import { measureSessions } from "./growth/sessions.mjs";
 import { measureVolumes } from "./growth/volumes.mjs";
 
-const PARTS = { volumes: measureVolumes, sessions: measureSessions, drives: measureDrives, map: measureMap, replay: measureReplay };
+const PARTS = {
+  volumes: measureVolumes,
+  sessions: measureSessions,
+  drives: measureDrives,
+  map: measureMap,
+  replay: measureReplay,
+};
 
 const args = process.argv.slice(2);
 const outAt = args.indexOf("--out");
@@ -30,4 +37,5 @@ for (const name of args.length > 0 ? args : Object.keys(PARTS)) {
   results.machine = `${cpus().length} × ${cpus()[0].model}, ${arch()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node ${process.versions.node}`;
   mkdirSync(dirname(out), { recursive: true });
   writeFileSync(out, `${JSON.stringify(results, undefined, 1)}\n`);
+  writeReport(out.replace(/json$/, "md"), results);
 }

@@ -1,4 +1,7 @@
 /** Growth with the number of drives: the first start, restarts, memory, rest. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { MeasuredArray, median } from "./array.mjs";
 
 /** Pools, and data drives of each. */
@@ -13,15 +16,21 @@ const SHAPES = [
 export async function measureDrives({ shapes = SHAPES } = {}) {
   const points = [];
   for (const { pools, dataDrives } of shapes) {
+    // A file, and not variables: its pools take the place of the two that are there by default.
+    const settings = mkdtempSync(join(tmpdir(), "varray-growth-settings-"));
+    const file = join(settings, "varray.yaml");
     const names = ["A", "B", "C", "D"].slice(0, pools);
-    // "1A" owns A and C, "1B" the others. With one pool the second of the defaults would be there too.
-    const env = Object.fromEntries(names.map((name) => [`VARRAY_POOLS_${name}_DATA_DRIVES`, `${dataDrives}`]));
-    const array = await MeasuredArray.make({ VARRAY_MEMORY_FRAMES: "128MiB", VARRAY_JOURNAL_BYTES: "64MiB", ...env });
-    if (pools === 1) array.onePool = true;
+    writeFileSync(file, `pools:\n${names.map((name) => `  ${name}:\n    dataDrives: ${dataDrives}\n`).join("")}`);
+    const array = await MeasuredArray.make({
+      VARRAY_CONFIG: file,
+      VARRAY_MEMORY_FRAMES: "128MiB",
+      VARRAY_JOURNAL_BYTES: "64MiB",
+    });
     try {
       points.push(await measureShape(array, pools, dataDrives));
     } finally {
       await array.remove();
+      rmSync(settings, { recursive: true, force: true });
     }
     process.stderr.write(`drives ${JSON.stringify(points.at(-1))}\n`);
   }

@@ -83,7 +83,14 @@ async function measureSize(folder, gibibytes) {
   let began = performance.now();
   const { media, drives } = await drivesOf();
   const openDrivesMilliseconds = performance.now() - began;
-  const members = drives.map((drive, position) => ({ position, name: drive.name, driveId: "", state: "online", reason: undefined, drive }));
+  const members = drives.map((drive, position) => ({
+    position,
+    name: drive.name,
+    driveId: "",
+    state: "online",
+    reason: undefined,
+    drive,
+  }));
   const group = new RaidGroup(members, 1, { onMemberLost: async () => {}, onNoSpace: async () => {} });
   const map = new PoolMap(new MetadataStore(group), geometry, PAGES_MAX);
   began = performance.now();

@@ -30,7 +30,13 @@ export async function measureReplay({ sizes = [16, 64, 256], blocksPerRecord = [
     stagingBytesPerPool: 0,
     mailboxBytes: 4096,
   });
-  const frames = new FramePool({ global, chunks: new FrameChunks(global), directorIndex: 0, directorCount: 1, dirtyPercentMax: 90 });
+  const frames = new FramePool({
+    global,
+    chunks: new FrameChunks(global),
+    directorIndex: 0,
+    directorCount: 1,
+    dirtyPercentMax: 90,
+  });
   const block = new Uint8Array(4096).fill(7);
   const crc = dataCrc32c(block);
   const journalOf = (file, epoch) =>
@@ -76,7 +82,12 @@ export async function measureReplay({ sizes = [16, 64, 256], blocksPerRecord = [
           readAll(path, total * 4096);
           raw.push(total / 256 / ((performance.now() - began) / 1000));
         }
-        points.push({ mebibytes: total / 256, blocksPerRecord: blocks, replayMiBPerSecond: median(rates), rawMiBPerSecond: median(raw) });
+        points.push({
+          mebibytes: total / 256,
+          blocksPerRecord: blocks,
+          replayMiBPerSecond: median(rates),
+          rawMiBPerSecond: median(raw),
+        });
         process.stderr.write(`replay ${JSON.stringify(points.at(-1))}\n`);
       } finally {
         file.close();

@@ -6,7 +6,7 @@
  * that replay can keep the zones' live counts without reading pages.
  */
 import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
-import { ZoneTable } from "./zone-table.ts";
+import { ZONE_STATE, type ZoneState, ZoneTable } from "./zone-table.ts";
 
 const HEADER_BYTES = 32;
 const EVENT_WORDS = 4;
@@ -166,7 +166,8 @@ export function decodeCheckpoint(value: Uint8Array, slotCount: number): Checkpoi
   let at = CHECKPOINT_HEADER_WORDS;
   for (let slot = 0; slot < slotCount; slot++) {
     zones.zone[slot] = words[at]!;
-    zones.state[slot] = words[at + 1]!;
+    if (words[at + 1]! > ZONE_STATE.emptied) return undefined;
+    zones.setState(slot, words[at + 1] as ZoneState);
     zones.stripes[slot] = words[at + 2]!;
     zones.live[slot] = words[at + 3]!;
     zones.liveTotal += words[at + 3]!;

@@ -277,16 +277,16 @@ export class PoolMap {
     for (const event of change.events) {
       if (event.kind === ZONE_EVENT.opened) {
         zones.zone[event.slot] = event.zone;
-        zones.state[event.slot] = ZONE_STATE.open;
+        zones.setState(event.slot, ZONE_STATE.open);
         zones.stripes[event.slot] = 0;
         zones.nextZone = Math.max(zones.nextZone, event.zone + 1);
       } else if (event.kind === ZONE_EVENT.sealed) {
-        zones.state[event.slot] = ZONE_STATE.sealed;
+        zones.setState(event.slot, ZONE_STATE.sealed);
         zones.stripes[event.slot] = event.stripes;
       } else if (event.kind === ZONE_EVENT.emptied) {
-        zones.state[event.slot] = ZONE_STATE.emptied;
+        zones.setState(event.slot, ZONE_STATE.emptied);
       } else {
-        zones.state[event.slot] = ZONE_STATE.free;
+        zones.setState(event.slot, ZONE_STATE.free);
         zones.zone[event.slot] = 0;
         zones.stripes[event.slot] = 0;
       }

@@ -9,6 +9,7 @@
  * Invariants:
  *  1. A zone number is given out once in the life of a pool.
  *  2. liveTotal is the sum of live over all slots, and the number of mapped blocks of all volumes.
+ *  3. `state` is changed by `setState` only: it keeps the number of zones in each state.
  */
 export const ZONE_STATE = { free: 0, open: 1, sealed: 2, emptied: 3 } as const;
 export type ZoneState = (typeof ZONE_STATE)[keyof typeof ZONE_STATE];
@@ -19,6 +20,7 @@ export class ZoneTable {
   /** Stripes written, padding included; exact for sealed zones. */
   readonly stripes: Uint32Array;
   readonly live: Uint32Array;
+  readonly #counts = new Uint32Array(Object.keys(ZONE_STATE).length);
   nextZone = 1;
   liveTotal = 0;
 
@@ -27,12 +29,14 @@ export class ZoneTable {
     this.state = new Uint8Array(slotCount);
     this.stripes = new Uint32Array(slotCount);
     this.live = new Uint32Array(slotCount);
+    this.#counts[ZONE_STATE.free] = slotCount;
   }
 
   /** Takes over what another table says. */
   assign(other: ZoneTable): void {
     this.zone.set(other.zone);
     this.state.set(other.state);
+    this.#counts.set(other.#counts);
     this.stripes.set(other.stripes);
     this.live.set(other.live);
     this.nextZone = other.nextZone;
@@ -43,10 +47,15 @@ export class ZoneTable {
     return this.zone.length;
   }
 
+  /** Zones in a state: asked for with every batch and every write that waits, so it is kept, not counted. */
   count(state: ZoneState): number {
-    let found = 0;
-    for (let slot = 0; slot < this.state.length; slot++) if (this.state[slot] === state) found++;
-    return found;
+    return this.#counts[state]!;
+  }
+
+  setState(slot: number, state: ZoneState): void {
+    this.#counts[this.state[slot]!]! -= 1;
+    this.#counts[state]! += 1;
+    this.state[slot] = state;
   }
 
   /** A free slot, or −1. */

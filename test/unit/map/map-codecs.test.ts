@@ -13,7 +13,7 @@ import {
 import { decodePage, encodePage, pageKey, pageOfKey, pageRange } from "../../../src/map/map-page.ts";
 import { PAGE_BLOCKS } from "../../../src/map/map-pages.ts";
 import { decodeDocument, encodeDocument } from "../../../src/map/metadata-store.ts";
-import { ZoneTable } from "../../../src/map/zone-table.ts";
+import { type ZoneState, ZoneTable } from "../../../src/map/zone-table.ts";
 
 const u32 = fc.nat({ max: 0xffff_ffff });
 const sequence = fc.integer({ min: 0, max: 2 ** 52 - 1 });
@@ -125,7 +125,7 @@ describe("map checkpoint", () => {
     zones.nextZone = 77;
     for (let slot = 0; slot < 5; slot++) {
       zones.zone[slot] = 70 + slot;
-      zones.state[slot] = slot % 4;
+      zones.setState(slot, (slot % 4) as ZoneState);
       zones.stripes[slot] = slot * 11;
       zones.addLive(slot, slot * 3);
     }
@@ -134,7 +134,9 @@ describe("map checkpoint", () => {
       [9, 10],
     ]);
     const value = encodeCheckpoint({ logSequence: 2 ** 35, zones, mapped });
-    expect(decodeCheckpoint(value, 5)).toEqual({ logSequence: 2 ** 35, zones, mapped });
+    const decoded = decodeCheckpoint(value, 5)!;
+    expect(decoded).toEqual({ logSequence: 2 ** 35, zones, mapped });
+    expect([0, 1, 2, 3].map((state) => decoded.zones.count(state as ZoneState))).toEqual([2, 1, 1, 1]);
     expect(decodeCheckpoint(value, 4)).toBeUndefined();
     expect(decodeCheckpoint(value, 6)).toBeUndefined();
     expectEveryDamageSeen(value, (bytes) => decodeCheckpoint(bytes, 5));
