@@ -185,7 +185,13 @@ setInterval(() => {
 const array = await pools.arrayDocument();
 tellControl({
   kind: "opened",
-  opened: { director: directorIndex, pools: [...pools.status(), ...failed], array, arrayDocumentIsNew: array === undefined },
+  opened: {
+    director: directorIndex,
+    pools: [...pools.status(), ...failed],
+    volumes: pools.foundVolumes(),
+    array,
+    arrayDocumentIsNew: array === undefined,
+  },
 });
 
 const share = shareOf(global, directorIndex);

@@ -88,7 +88,7 @@ function failedPool(pool: PoolConfig, bays: readonly BayDrive[], reason: string)
         ? { ...shape, state: bay.memberState, reason: bay.reason }
         : { ...shape, state: "online" };
     }),
-    volumes: [],
+    usage: { volume: new Uint32Array(), mappedBytes: new Float64Array(), writeCacheEnabled: new Uint8Array() },
     usableBytes: 0,
     liveBytes: 0,
     dirtyBytes: 0,

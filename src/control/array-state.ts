@@ -10,7 +10,7 @@
 import type { Config } from "../config/config.ts";
 import type { VolumeNumber } from "../volume/block-io.ts";
 import { ApiError } from "./api-error.ts";
-import type { ArrayDocument, PoolStatus, Routing, VolumeDocument } from "./contract.ts";
+import type { ArrayDocument, FoundVolume, PoolStatus, Routing, VolumeDocument } from "./contract.ts";
 import type { DirectorLink } from "./director-link.ts";
 import type { EventLog } from "./event-log.ts";
 
@@ -39,6 +39,7 @@ export class ArrayState {
     events: EventLog,
     document: ArrayDocument,
     pools: readonly PoolStatus[],
+    volumes: readonly FoundVolume[],
   ) {
     this.config = config;
     this.links = links;
@@ -47,11 +48,8 @@ export class ArrayState {
     this.failedPools = pools.filter(({ state }) => state === "failed").map(({ name }) => name);
     this.versionUsed = document.version;
     this.owners = config.pools.map((pool) => pool.owner);
-    for (const pool of pools) {
-      this.owners[pool.index] = pool.owner;
-      for (const { pool: at, mappedBytes: _, ...volume } of pool.volumes)
-        this.volumes.set(volume.volume, { document: volume, pool: at });
-    }
+    for (const pool of pools) this.owners[pool.index] = pool.owner;
+    for (const { pool, ...document } of volumes) this.volumes.set(document.volume, { document, pool });
   }
 
   ownerLink(pool: number): DirectorLink {

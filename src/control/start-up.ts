@@ -13,6 +13,7 @@ import {
   type ArrayEvent,
   type DirectorOpened,
   FORMAT_VERSION,
+  type FoundVolume,
   type PoolStatus,
   type VolumeDocument,
 } from "./contract.ts";
@@ -41,9 +42,10 @@ export interface StartUp {
 export async function startArray(config: Config, links: readonly DirectorLink[], events: EventLog): Promise<StartUp> {
   const opened = await waitOpened(links);
   const pools = opened.flatMap((one) => one.pools);
-  const found = chooseDocument(opened, pools);
+  const volumes = opened.flatMap((one) => one.volumes);
+  const found = chooseDocument(opened, pools, volumes);
   const document = found ?? firstDocument(config);
-  const state = new ArrayState(config, links, events, document, pools);
+  const state = new ArrayState(config, links, events, document, pools, volumes);
   const behind = opened.some((one) => one.pools.length > 0 && one.array?.version !== document.version);
   if (found === undefined || behind || found.targetName !== config.targetName)
     await state.store({ targetName: config.targetName });
@@ -77,7 +79,11 @@ async function waitOpened(links: readonly DirectorLink[]): Promise<DirectorOpene
 }
 
 /** The newest document on any drive; undefined on a first start. */
-function chooseDocument(opened: readonly DirectorOpened[], pools: readonly PoolStatus[]): ArrayDocument | undefined {
+function chooseDocument(
+  opened: readonly DirectorOpened[],
+  pools: readonly PoolStatus[],
+  volumes: readonly FoundVolume[],
+): ArrayDocument | undefined {
   let newest: ArrayDocument | undefined;
   for (const { array } of opened) {
     if (array === undefined) continue;
@@ -95,9 +101,10 @@ function chooseDocument(opened: readonly DirectorOpened[], pools: readonly PoolS
   }
   if (newest !== undefined) return newest;
   // Nothing says which array this is. That is a first start only if nothing is there that an array could have left.
-  const known = pools.filter((pool) => pool.state === "failed" || pool.volumes.length > 0);
+  const countOf = ({ index }: PoolStatus): number => volumes.filter(({ pool }) => pool === index).length;
+  const known = pools.filter((pool) => pool.state === "failed" || countOf(pool) > 0);
   if (known.length > 0) {
-    const states = known.map((pool) => `${pool.name}: ${pool.reason ?? `${pool.volumes.length} volumes`}`).join("; ");
+    const states = known.map((pool) => `${pool.name}: ${pool.reason ?? `${countOf(pool)} volumes`}`).join("; ");
     const missing = known.some(({ drives }) => drives.some(({ state }) => state === "missing"));
     const first = missing ? "bring the missing drives back" : "see to what each pool says";
     throw new StartUpError(`no drive has the array's document, and this is no first start (${states}): ${first}`);

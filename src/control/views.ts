@@ -2,7 +2,8 @@
 import { joinAddress } from "../config/assemble.ts";
 import type { Config } from "../config/config.ts";
 import type { ArrayState, KnownVolume } from "./array-state.ts";
-import type { DirectorStatus, DriveStatus, HostDocument, PoolStatus, VolumeStatus } from "./contract.ts";
+import type { DirectorStatus, DriveStatus, HostDocument, PoolStatus, VolumesUsage } from "./contract.ts";
+import { provisionedBytes } from "./overcommit.ts";
 import type { Portals } from "./portals.ts";
 
 export function poolView(array: ArrayState, pool: PoolStatus) {
@@ -22,7 +23,7 @@ export function poolView(array: ArrayState, pool: PoolStatus) {
     journalLiveBytes: pool.journalLiveBytes,
     zonesFree: pool.zonesFree,
     zonesUsed: pool.zonesUsed,
-    provisionedBytes: pool.volumes.reduce((sum, volume) => sum + volume.sizeBytes, 0),
+    provisionedBytes: provisionedBytes(array, pool.index),
     drives: pool.drives.map((drive) => driveView(pool.name, drive)),
   };
 }
@@ -34,29 +35,38 @@ export function driveView(pool: string, drive: DriveStatus) {
 export function volumeView(array: ArrayState, known: KnownVolume, statuses: readonly DirectorStatus[]) {
   const pool = statuses.flatMap((director) => director.pools).find(({ index }) => index === known.pool);
   const { volume } = known.document;
-  const status = pool?.volumes.find((one) => one.volume === volume);
-  return viewOf(array, known, status, array.lunsOf(volume));
+  const at = pool?.usage.volume.indexOf(volume) ?? -1;
+  return viewOf(array, known, { usage: pool?.usage, at, luns: array.lunsOf(volume) });
 }
 
 /** All volumes, in order of their numbers: one step for each. */
 export function volumeViews(array: ArrayState, statuses: readonly DirectorStatus[]) {
-  const reported = new Map<number, VolumeStatus>();
-  for (const { pools } of statuses) for (const { volumes } of pools) for (const one of volumes) reported.set(one.volume, one);
+  const reported = new Map<number, { usage: VolumesUsage; at: number }>();
+  for (const { usage } of statuses.flatMap(({ pools }) => pools)) {
+    for (const [at, volume] of usage.volume.entries()) reported.set(volume, { usage, at });
+  }
   const luns = array.lunsByVolume();
   const volumes = [...array.volumes.values()].sort((a, b) => a.document.volume - b.document.volume);
   return volumes.map((known) => {
     const { volume } = known.document;
-    return viewOf(array, known, reported.get(volume), luns.get(volume) ?? []);
+    return viewOf(array, known, { usage: undefined, at: -1, ...reported.get(volume), luns: luns.get(volume) ?? [] });
   });
 }
 
-function viewOf(array: ArrayState, { document, pool }: KnownVolume, status: VolumeStatus | undefined, luns: readonly number[]) {
+/** @param shown.at - the volume's place in `usage`; below 0 where no director reports it */
+function viewOf(
+  array: ArrayState,
+  { document, pool }: KnownVolume,
+  shown: { readonly usage: VolumesUsage | undefined; readonly at: number; readonly luns: readonly number[] },
+) {
+  const { usage, at, luns } = shown;
+  const cacheEnabled = usage?.writeCacheEnabled[at];
   return {
     ...document,
     pool: array.config.pools[pool]!.name,
     owner: array.ownerName(pool),
-    mappedBytes: status?.mappedBytes ?? 0,
-    writeCacheEnabled: status?.writeCacheEnabled ?? document.writeCacheEnabled,
+    mappedBytes: usage?.mappedBytes[at] ?? 0,
+    writeCacheEnabled: cacheEnabled === undefined ? document.writeCacheEnabled : cacheEnabled === 1,
     luns,
   };
 }

@@ -4,7 +4,7 @@
  *
  * Runs on: the owning director's thread.
  */
-import type { ArrayDocument, PoolStatus, VolumeDocument } from "../control/contract.ts";
+import type { ArrayDocument, FoundVolume, PoolStatus, VolumeDocument } from "../control/contract.ts";
 import { growFrameRun } from "../scsi/task.ts";
 import {
   BLOCK_BYTES,
@@ -146,6 +146,10 @@ export class PoolService implements BlockService {
     let newest: ArrayDocument | undefined;
     for (const copy of copies) if (newest === undefined || copy.version > newest.version) newest = copy;
     return newest;
+  }
+
+  foundVolumes(): FoundVolume[] {
+    return this.#pools.flatMap((pool) => pool.foundVolumes());
   }
 
   status(): PoolStatus[] {

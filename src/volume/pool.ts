@@ -4,7 +4,7 @@
  *
  * Runs on: the owning director's thread. Made by `openPool` (pool-open.ts), which also recovers it.
  */
-import type { ArrayDocument, DriveStatus, PoolStatus, VolumeStatus } from "../control/contract.ts";
+import type { ArrayDocument, DriveStatus, FoundVolume, PoolStatus, VolumesUsage } from "../control/contract.ts";
 import type { MetadataStore } from "../map/metadata-store.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
 import type { Member } from "../raid/raid-group.ts";
@@ -296,8 +296,32 @@ export class Pool {
 
   // — status —
 
+  /** Those that hosts may have: none that is being deleted. */
+  foundVolumes(): FoundVolume[] {
+    const { index, volumes } = this.parts;
+    return [...volumes.values()].map(({ document }) => ({ ...document, pool: index }));
+  }
+
+  #usage(): VolumesUsage {
+    const { map, volumes } = this.parts;
+    const count = volumes.size;
+    const usage = {
+      volume: new Uint32Array(count),
+      mappedBytes: new Float64Array(count),
+      writeCacheEnabled: new Uint8Array(count),
+    };
+    let n = 0;
+    for (const [volume, { document }] of volumes) {
+      usage.volume[n] = volume;
+      usage.mappedBytes[n] = map.mappedBlocks(volume) * BLOCK_BYTES;
+      usage.writeCacheEnabled[n] = document.writeCacheEnabled ? 1 : 0;
+      n += 1;
+    }
+    return usage;
+  }
+
   status(): PoolStatus {
-    const { cache, group, health, index, journal, map, name, space, volumes } = this.parts;
+    const { cache, group, health, index, journal, map, name, space } = this.parts;
     const zonesUsed = map.zones.slotCount - map.zones.count(ZONE_STATE.free);
     const drives: DriveStatus[] = group.members.map((member) => ({
       name: member.name,
@@ -317,13 +341,7 @@ export class Pool {
       owner: this.#options.ownerIndex,
       epoch: this.record.document.epoch,
       drives,
-      volumes: [...volumes.values()].map(
-        ({ document }): VolumeStatus => ({
-          ...document,
-          pool: index,
-          mappedBytes: map.mappedBlocks(document.volume) * BLOCK_BYTES,
-        }),
-      ),
+      usage: this.#usage(),
       usableBytes: space.usableBlocks * BLOCK_BYTES,
       liveBytes: space.liveBlocks * BLOCK_BYTES,
       dirtyBytes: cache.dirtyCount * BLOCK_BYTES,

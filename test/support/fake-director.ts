@@ -9,14 +9,17 @@ import type {
   DirectorReply,
   DirectorRequest,
   DirectorStatus,
+  FoundVolume,
   PoolStatus,
   Routing,
-  VolumeStatus,
+  VolumesUsage,
 } from "../../src/control/contract.ts";
 
 export interface Durable {
   array: ArrayDocument | undefined;
-  volumes: VolumeStatus[];
+  volumes: FoundVolume[];
+  /** Bytes, by volume. */
+  mapped?: Map<number, number>;
 }
 
 export const nothingStored = (): Durable => ({ array: undefined, volumes: [] });
@@ -45,7 +48,8 @@ export class FakeDirector {
 
   /** Says what it found, as a director does once its pools are open. */
   open(): this {
-    const opened = { director: this.index, pools: this.pools(), array: this.durable.array, arrayDocumentIsNew: false };
+    const { array, volumes } = this.durable;
+    const opened = { director: this.index, pools: this.pools(), volumes, array, arrayDocumentIsNew: false };
     this.own.postMessage({ kind: "opened", opened });
     return this;
   }
@@ -81,8 +85,7 @@ export class FakeDirector {
     if (request.kind === "storeArrayDocument") this.durable.array = request.document;
     else if (request.kind === "route") this.routing = request.routing;
     else if (request.kind === "openPortal") this.listening = true;
-    else if (request.kind === "createVolume")
-      this.durable.volumes.push({ ...request.volume, pool: request.pool, mappedBytes: 0 });
+    else if (request.kind === "createVolume") this.durable.volumes.push({ ...request.volume, pool: request.pool });
     else if (request.kind === "deleteVolume") {
       this.durable.volumes = this.durable.volumes.filter(({ volume }) => volume !== request.volume);
     } else if (request.kind === "growVolume") {
@@ -104,6 +107,15 @@ export class FakeDirector {
     };
   }
 
+  private usage(index: number): VolumesUsage {
+    const volumes = this.durable.volumes.filter(({ pool }) => pool === index);
+    return {
+      volume: Uint32Array.from(volumes, ({ volume }) => volume),
+      mappedBytes: Float64Array.from(volumes, ({ volume }) => this.durable.mapped?.get(volume) ?? 0),
+      writeCacheEnabled: Uint8Array.from(volumes, ({ writeCacheEnabled }) => (writeCacheEnabled ? 1 : 0)),
+    };
+  }
+
   private pools(): PoolStatus[] {
     return this.config.pools
       .filter(({ owner }) => owner === this.index)
@@ -114,7 +126,7 @@ export class FakeDirector {
         owner,
         epoch: 1,
         drives: drives.map((drive) => ({ name: drive, state: "online", capacityBytes: 2 ** 34, zonesUsed: 2, zoneCount: 128 })),
-        volumes: this.durable.volumes.filter(({ pool }) => pool === index),
+        usage: this.usage(index),
         usableBytes: 40 * 2 ** 30,
         liveBytes: 10 * 2 ** 30,
         dirtyBytes: 10,

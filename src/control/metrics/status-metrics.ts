@@ -7,6 +7,7 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { DirectorStatus, DriveStatus, PoolStatus } from "../contract.ts";
 import type { ControlPlane } from "../control-plane.ts";
+import { provisionedBytes } from "../overcommit.ts";
 import { VERSION } from "../version.ts";
 
 const POOL_STATES: readonly PoolStatus["state"][] = ["optimal", "degraded", "failed"];
@@ -70,10 +71,6 @@ export class StatusMetrics {
     gauges.poolUsable.set({ pool }, status.usableBytes);
     gauges.poolLive.set({ pool }, status.liveBytes);
     gauges.poolDirty.set({ pool }, status.dirtyBytes);
-    gauges.poolProvisioned.set(
-      { pool },
-      status.volumes.reduce((sum, volume) => sum + volume.sizeBytes, 0),
-    );
     gauges.poolJournal.set({ pool }, status.journalBytes);
     gauges.poolJournalLive.set({ pool }, status.journalLiveBytes);
     gauges.poolOwner.set({ pool, director: this.plane.config.directors[status.owner]?.name ?? "" }, 1);
@@ -85,9 +82,19 @@ export class StatusMetrics {
       gauges.driveZones.set(labels, drive.zoneCount);
       gauges.driveZonesUsed.set(labels, drive.zonesUsed);
     }
-    for (const volume of status.volumes) {
-      gauges.volumeSize.set({ pool, volume: volume.name }, volume.sizeBytes);
-      gauges.volumeMapped.set({ pool, volume: volume.name }, volume.mappedBytes);
+    this.volumes(status);
+  }
+
+  private volumes({ index, name: pool, usage }: PoolStatus): void {
+    const { gauges } = this;
+    const { array } = this.plane.serving();
+    gauges.poolProvisioned.set({ pool }, provisionedBytes(array, index));
+    for (const [n, number] of usage.volume.entries()) {
+      const document = array.volumes.get(number)?.document;
+      // One that is made or deleted at this moment.
+      if (document === undefined) continue;
+      gauges.volumeSize.set({ pool, volume: document.name }, document.sizeBytes);
+      gauges.volumeMapped.set({ pool, volume: document.name }, usage.mappedBytes[n]!);
     }
   }
 }
