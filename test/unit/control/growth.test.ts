@@ -120,20 +120,20 @@ describe("growth of the control plane with volumes", () => {
 describe("growth with hosts", () => {
   const host = (n: number): HostDocument => ({
     name: `host-${n}`.padEnd(63, "x"),
-    initiatorName: `iqn.2026-11.io.varray:host-${n}`.padEnd(223, "y"),
+    initiatorName: `iqn.2026-11.io.varray:host-${n}`.padEnd(210, "y"),
     chap: { user: "u".repeat(64), secret: "s".repeat(16) },
   });
 
   test("more than a drive takes as one document are refused before any drive is asked, and the array goes on", async () => {
     const durable = [nothingStored(), nothingStored()];
     const first = await array({ durable });
-    const hosts = Array.from({ length: 640 }, (_, n) => host(n));
+    const hosts = Array.from({ length: 600 }, (_, n) => host(n));
     for (const one of durable) one.array = { ...one.array!, hosts };
     await first.close();
     open.length = 0;
     const one = await array({ durable });
     let refused: { status: number; body: { error?: { code: string } } } | undefined;
-    for (let n = 640; n < 1024 && refused === undefined; n++) {
+    for (let n = 600; n < 1024 && refused === undefined; n++) {
       const before = one.directors[0]!.requests.length;
       const { name, initiatorName } = host(n);
       const payload = { name, initiatorName, chap: host(n).chap };
