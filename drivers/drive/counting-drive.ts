@@ -9,9 +9,11 @@ import {
   type Drive,
   DriveError,
   type DriveIdentity,
+  type LocalDrive,
   type MetadataOperation,
   type MetadataPage,
   type MetadataRange,
+  type PartsRead,
   type StripRead,
   type StripWrite,
   type ZoneNumber,
@@ -52,15 +54,18 @@ export class DriveCount {
   }
 }
 
-export class CountingDrive implements Drive {
+export class CountingDrive implements LocalDrive {
   readonly name: string;
   readonly #drive: Drive;
+  /** The same drive, if it is in this thread. */
+  readonly #local: LocalDrive | undefined;
   readonly #count: DriveCount;
   #stripBytes = 0;
 
-  constructor(drive: Drive, count: DriveCount) {
+  constructor(drive: Drive | LocalDrive, count: DriveCount) {
     this.name = drive.name;
     this.#drive = drive;
+    this.#local = "tryReadParts" in drive ? drive : undefined;
     this.#count = count;
   }
 
@@ -104,6 +109,36 @@ export class CountingDrive implements Drive {
     const { block } = this.#count;
     block[C.reads]! += 1;
     block[C.readBytes]! += read.count * this.#stripBytes;
+  }
+
+  async readParts(read: PartsRead): Promise<void> {
+    await this.#counted(() => this.#drive.readParts(read), C.readLatency);
+    this.#partsRead();
+  }
+
+  tryReadParts(read: PartsRead): boolean {
+    if (this.#local === undefined) return false;
+    const began = this.#count.begin();
+    try {
+      if (!this.#local.tryReadParts(read)) {
+        this.#count.end();
+        return false;
+      }
+    } catch (error) {
+      this.#count.end();
+      this.#count.fail(error);
+      throw error;
+    }
+    observe(this.#count.block, C.readLatency, this.#count.end() - began);
+    this.#partsRead();
+    return true;
+  }
+
+  /** The medium reads the strip whole, whatever is asked of it. */
+  #partsRead(): void {
+    const { block } = this.#count;
+    block[C.reads]! += 1;
+    block[C.readBytes]! += this.#stripBytes;
   }
 
   async metadataGet(key: string): Promise<Uint8Array | undefined> {

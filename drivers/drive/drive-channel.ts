@@ -62,6 +62,8 @@ interface Pending {
   readonly reject: (error: DriveError) => void;
   readonly deadline: number;
   settled: boolean;
+  /** The caller was told "unknown" while the drive thread had it: told when the thread answered after all. */
+  landed: (() => void) | undefined;
   id: number;
   mailboxOffset: number;
 }
@@ -130,7 +132,7 @@ export class DriveChannel {
     }
     return new Promise((resolve, reject) => {
       const deadline = this.#now() + this.#deadlineMilliseconds;
-      this.#waiting.push({ request, resolve, reject, deadline, settled: false, id: 0, mailboxOffset: -1 });
+      this.#waiting.push({ request, resolve, reject, deadline, settled: false, landed: undefined, id: 0, mailboxOffset: -1 });
       this.#pump();
       this.#timer ??= this.#startTimer();
     });
@@ -153,7 +155,10 @@ export class DriveChannel {
   /** The drive thread is gone: what it had is "unknown", what comes is "unreachable". */
   fail(message: string): void {
     this.#failure = new DriveError("unreachable", `of pool ${this.pool}`, message);
-    for (const pending of this.#inFlight.values()) this.#reject(pending, "unknown", message);
+    for (const pending of this.#inFlight.values()) {
+      this.#reject(pending, "unknown", message);
+      pending.landed?.();
+    }
     for (const pending of this.#waiting.splice(0)) this.#reject(pending, "unreachable", message);
     this.#inFlight.clear();
     this.#stopTimer();
@@ -226,6 +231,7 @@ export class DriveChannel {
       if (outcome > OUTCOME_DONE) pending.reject(readError(i32, word, pending.request.drive));
       else pending.resolve(this.#answer(word, pending, outcome));
     }
+    pending.landed?.();
     if (pending.mailboxOffset >= 0) this.#mailbox.give(pending.mailboxOffset);
   }
 
@@ -252,6 +258,17 @@ export class DriveChannel {
     pending.reject(new DriveError(kind, pending.request.drive, message));
   }
 
+  /** The drive thread still has the request, and the memory that it names. */
+  #giveUp(pending: Pending): void {
+    if (pending.settled) return;
+    pending.settled = true;
+    const error = new DriveError("unknown", pending.request.drive, "no answer by the deadline");
+    error.landed = new Promise((resolve) => {
+      pending.landed = resolve;
+    });
+    pending.reject(error);
+  }
+
   #startTimer(): NodeJS.Timeout {
     const period = Math.min(DEADLINE_CHECK_MILLISECONDS, Math.ceil(this.#deadlineMilliseconds / 2));
     return setInterval(() => this.#checkDeadlines(), period).unref();
@@ -265,7 +282,7 @@ export class DriveChannel {
   #checkDeadlines(): void {
     const now = this.#now();
     for (const pending of this.#inFlight.values()) {
-      if (now >= pending.deadline + DEADLINE_GRACE_MILLISECONDS) this.#reject(pending, "unknown", "no answer by the deadline");
+      if (now >= pending.deadline + DEADLINE_GRACE_MILLISECONDS) this.#giveUp(pending);
     }
     const late = this.#waiting.filter((pending) => now >= pending.deadline);
     if (late.length > 0) {

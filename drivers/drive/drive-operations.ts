@@ -5,7 +5,7 @@
  * what does not decode is "invalid".
  */
 import type { GlobalMemory } from "../shared-memory/global-memory.ts";
-import { type Drive, DriveError, type StripRead } from "./drive.ts";
+import { type Drive, DriveError, type PartsRead, type StripRead } from "./drive.ts";
 import { METADATA_BATCH_BYTES_MAX, METADATA_KEY_CHARS_MAX } from "./drive-checks.ts";
 import { DRIVE_OPERATION, REQUEST_WORD } from "./drive-slots.ts";
 import { decodeOperations, encodeEntries, entriesBytes } from "./metadata-codec.ts";
@@ -31,6 +31,9 @@ export async function runDriveOperation(
   switch (words[REQUEST_WORD.operation]) {
     case DRIVE_OPERATION.readStrips:
       await drive.readStrips(stripsOf(words));
+      return NOTHING;
+    case DRIVE_OPERATION.readParts:
+      await drive.readParts(partsOf(words));
       return NOTHING;
     case DRIVE_OPERATION.writeStrips:
       await drive.writeStrips(stripsOf(words));
@@ -63,6 +66,15 @@ export async function runDriveOperation(
     default:
       throw new DriveError("invalid", drive.name, `there is no operation ${words[REQUEST_WORD.operation]}`);
   }
+}
+
+export function partsOf(words: Int32Array): PartsRead {
+  return {
+    zone: words[REQUEST_WORD.zone]!,
+    strip: words[REQUEST_WORD.firstStrip]!,
+    list: words[REQUEST_WORD.address]! >>> 0,
+    count: words[REQUEST_WORD.count]!,
+  };
 }
 
 function stripsOf(words: Int32Array): StripRead {

@@ -3,9 +3,12 @@
  *
  * Runs on: the drive thread. Owns: the request rings' consuming ends and the completion rings' producing ends.
  *
- *   ring slot ──take──► read: started at once
+ *   ring slot ──take──► read of parts: done at once, where the zone is open ──► completion slot
+ *                  └──► other read: started at once
  *                  └──► anything else: queue of its drive ──start, a few at a time──► under way ──► completion slot
  *
+ * A read that is done at once costs no promise. The completions of one drain wake the director once for every few of
+ * them, so that it works on some while this thread reads the next.
  * Reads overtake: every drain takes all slots and starts all reads before it starts one more of the rest, as a read
  * blocks this thread for some microseconds and a write for the time that it takes to copy its strips.
  * Invariants:
@@ -19,8 +22,8 @@ import { poolEpoch } from "../shared-memory/epoch.ts";
 import type { GlobalMemory } from "../shared-memory/global-memory.ts";
 import { SLOT_WORDS, threadNumber } from "../shared-memory/layout.ts";
 import { RingConsumer, RingProducer } from "../shared-memory/ring.ts";
-import { type Drive, DriveError } from "./drive.ts";
-import { type DriveAnswerParts, NOTHING, runDriveOperation } from "./drive-operations.ts";
+import { DriveError, type LocalDrive } from "./drive.ts";
+import { type DriveAnswerParts, NOTHING, partsOf, runDriveOperation } from "./drive-operations.ts";
 import {
   COMPLETION_WORD,
   DRIVE_OPERATION,
@@ -35,14 +38,16 @@ import {
 const UNDER_WAY_MAX = 4;
 /** Slots taken from one director's ring before the next director's turn. */
 const TAKE_SLOTS_MAX = 64;
+/** Completions of reads after which a director is woken before its reads are all done. */
+const RING_READS = 8;
 
 /** A drive of the pool: what gives a director access to it, or why there is none. */
 export type ServedDrive =
-  | { readonly name: string; readonly attach: () => Drive; readonly failure?: undefined }
+  | { readonly name: string; readonly attach: () => LocalDrive; readonly failure?: undefined }
   | { readonly name: string; readonly failure: DriveError };
 
 interface Access {
-  drive: Drive;
+  drive: LocalDrive;
   epoch: number;
 }
 
@@ -61,6 +66,8 @@ interface DirectorPath {
   readonly access: Map<number, Access>;
   /** Answers that found the completion ring full. */
   readonly backlog: (() => void)[];
+  /** Completions of this drain that the director was not woken for. */
+  unrung: number;
 }
 
 interface DriveQueue {
@@ -92,6 +99,7 @@ export class DriveServer {
       mailbox: path.mailbox,
       access: new Map(),
       backlog: [],
+      unrung: 0,
     }));
   }
 
@@ -128,15 +136,37 @@ export class DriveServer {
       const word = path.requests.peek();
       if (word < 0) break;
       const request = this.#free.pop() ?? new TakenRequest();
-      request.words.set(this.#global.i32.subarray(word, word + SLOT_WORDS));
+      const { words } = request;
+      for (let n = 0; n < SLOT_WORDS; n++) words[n] = this.#global.i32[word + n]!;
       request.path = path;
       path.requests.advance();
       taken += 1;
       this.#underWay += 1;
-      if (request.words[REQUEST_WORD.operation] === DRIVE_OPERATION.readStrips) void this.#serve(request);
-      else this.#queueOf(request.words[REQUEST_WORD.driveIndex]!).requests.push(request);
+      const operation = words[REQUEST_WORD.operation];
+      if (operation === DRIVE_OPERATION.readParts && this.#readAtOnce(request, path)) continue;
+      if (operation === DRIVE_OPERATION.readParts || operation === DRIVE_OPERATION.readStrips) void this.#serve(request);
+      else this.#queueOf(words[REQUEST_WORD.driveIndex]!).requests.push(request);
     }
+    if (path.unrung > 0) this.#ring(path);
     return taken > 0;
+  }
+
+  /** False: it takes waiting. */
+  #readAtOnce(request: TakenRequest, path: DirectorPath): boolean {
+    try {
+      if (!this.#accessFor(request.words, path).drive.tryReadParts(partsOf(request.words))) return false;
+      this.#answer(request, path, NOTHING, true);
+    } catch (error) {
+      if (!(error instanceof DriveError)) throw error;
+      this.#answer(request, path, error, true);
+    }
+    this.#ended(request);
+    return true;
+  }
+
+  #ring(path: DirectorPath): void {
+    path.unrung = 0;
+    path.doorbell.ring();
   }
 
   #queueOf(driveIndex: number): DriveQueue {
@@ -169,14 +199,18 @@ export class DriveServer {
       if (!(error instanceof DriveError)) throw error;
       this.#answer(request, path, error);
     }
+    this.#ended(request);
+  }
+
+  #ended(request: TakenRequest): void {
     request.path = undefined;
     this.#free.push(request);
     this.#underWay -= 1;
     if (this.#underWay === 0) for (const ready of this.#idle.splice(0)) ready();
   }
 
-  async #run(request: TakenRequest, path: DirectorPath): Promise<DriveAnswerParts> {
-    const { words } = request;
+  /** The drive that a request names, if it may be used now. */
+  #servedFor(words: Int32Array): { readonly name: string; readonly attach: () => LocalDrive } {
     const driveIndex = words[REQUEST_WORD.driveIndex]!;
     const served = this.#drives.get(driveIndex);
     if (served === undefined) throw new DriveError("unreachable", `${driveIndex}`, "is not in this pool");
@@ -184,29 +218,48 @@ export class DriveServer {
     if (((this.#nowMilliseconds() - words[REQUEST_WORD.deadlineMilliseconds]!) | 0) > 0) {
       throw new DriveError("unknown", served.name, "its deadline passed before it was begun");
     }
+    return served;
+  }
+
+  #checkPoolEpoch(epoch: number, drive: string): void {
+    const current = poolEpoch(this.#global, this.#pool);
+    if (epoch >= 0 && epoch < current)
+      throw new DriveError("fenced", drive, `epoch ${epoch} is older than the pool's ${current}`);
+  }
+
+  /** A director's access to the drive that a request names, if it still has one. */
+  #accessFor(words: Int32Array, path: DirectorPath): Access {
+    const { name } = this.#servedFor(words);
+    const epoch = words[REQUEST_WORD.epoch]!;
+    this.#checkPoolEpoch(epoch, name);
+    const access = path.access.get(words[REQUEST_WORD.driveIndex]!);
+    if (access === undefined) throw new DriveError("invalid", name, "is not open");
+    if (epoch !== access.epoch) {
+      const kind = epoch >= 0 && epoch < access.epoch ? "fenced" : "invalid";
+      throw new DriveError(kind, name, `epoch ${epoch}; it was opened under ${access.epoch}`);
+    }
+    return access;
+  }
+
+  async #run(request: TakenRequest, path: DirectorPath): Promise<DriveAnswerParts> {
+    const { words } = request;
+    const driveIndex = words[REQUEST_WORD.driveIndex]!;
+    const served = this.#servedFor(words);
     const mailbox = path.mailbox + this.#leaseOffset(words, served.name);
     const operation = words[REQUEST_WORD.operation]!;
     if (operation === DRIVE_OPERATION.identify) {
       const drive = path.access.get(driveIndex)?.drive ?? served.attach();
       return runDriveOperation(drive, words, this.#global, mailbox);
     }
-    const epoch = words[REQUEST_WORD.epoch]!;
-    const current = poolEpoch(this.#global, this.#pool);
-    if (epoch >= 0 && epoch < current)
-      throw new DriveError("fenced", served.name, `epoch ${epoch} is older than the pool's ${current}`);
     if (operation === DRIVE_OPERATION.open) {
+      const epoch = words[REQUEST_WORD.epoch]!;
+      this.#checkPoolEpoch(epoch, served.name);
       const drive = served.attach();
       await drive.open(epoch);
       path.access.set(driveIndex, { drive, epoch });
       return NOTHING;
     }
-    const access = path.access.get(driveIndex);
-    if (access === undefined) throw new DriveError("invalid", served.name, "is not open");
-    if (epoch !== access.epoch) {
-      const kind = epoch >= 0 && epoch < access.epoch ? "fenced" : "invalid";
-      throw new DriveError(kind, served.name, `epoch ${epoch}; it was opened under ${access.epoch}`);
-    }
-    return runDriveOperation(access.drive, words, this.#global, mailbox);
+    return runDriveOperation(this.#accessFor(words, path).drive, words, this.#global, mailbox);
   }
 
   /** Where the request's lease begins in the mailbox; a lease that is not within it would let an answer land anywhere. */
@@ -220,17 +273,26 @@ export class DriveServer {
     return offset;
   }
 
-  #answer(request: TakenRequest, path: DirectorPath, result: DriveAnswerParts | DriveError): void {
+  /** @param drained - an answer of this drain, whose end wakes the director if nothing else does */
+  #answer(request: TakenRequest, path: DirectorPath, result: DriveAnswerParts | DriveError, drained = false): void {
     const epoch = request.words[REQUEST_WORD.epoch]!;
     const requestId = request.words[REQUEST_WORD.requestId]!;
     if (path.backlog.length > 0 || !this.#tryAnswer(path, epoch, requestId, result)) {
       path.backlog.push(() => void this.#tryAnswer(path, epoch, requestId, result));
       setTimeout(() => this.#flushBacklog(path), 1);
+      return;
     }
+    path.unrung += 1;
+    if (!drained || path.unrung >= RING_READS) this.#ring(path);
   }
 
   #flushBacklog(path: DirectorPath): void {
-    while (path.backlog.length > 0 && path.completions.tryReserve() >= 0) path.backlog.shift()!();
+    let flushed = 0;
+    while (path.backlog.length > 0 && path.completions.tryReserve() >= 0) {
+      path.backlog.shift()!();
+      flushed += 1;
+    }
+    if (flushed > 0) this.#ring(path);
     if (path.backlog.length > 0) setTimeout(() => this.#flushBacklog(path), 1);
   }
 
@@ -250,7 +312,6 @@ export class DriveServer {
       i32[word + COMPLETION_WORD.flag] = result.flag;
     }
     path.completions.publish();
-    path.doorbell.ring();
     return true;
   }
 

@@ -51,6 +51,7 @@ export const DRIVE_OPERATION = {
   metadataBatch: 10,
   metadataScan: 11,
   flush: 12,
+  readParts: 13, // firstStrip: the strip; count: parts; address: their list
 } as const;
 export type DriveOperation = (typeof DRIVE_OPERATION)[keyof typeof DRIVE_OPERATION];
 

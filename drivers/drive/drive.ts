@@ -35,6 +35,11 @@ export type DriveErrorKind =
 export class DriveError extends Error {
   readonly kind: DriveErrorKind;
   readonly drive: string;
+  /**
+   * Of an "unknown" read: resolves when the drive no longer touches the memory that the read named, never if that can't be
+   * known. Absent: it does not any more.
+   */
+  landed?: Promise<void>;
   constructor(kind: DriveErrorKind, drive: string, message: string, options?: ErrorOptions) {
     super(`drive ${drive}: ${message}`, options);
     this.name = "DriveError";
@@ -90,6 +95,19 @@ export interface StripRead {
   readonly strideBytes: number;
 }
 
+/**
+ * Parts of one strip, each to a place of its own: a read of some blocks takes just these, to where they are to stay.
+ *
+ * What goes where is a list in global memory, PART_WORDS Int32 words for each part (drivers/drive/strip-parts.ts). It is the
+ * drive's as the parts' memory is: the drive puts the checksums there that were asked for.
+ */
+export interface PartsRead {
+  readonly zone: ZoneNumber;
+  readonly strip: number;
+  readonly list: Address;
+  readonly count: number;
+}
+
 /** Keys are printable ASCII, at most 48 characters; values at most 256 KiB; a batch at most 512 KiB in all. */
 export type MetadataOperation =
   | { readonly type: "put"; readonly key: string; readonly value: Uint8Array }
@@ -126,6 +144,8 @@ export interface Drive {
   writeStrips(write: StripWrite): Promise<void>;
   /** Fails with "notFound" if any of the strips is not there. */
   readStrips(read: StripRead): Promise<void>;
+  /** Fails with "notFound" if the strip is not there. */
+  readParts(read: PartsRead): Promise<void>;
 
   metadataGet(key: string): Promise<Uint8Array | undefined>;
   /** Atomic, and durable when done. */
@@ -135,4 +155,10 @@ export interface Drive {
   /** Everything acknowledged before is durable. */
   flush(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** A drive in this very thread, which may have an answer at once. */
+export interface LocalDrive extends Drive {
+  /** As `readParts`, without a promise. True: done. False: it would have to wait, and nothing has happened. Throws DriveError. */
+  tryReadParts(read: PartsRead): boolean;
 }

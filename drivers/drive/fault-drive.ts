@@ -10,14 +10,17 @@ import {
   DriveError,
   type DriveErrorKind,
   type DriveIdentity,
+  type LocalDrive,
   type MetadataOperation,
   type MetadataPage,
   type MetadataRange,
+  type PartsRead,
   type StripRead,
   type StripWrite,
   type ZoneNumber,
   type ZoneStat,
 } from "./drive.ts";
+import { checksumsWanted, placeOfByte, refreshChecksums } from "./strip-parts.ts";
 
 /** Which strips a rule is for: all of a zone without `firstStrip`, all zones without `zone`. */
 interface FaultPlace {
@@ -69,7 +72,7 @@ export class DriveFaults {
   }
 
   /** The first rule of these faults that is for the strips (metadata: undefined), counted as hit. */
-  hit(faults: readonly FaultRule["fault"][], strips: StripRead | undefined): FaultRule | undefined {
+  hit(faults: readonly FaultRule["fault"][], strips: Strips | undefined): FaultRule | undefined {
     for (const active of this.#rules) {
       const { rule } = active;
       if (!faults.includes(rule.fault) || active.hits >= (rule.hitsMax ?? Number.POSITIVE_INFINITY)) continue;
@@ -81,8 +84,11 @@ export class DriveFaults {
   }
 }
 
+/** What an operation is for, as far as a rule asks. */
+type Strips = Pick<StripRead, "zone" | "firstStrip" | "count">;
+
 /** Rules that name no zone are for metadata too. */
-function isFor(place: FaultPlace, strips: StripRead | undefined): boolean {
+function isFor(place: FaultPlace, strips: Strips | undefined): boolean {
   if (place.zone === undefined) return true;
   if (strips === undefined || strips.zone !== place.zone) return false;
   if (place.firstStrip === undefined) return true;
@@ -99,15 +105,18 @@ const KIND_OF: Readonly<Record<"readError" | "writeError" | "noSpace", DriveErro
   noSpace: "noSpace",
 };
 
-export class FaultDrive implements Drive {
+export class FaultDrive implements LocalDrive {
   readonly name: string;
   readonly #drive: Drive;
+  /** The same drive, if it is in this thread. */
+  readonly #local: LocalDrive | undefined;
   readonly #faults: DriveFaults;
   readonly #global: GlobalMemory;
 
-  constructor(drive: Drive, faults: DriveFaults, global: GlobalMemory) {
+  constructor(drive: Drive | LocalDrive, faults: DriveFaults, global: GlobalMemory) {
     this.name = drive.name;
     this.#drive = drive;
+    this.#local = "tryReadParts" in drive ? drive : undefined;
     this.#faults = faults;
     this.#global = global;
   }
@@ -148,6 +157,27 @@ export class FaultDrive implements Drive {
     });
   }
 
+  readParts(read: PartsRead): Promise<void> {
+    return this.#reached(async () => {
+      const strip = { zone: read.zone, firstStrip: read.strip, count: 1 };
+      this.#failRead(strip);
+      if (!this.#faults.active) return this.#drive.readParts(read);
+      const wanted = checksumsWanted(this.#global, read);
+      await this.#drive.readParts(read);
+      const { stripBytes } = await this.#drive.identify();
+      const rule = this.#faults.hit(FLIPS, strip);
+      if (rule?.fault !== "bitFlip") return;
+      const at = placeOfByte(this.#global, read, (rule.offsetBytes ?? 0) % stripBytes);
+      if (at < 0) return;
+      this.#global.u8[at]! ^= 1 << ((rule.bit ?? 0) & 7);
+      refreshChecksums(this.#global, read, wanted);
+    });
+  }
+
+  tryReadParts(read: PartsRead): boolean {
+    return !this.#faults.active && this.#local !== undefined && this.#local.tryReadParts(read);
+  }
+
   metadataGet(key: string): Promise<Uint8Array | undefined> {
     return this.#reached(() => {
       this.#failRead(undefined);
@@ -181,7 +211,7 @@ export class FaultDrive implements Drive {
     return operation();
   }
 
-  #failRead(strips: StripRead | undefined): void {
+  #failRead(strips: Strips | undefined): void {
     const rule = this.#faults.hit(READ_FAULTS, strips);
     if (rule !== undefined) throw new DriveError(KIND_OF.readError, this.name, "read error (fault on command)");
   }

@@ -14,12 +14,13 @@ import { join } from "node:path";
 import type { GlobalMemory } from "../shared-memory/global-memory.ts";
 import { type DiskReserve, DiskSpace } from "./disk-space.ts";
 import {
-  type Drive,
   DriveError,
   type DriveIdentity,
+  type LocalDrive,
   type MetadataOperation,
   type MetadataPage,
   type MetadataRange,
+  type PartsRead,
   type StripRead,
   type StripWrite,
   type ZoneNumber,
@@ -31,6 +32,7 @@ import { openMetadata } from "./level-drive-format.ts";
 import { decodeLabel } from "./level-label.ts";
 import type { LevelMetadata } from "./level-metadata.ts";
 import { type LevelDriveBounds, LevelZones } from "./level-zones.ts";
+import { checkParts } from "./strip-parts.ts";
 
 /** Writes in flight beyond these gain nothing: LevelDB's writers and compaction are one thread each. */
 const PREFERRED_CONCURRENCY = 4;
@@ -110,7 +112,7 @@ export class LevelDriveMedium {
   }
 }
 
-export class LevelDrive implements Drive {
+export class LevelDrive implements LocalDrive {
   readonly name: string;
   readonly #medium: LevelDriveMedium;
   #epoch = -1;
@@ -166,6 +168,26 @@ export class LevelDrive implements Drive {
       checkStrips(this.name, this.#medium.identity, read, this.#medium.global);
       return this.#medium.zones.readStrips(read);
     });
+  }
+
+  readParts(read: PartsRead): Promise<void> {
+    return this.#fenced(() => {
+      checkParts(this.name, this.#medium.identity, read, this.#medium.global);
+      return this.#medium.zones.readParts(read);
+    });
+  }
+
+  tryReadParts(read: PartsRead): boolean {
+    const epoch = this.#epoch;
+    const { fence, identity, global, zones } = this.#medium;
+    if (epoch < 0) throw new DriveError("invalid", this.name, "is not open");
+    fence.enter(epoch);
+    try {
+      checkParts(this.name, identity, read, global);
+      return zones.tryReadParts(read);
+    } finally {
+      fence.leave(epoch);
+    }
   }
 
   metadataGet(key: string): Promise<Uint8Array | undefined> {

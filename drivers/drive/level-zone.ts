@@ -10,8 +10,9 @@
  *  4. After a failed write the next one learns from the database itself where the zone ends.
  */
 import type { GlobalMemory } from "../shared-memory/global-memory.ts";
-import { DriveError, type DriveGeometry, type StripRead, type StripWrite, type ZoneNumber } from "./drive.ts";
+import { DriveError, type DriveGeometry, type PartsRead, type StripRead, type StripWrite, type ZoneNumber } from "./drive.ts";
 import type { LevelDatabase, LevelHandle, LevelOperation } from "./level-database.ts";
+import { deliverParts } from "./strip-parts.ts";
 
 const KEY_BYTES = 4;
 /** LevelDB's own block cache would copy what is mapped already. */
@@ -60,7 +61,7 @@ export class LevelZone {
     this.#nextStrip = 0;
   }
 
-  /** Reads at once if the database is open; undefined when it has to be opened first (`readStrips`). */
+  /** Reads at once if the database is open; false when it has to be opened first (`readStrips`). */
   tryReadStrips(read: StripRead): boolean {
     const handle = this.database.tryAcquire("read");
     if (handle === undefined) return false;
@@ -76,6 +77,35 @@ export class LevelZone {
     const handle = await this.database.acquire("read");
     try {
       this.#read(handle, read);
+    } finally {
+      this.database.release();
+    }
+  }
+
+  /** Reads at once if the database is open; false when it has to be opened first. */
+  tryReadParts(read: PartsRead): boolean {
+    const handle = this.database.tryAcquire("read");
+    if (handle === undefined) return false;
+    try {
+      deliverParts(this.#global, this.#get(handle, read.strip), read);
+    } finally {
+      this.database.release();
+    }
+    return true;
+  }
+
+  /** Opens the database if need be, and reads in libuv's pool: for a disk that is worth several reads at a time. */
+  async readParts(read: PartsRead): Promise<void> {
+    const { strip } = read;
+    const handle = await this.database.acquire("read");
+    try {
+      let value: Uint8Array | undefined;
+      try {
+        value = await handle.get(stripKey(strip), UNCACHED);
+      } catch (error) {
+        throw this.database.error(error, "read", `zone ${this.zone} strip ${strip}`);
+      }
+      deliverParts(this.#global, this.#checked(value, strip), read);
     } finally {
       this.database.release();
     }
@@ -151,23 +181,30 @@ export class LevelZone {
   }
 
   #read(handle: LevelHandle, read: StripRead): void {
-    const { stripBytes } = this.#geometry;
     for (let index = 0; index < read.count; index++) {
-      const strip = read.firstStrip + index;
-      this.#readKey.writeUInt32BE(strip);
-      let value: Uint8Array | undefined;
-      try {
-        value = handle.getSync(this.#readKey, UNCACHED);
-      } catch (error) {
-        throw this.database.error(error, "read", `zone ${this.zone} strip ${strip}`);
-      }
-      if (value === undefined) throw new DriveError("notFound", this.#drive, `zone ${this.zone} has no strip ${strip}`);
-      if (value.byteLength !== stripBytes) {
-        throw new DriveError("unrecoveredRead", this.#drive, `zone ${this.zone} strip ${strip} has ${value.byteLength} bytes`);
-      }
       // Buffer.copy, as a misaligned TypedArray.set into shared memory is several times slower.
-      (value as Buffer).copy(this.#global.u8, read.address + index * read.strideBytes);
+      this.#get(handle, read.firstStrip + index).copy(this.#global.u8, read.address + index * read.strideBytes);
     }
+  }
+
+  /** A strip's value, whole. */
+  #get(handle: LevelHandle, strip: number): Buffer {
+    this.#readKey.writeUInt32BE(strip);
+    let value: Uint8Array | undefined;
+    try {
+      value = handle.getSync(this.#readKey, UNCACHED);
+    } catch (error) {
+      throw this.database.error(error, "read", `zone ${this.zone} strip ${strip}`);
+    }
+    return this.#checked(value, strip);
+  }
+
+  #checked(value: Uint8Array | undefined, strip: number): Buffer {
+    if (value === undefined) throw new DriveError("notFound", this.#drive, `zone ${this.zone} has no strip ${strip}`);
+    if (value.byteLength !== this.#geometry.stripBytes) {
+      throw new DriveError("unrecoveredRead", this.#drive, `zone ${this.zone} strip ${strip} has ${value.byteLength} bytes`);
+    }
+    return value as Buffer;
   }
 
   async #findEnd(handle: LevelHandle): Promise<number> {

@@ -10,10 +10,19 @@
  */
 import type { GlobalMemory } from "../shared-memory/global-memory.ts";
 import type { DiskSpace } from "./disk-space.ts";
-import { DriveError, type DriveGeometry, type StripRead, type StripWrite, type ZoneNumber, type ZoneStat } from "./drive.ts";
+import {
+  DriveError,
+  type DriveGeometry,
+  type PartsRead,
+  type StripRead,
+  type StripWrite,
+  type ZoneNumber,
+  type ZoneStat,
+} from "./drive.ts";
 import { LevelDatabase, type LevelTuning } from "./level-database.ts";
 import type { LevelMetadata } from "./level-metadata.ts";
 import { LevelZone } from "./level-zone.ts";
+import { ReadPace } from "./read-pace.ts";
 import { ZoneFolders } from "./zone-folders.ts";
 import { ZoneLedger } from "./zone-ledger.ts";
 
@@ -42,6 +51,7 @@ export class LevelZones {
   readonly #space: DiskSpace;
   readonly #folders: ZoneFolders;
   readonly #bounds: LevelDriveBounds;
+  readonly #pace = new ReadPace();
   readonly #zones = new Map<ZoneNumber, LevelZone>();
   /** Open zones, the least recently used first. */
   readonly #recent = new Set<LevelZone>();
@@ -162,9 +172,26 @@ export class LevelZones {
 
   readStrips(read: StripRead): Promise<void> | undefined {
     const zone = this.#find(read.zone);
-    if (!zone.tryReadStrips(read)) return this.#openAndRead(zone, read);
+    if (!zone.tryReadStrips(read)) return this.#opened(zone, () => zone.readStrips(read));
     this.#touch(zone);
     return undefined;
+  }
+
+  /** False: the zone's database has to be opened first, or the disk is slow: many reads at a time, then (`readParts`). */
+  tryReadParts(read: PartsRead): boolean {
+    const zone = this.#find(read.zone);
+    if (!this.#pace.onTheSpot()) return false;
+    const { clock } = this.#global;
+    const began = clock.nowMicroseconds();
+    if (!zone.tryReadParts(read)) return false;
+    this.#pace.took(clock.nowMicroseconds() - began);
+    this.#touch(zone);
+    return true;
+  }
+
+  async readParts(read: PartsRead): Promise<void> {
+    const zone = this.#find(read.zone);
+    await this.#opened(zone, () => zone.readParts(read));
   }
 
   async close(): Promise<void> {
@@ -176,9 +203,10 @@ export class LevelZones {
     this.#recent.clear();
   }
 
-  async #openAndRead(zone: LevelZone, read: StripRead): Promise<void> {
+  /** Runs a read that opens the zone's database. */
+  async #opened(zone: LevelZone, read: () => Promise<void>): Promise<void> {
     try {
-      await zone.readStrips(read);
+      await read();
     } catch (error) {
       // The folder of a zone is gone, but not the drive: that zone's strips are lost writes, for redundancy to rebuild.
       if (error instanceof DriveError && error.kind === "unrecoveredRead" && !this.#folders.exists(zone.zone)) {

@@ -12,6 +12,7 @@ import {
   type MetadataOperation,
   type MetadataPage,
   type MetadataRange,
+  type PartsRead,
   type StripRead,
   type StripWrite,
   type ZoneNumber,
@@ -29,6 +30,7 @@ import {
   METADATA_PAGE_BYTES_MAX,
 } from "./drive-checks.ts";
 import { DriveFence } from "./drive-fence.ts";
+import { checkParts, deliverParts } from "./strip-parts.ts";
 import { ZoneLedger } from "./zone-ledger.ts";
 
 export interface MemoryZone {
@@ -144,6 +146,15 @@ export class MemoryDrive implements Drive {
           throw new DriveError("notFound", this.name, `zone ${read.zone} has no strip ${read.firstStrip + index}`);
         this.#global.u8.set(strip, read.address + index * read.strideBytes);
       }
+    });
+  }
+
+  readParts(read: PartsRead): Promise<void> {
+    return this.#fenced(() => {
+      checkParts(this.name, this.#state.identity, read, this.#global);
+      const strip = this.#zone(read.zone).strips.get(read.strip);
+      if (strip === undefined) throw new DriveError("notFound", this.name, `zone ${read.zone} has no strip ${read.strip}`);
+      deliverParts(this.#global, Buffer.from(strip.buffer, strip.byteOffset, strip.byteLength), read);
     });
   }
 

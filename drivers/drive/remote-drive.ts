@@ -10,6 +10,7 @@ import {
   type MetadataOperation,
   type MetadataPage,
   type MetadataRange,
+  type PartsRead,
   type StripRead,
   type StripWrite,
   type ZoneNumber,
@@ -86,6 +87,11 @@ export class RemoteDrive implements Drive {
     return this.#strips(DRIVE_OPERATION.readStrips, read);
   }
 
+  readParts(read: PartsRead): Promise<void> {
+    const { zone, strip, list, count } = read;
+    return this.#strips(DRIVE_OPERATION.readParts, { zone, firstStrip: strip, count, address: list, strideBytes: 0 });
+  }
+
   async metadataGet(key: string): Promise<Uint8Array | undefined> {
     checkMetadataKey(this.name, key);
     const name = Buffer.from(key, "latin1");
@@ -132,16 +138,29 @@ export class RemoteDrive implements Drive {
     await this.#channel.transact(this.#request(operation, { zone }));
   }
 
-  async #strips(operation: DriveOperation, strips: StripRead): Promise<void> {
+  #strips(operation: DriveOperation, strips: StripRead): Promise<void> {
     const { zone, firstStrip, count, address, strideBytes } = strips;
     // Only what could not be told from its low 32 bits is judged here; the drive's thread knows the geometry.
     if (!Number.isInteger(address) || address < 0 || address >= this.#channel.global.u8.byteLength) {
-      throw this.#invalid(`address ${address} is outside of global memory`);
+      return Promise.reject(this.#invalid(`address ${address} is outside of global memory`));
     }
-    for (const value of [zone, firstStrip, count, strideBytes]) {
-      if ((value | 0) !== value) throw this.#invalid(`${value} is not a 32-bit number`);
+    if ((zone | 0) !== zone || (firstStrip | 0) !== firstStrip || (count | 0) !== count || (strideBytes | 0) !== strideBytes) {
+      return Promise.reject(this.#invalid(`${[zone, firstStrip, count, strideBytes]} are not 32-bit numbers`));
     }
-    await this.#channel.transact(this.#request(operation, { zone, firstStrip, count, address, strideBytes }));
+    const drive = this.name;
+    const request = {
+      drive,
+      driveIndex: this.#driveIndex,
+      epoch: this.#epoch,
+      operation,
+      zone,
+      firstStrip,
+      count,
+      address,
+      strideBytes,
+    };
+    // The answer says no more than that it is there: one promise for each read, without one more that drops it.
+    return this.#channel.transact(request) as Promise<unknown> as Promise<void>;
   }
 
   /** Asks again, once, with the most room that an answer may need, when the guess was too small. */

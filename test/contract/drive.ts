@@ -3,6 +3,8 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Drive, MetadataOperation } from "../../drivers/drive/drive.ts";
 import { keyAfter } from "../../drivers/drive/drive-checks.ts";
+import { partChecksum, writePart } from "../../drivers/drive/strip-parts.ts";
+import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
 import { type DriveFixture, TEST_GEOMETRY } from "../support/drive-fixtures.ts";
 
 const { stripBytes, stripsPerZone, zoneCount } = TEST_GEOMETRY;
@@ -96,6 +98,59 @@ export function driveContract(subject: string, make: () => Promise<DriveFixture>
         expect(Buffer.compare(found.subarray(0, stripBytes), pattern(zone, index))).toBe(0);
         expect(found.subarray(stripBytes).every((byte) => byte === 0xee)).toBe(true);
       }
+      await drive.resetZone(zone);
+    });
+
+    test("reads any parts of a strip, each to its own place, with the checksums that are asked for", async () => {
+      const zone = await newZone();
+      await write(zone, 0, 3);
+      const strip = pattern(zone, 1);
+      const list = at(900);
+      const parts = [
+        { offsetBytes: stripBytes - 32, bytes: 32, address: at(1000) + 3, checksum: false },
+        { offsetBytes: 0, bytes: 512, address: at(1010), checksum: true },
+        { offsetBytes: 500, bytes: 13, address: at(1020) + 1, checksum: true },
+      ];
+      for (const finished of [false, true]) {
+        if (finished) await drive.finishZone(zone);
+        fixture.global.u8.fill(0xee, at(1000), at(1030));
+        for (const [index, part] of parts.entries()) writePart(fixture.global, list, index, part);
+        await drive.readParts({ zone, strip: 1, list, count: parts.length });
+        for (const [index, { offsetBytes, bytes, address, checksum }] of parts.entries()) {
+          const wanted = strip.subarray(offsetBytes, offsetBytes + bytes);
+          expect(Buffer.compare(fixture.global.view(address, bytes), wanted)).toBe(0);
+          expect(fixture.global.u8[address - 1]).toBe(0xee);
+          expect(fixture.global.u8[address + bytes]).toBe(0xee);
+          expect(partChecksum(fixture.global, list, index)).toBe(checksum ? dataCrc32c(wanted) : 0);
+        }
+      }
+      await restart();
+      for (const [index, part] of parts.entries()) writePart(fixture.global, list, index, part);
+      await drive.readParts({ zone, strip: 1, list, count: parts.length });
+      expect(partChecksum(fixture.global, list, 1)).toBe(dataCrc32c(strip.subarray(0, 512)));
+      await expect(drive.readParts({ zone, strip: 3, list, count: 1 })).rejects.toMatchObject({ kind: "notFound" });
+      await expect(drive.readParts({ zone: 99_999, strip: 0, list, count: 1 })).rejects.toMatchObject({ kind: "notFound" });
+      await drive.resetZone(zone);
+    });
+
+    test.each([
+      ["a strip beyond the zone", { strip: stripsPerZone }, {}],
+      ["a negative strip", { strip: -1 }, {}],
+      ["no parts", { count: 0 }, {}],
+      ["more parts than any strip has", { count: 100_000 }, {}],
+      ["a list outside of memory", { list: 2 ** 32 - 8 }, {}],
+      ["a list that is not aligned", { list: 70_001 }, {}],
+      ["a part beyond the strip", {}, { offsetBytes: stripBytes - 1, bytes: 2 }],
+      ["a part before the strip", {}, { offsetBytes: -1, bytes: 2 }],
+      ["an empty part", {}, { bytes: 0 }],
+      ["a part that lands outside of memory", {}, { address: 2 ** 32 - 4 }],
+    ])("refuses a read of parts with %s as invalid", async (_what, change, partChange) => {
+      const zone = await newZone();
+      await write(zone, 0, 1);
+      const list = at(900);
+      writePart(fixture.global, list, 0, { offsetBytes: 0, bytes: 64, address: at(1000), checksum: true, ...partChange });
+      const read = { zone, strip: 0, list, count: 1, ...change };
+      await expect(drive.readParts(read)).rejects.toMatchObject({ name: "DriveError", kind: "invalid" });
       await drive.resetZone(zone);
     });
 
@@ -231,6 +286,7 @@ export function driveContract(subject: string, make: () => Promise<DriveFixture>
       const fenced = { kind: "fenced" };
       await expect(older.writeStrips(strips)).rejects.toMatchObject(fenced);
       await expect(older.readStrips(strips)).rejects.toMatchObject(fenced);
+      await expect(older.readParts({ zone, strip: 0, list: at(0), count: 1 })).rejects.toMatchObject(fenced);
       await expect(older.createZone(nextZone++)).rejects.toMatchObject(fenced);
       await expect(older.finishZone(zone)).rejects.toMatchObject(fenced);
       await expect(older.resetZone(zone)).rejects.toMatchObject(fenced);

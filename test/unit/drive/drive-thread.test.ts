@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { DriveError } from "../../../drivers/drive/drive.ts";
 import { DriveChannel } from "../../../drivers/drive/drive-channel.ts";
 import { DRIVE_COUNTERS } from "../../../drivers/drive/drive-counters.ts";
 import { REQUEST_WORD } from "../../../drivers/drive/drive-slots.ts";
@@ -174,7 +175,7 @@ describe("a drive thread", () => {
     const ring = new RingProducer(global, driveRequestRing(global.layout, 0, 1));
     const threads = { consumer: threadNumber(global.layout, "drive", 0), producer: threadNumber(global.layout, "director", 1) };
     const doorbell = new Doorbell(global, threads);
-    for (let operation = -1; operation < 14; operation++) {
+    for (let operation = -1; operation < 15; operation++) {
       const word = ring.tryReserve();
       for (let index = 0; index < SLOT_WORDS; index++) global.i32[word + index] = (index * 0x9e3779b1) | 0;
       global.i32[word + REQUEST_WORD.operation] = operation;
@@ -191,9 +192,18 @@ describe("a drive thread", () => {
     const slow = new DriveChannel(thread.global, { pool: 0, director: 1, deadlineMilliseconds: 10 });
     const drive = new RemoteDrive(slow, { name: "b", driveIndex: 1 });
     await thread.ask({ type: "setFaults", driveIndex: 1, faults: { delayMilliseconds: 2500 } });
-    await expect(drive.open(1)).rejects.toMatchObject({ name: "DriveError", kind: "unknown" });
+    const late = (await drive.open(1).catch((error: unknown) => error)) as DriveError;
+    expect(late).toMatchObject({ name: "DriveError", kind: "unknown" });
+    // The memory that a request named is its caller's again when the thread has answered, and not before.
+    let landed = false;
+    void late.landed!.then(() => {
+      landed = true;
+    });
     await thread.ask({ type: "setFaults", driveIndex: 1, faults: undefined });
+    expect(slow.inFlight).toBe(1);
+    expect(landed).toBe(false);
     await expect.poll(() => slow.drain() && slow.inFlight, { timeout: 5000 }).toBe(0);
+    await late.landed;
     slow.close();
   });
 
