@@ -1,15 +1,19 @@
 /**
  * The pool's staging area in global memory: where stripes are put together and strips are read to.
  *
- *   ┌ batches: whole stripes on their way to the drives, or read back by compaction ┐┌ strips: read misses ┐┌ rebuilds ┐
+ *   ┌ batches: whole stripes on their way to the drives, or read back by compaction ┐┌ strips: compaction ┐┌ rebuilds ┐
+ *   ┌ fetches: tags and part lists of read misses, whose blocks go to their frames ┐
  *
  * Runs on: the owning director's thread.
  * Invariants:
  *  1. A region has one user at a time; who finds none waits its turn.
  *  2. The area is carved once, at start; its size follows from the geometry alone (`stagingBytes`).
  */
+
+import { PART_BYTES } from "../../drivers/drive/strip-parts.ts";
 import type { Address } from "../../drivers/shared-memory/global-memory.ts";
 import type { GroupGeometry } from "./geometry.ts";
+import { TAG_BYTES } from "./strip.ts";
 
 /**
  * Stripes of a batch fill about this much on all drives together, within the bounds below. Twice as much costs 16 MiB of
@@ -20,17 +24,27 @@ const BATCH_STRIPES_MIN = 4;
 const BATCH_STRIPES_MAX = 32;
 /** Two destage batches under way, one of compaction, and what compaction reads. */
 const BATCH_REGIONS = 4;
-const STRIP_REGIONS = 32;
+/** Strips that compaction has to read by themselves. */
+const STRIP_REGIONS = 4;
 const REBUILD_REGIONS = 4;
+/** Read misses under way, a strip each: more than a drive thread takes at a time. */
+const FETCH_REGIONS = 192;
 
 function batchStripes(geometry: GroupGeometry): number {
   const stripes = Math.floor(BATCH_BYTES / (geometry.driveCount * geometry.shape.stripBytes));
   return Math.max(BATCH_STRIPES_MIN, Math.min(BATCH_STRIPES_MAX, stripes, geometry.stripesPerZone));
 }
 
+/** A strip's tags, and the list of a read of all its blocks and those. */
+function fetchBytes(geometry: GroupGeometry): number {
+  const { blocksPerStrip } = geometry.shape;
+  return Math.ceil((blocksPerStrip * TAG_BYTES + (blocksPerStrip + 1) * PART_BYTES) / 64) * 64;
+}
+
 export function stagingBytes(geometry: GroupGeometry): number {
   const stripe = geometry.driveCount * geometry.shape.stripBytes;
-  return BATCH_REGIONS * batchStripes(geometry) * stripe + STRIP_REGIONS * geometry.shape.stripBytes + REBUILD_REGIONS * stripe;
+  const strips = BATCH_REGIONS * batchStripes(geometry) * stripe + STRIP_REGIONS * geometry.shape.stripBytes;
+  return strips + REBUILD_REGIONS * stripe + FETCH_REGIONS * fetchBytes(geometry);
 }
 
 export class Staging {
@@ -38,6 +52,7 @@ export class Staging {
   readonly batches: RegionPool;
   readonly strips: RegionPool;
   readonly rebuilds: RegionPool;
+  readonly fetches: RegionPool;
 
   constructor(address: Address, geometry: GroupGeometry) {
     const { stripBytes } = geometry.shape;
@@ -47,7 +62,9 @@ export class Staging {
     this.batches = new RegionPool(address, batchBytes, BATCH_REGIONS);
     const strips = address + BATCH_REGIONS * batchBytes;
     this.strips = new RegionPool(strips, stripBytes, STRIP_REGIONS);
-    this.rebuilds = new RegionPool(strips + STRIP_REGIONS * stripBytes, stripe, REBUILD_REGIONS);
+    const rebuilds = strips + STRIP_REGIONS * stripBytes;
+    this.rebuilds = new RegionPool(rebuilds, stripe, REBUILD_REGIONS);
+    this.fetches = new RegionPool(rebuilds + REBUILD_REGIONS * stripe, fetchBytes(geometry), FETCH_REGIONS);
   }
 }
 
@@ -64,6 +81,17 @@ export class RegionPool {
     const address = this.#free.pop();
     if (address !== undefined) return Promise.resolve(address);
     return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+
+  /** A region if one is free, else −1. Who uses this asks again when it has given one back. */
+  tryTake(): Address {
+    return this.#free.pop() ?? -1;
+  }
+
+  /** As `give`, once the drives that may still write there have ended. */
+  giveLanded(address: Address, landed: readonly Promise<void>[]): void {
+    if (landed.length === 0) this.give(address);
+    else void Promise.all(landed).then(() => this.give(address));
   }
 
   give(address: Address): void {

@@ -105,6 +105,18 @@ export function blockMatches(
   );
 }
 
+/** The same of a block that lies apart from its strip, whose checksum was computed where it was read. */
+export function tagMatches(global: GlobalMemory, tag: Address, crc: number, expected: BlockIdentity): boolean {
+  const word = tag >> 2;
+  const { i32 } = global;
+  return (
+    i32[word + TAG_WORD.volume]! >>> 0 === expected.volume &&
+    i32[word + TAG_WORD.block]! >>> 0 === expected.block &&
+    i32[word + TAG_WORD.zone]! >>> 0 === expected.zone &&
+    i32[word + TAG_WORD.crc]! >>> 0 === crc
+  );
+}
+
 export interface StripPlace {
   readonly zone: number;
   readonly stripe: number;

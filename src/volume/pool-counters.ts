@@ -20,6 +20,16 @@ export const POOL_COUNTERS = defineCounters("pool", {
     help: "4 KiB blocks that hosts read, by where they were found.",
     labels: { result: "unmapped" },
   },
+  readAheadBlocks: {
+    type: "counter",
+    metric: "varray_read_ahead_blocks_total",
+    help: "4 KiB blocks fetched ahead of hosts that read in order.",
+  },
+  readAheadMissed: {
+    type: "counter",
+    metric: "varray_read_ahead_missed_total",
+    help: "Reads of such hosts that found what was fetched ahead gone again.",
+  },
   writtenBlocks: {
     type: "counter",
     metric: "varray_pool_written_blocks_total",

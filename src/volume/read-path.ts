@@ -3,7 +3,11 @@
  *
  *   each block: cache ─hit─▶ pin the frame
  *                 └miss─▶ zeroed, or not mapped ─▶ the zero frame
- *                         mapped ─▶ its strip is fetched once for all who wait ─▶ checked ─▶ frame published, pinned
+ *                         mapped ─▶ wanted of its strip, with all that is wanted of it in this turn ─▶ one read, straight into
+ *                                   frames ─▶ checked ─▶ published, pinned for all who wait
+ *
+ * Blocks that a host is going to read next are wanted too, with nobody waiting (read-streams.ts says which). Where memory
+ * is short they are not.
  *
  * A partial dirty frame (a host wrote some sectors of a block that was not in memory) is merged with what the drives
  * have before anyone reads it; the destager uses the same way.
@@ -13,45 +17,49 @@
  *  1. Every frame handed to a reader is full and pinned for it.
  *  2. What came from a drive is published, or merged into what a host wrote in part, only if the map still names the
  *     place it was read from.
- *  3. Nobody joins a fetch whose strip has been looked at: each reader has its block looked for in what the drive has,
+ *  3. Nobody joins a fetch whose blocks are being looked at: each reader has its block looked for in what the drive has,
  *     and only then is it lost.
+ *  4. A frame that a drive may still write to is neither published nor free (StripeReader, invariant 1).
  */
 
+import { partChecksum, writePart } from "../../drivers/drive/strip-parts.ts";
 import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
 import type { Address } from "../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 import { FRAME_STATE, MASK_FULL } from "../cache/frame-pool.ts";
 import { PAGE_BLOCKS, PAGE_NOT_LOADED } from "../map/map-pages.ts";
-import { decodePlace, NOT_MAPPED, type Place } from "../raid/geometry.ts";
-import { blockMatches, readTag } from "../raid/strip.ts";
+import { decodePlace, NOT_MAPPED } from "../raid/geometry.ts";
+import { isFenced } from "../raid/raid-group.ts";
+import { TAG_BYTES, tagMatches } from "../raid/strip.ts";
 import { growFrameRun } from "../scsi/task.ts";
 import { BLOCK_BYTES, BLOCK_STATUS, type BlockIo, type BlockStatus } from "./block-io.ts";
 import { overlay, zeroMissing } from "./block-merge.ts";
 import { POOL_COUNT } from "./pool-counters.ts";
 import type { PoolParts } from "./pool-parts.ts";
+import { type ReadAhead, ReadStreams } from "./read-streams.ts";
+import { BlockWaiter, type PendingRead, StripFetch } from "./strip-fetch.ts";
 
 /** A place may move (compaction) or vanish between lookup and read so many times before it counts as lost. */
 const RETRIES_MAX = 5;
-
-/** Gets the frame, pinned, or the status that says why there is none. */
-type Delivery = (frame: number, status: BlockStatus) => void;
-
-interface Waiter {
-  readonly volume: number;
-  readonly block: number;
-  readonly place: number;
-  readonly at: Place;
-  /** Destage waits for this: it may use the last frames. */
-  readonly urgent: boolean;
-  readonly retries: number;
-  readonly deliver: Delivery;
-}
+/** What is read ahead and not yet asked for is at most this part of the director's frames. */
+const READ_AHEAD_SHARE = 1 / 8;
 
 export class ReadPath {
   readonly #pool: PoolParts;
-  /** Strip (place without the block's index) → who waits for it. */
-  readonly #fetches = new Map<number, Waiter[]>();
   readonly #onRepaired: (volume: number, block: number, place: number) => void;
+  readonly #streams = new ReadStreams();
+  /** Strip (place without the block's index) → the youngest fetch of it; the others follow by `earlier`. */
+  readonly #fetches = new Map<number, StripFetch>();
+  /** Fetches that gather blocks until the end of the turn, or wait for a staging region. */
+  #unsent: StripFetch[] = [];
+  #sendDeferred = false;
+  /** Blocks being read that nobody waited for when they were asked for. */
+  #aheadUnderWay = 0;
+  // Bounded by the reads that are under way at a time.
+  readonly #freeFetches: StripFetch[] = [];
+  readonly #freeWaiters: BlockWaiter[] = [];
+  readonly #freeReads: PendingRead[] = [];
+  readonly #expected = { volume: 0, block: 0, zone: 0 };
 
   constructor(pool: PoolParts, onRepaired: (volume: number, block: number, place: number) => void) {
     this.#pool = pool;
@@ -60,17 +68,18 @@ export class ReadPath {
 
   read(io: BlockIo): void {
     const { cache, frames, counters } = this.#pool;
-    const first = Math.floor(io.offsetBytes / BLOCK_BYTES);
-    const count = Math.floor((io.offsetBytes + io.bytes - 1) / BLOCK_BYTES) - first + 1;
-    growFrameRun(io.run, count);
-    const { run } = io;
-    run.phase = io.offsetBytes % BLOCK_BYTES;
-    run.bytes = io.bytes;
+    const { volume, offsetBytes, bytes, run } = io;
+    const end = offsetBytes + bytes;
+    const first = Math.floor(offsetBytes / BLOCK_BYTES);
+    const count = Math.floor((end - 1) / BLOCK_BYTES) - first + 1;
+    growFrameRun(run, count);
+    run.phase = offsetBytes % BLOCK_BYTES;
+    run.bytes = bytes;
     run.frameCount = count;
     io.status = BLOCK_STATUS.good;
     let missing = 0;
     for (let n = 0; n < count; n++) {
-      const frame = cache.find(io.volume, first + n);
+      const frame = cache.find(volume, first + n);
       if (frame >= 0 && frames.mask[frame] === MASK_FULL) {
         frames.pins[frame]! += 1;
         frames.referenced[frame] = 1;
@@ -81,8 +90,18 @@ export class ReadPath {
       }
     }
     counters[POOL_COUNT.readBlocksHit]! += count - missing;
-    if (missing === 0) io.done(io);
-    else this.#readMissing(io, first, count, missing);
+    const ahead = this.#streams.observe(volume, first, count, Math.floor(end / BLOCK_BYTES), this.#aheadMax());
+    if (missing > 0) {
+      this.#readMissing(io, first, missing, ahead);
+      return;
+    }
+    if (ahead.to > ahead.from) this.#readAhead(volume, ahead);
+    io.done(io);
+  }
+
+  /** Blocks that may be read ahead and not yet asked for. */
+  #aheadMax(): number {
+    return Math.floor(this.#pool.frames.heldFrames * READ_AHEAD_SHARE);
   }
 
   release(io: BlockIo): void {
@@ -95,111 +114,421 @@ export class ReadPath {
   /** The newest full version of a block, pinned. For the array's own work. */
   fetchBlock(volume: number, block: number, urgent: boolean): Promise<{ frame: number; status: BlockStatus }> {
     return new Promise((resolve) => {
-      this.#resolve({ volume, block, urgent, retries: 0, deliver: (frame, status) => resolve({ frame, status }) });
+      const waiter = this.#waiter(volume, block);
+      waiter.urgent = urgent;
+      waiter.deliver = (frame, status) => resolve({ frame, status });
+      this.#resolve(waiter);
     });
   }
 
-  #readMissing(io: BlockIo, first: number, count: number, missing: number): void {
-    let left = missing;
-    for (let n = 0; n < count; n++) {
-      if (io.run.frames[n]! >= 0) continue;
-      const deliver = (frame: number, status: BlockStatus): void => {
-        io.run.frames[n] = frame;
-        if (status !== BLOCK_STATUS.good && io.status === BLOCK_STATUS.good) {
-          io.status = status;
-          io.errorOffsetBytes = Math.max(io.offsetBytes, (first + n) * BLOCK_BYTES);
-        }
-        if (--left > 0) return;
-        if (io.status !== BLOCK_STATUS.good) this.release(io);
-        io.done(io);
-      };
-      this.#resolve({ volume: io.volume, block: first + n, urgent: false, retries: 0, deliver });
+  /** What is asked for goes out before what is read ahead; nobody else reads in between. */
+  #readMissing(io: BlockIo, first: number, missing: number, ahead: ReadAhead): void {
+    const read = this.#freeReads.pop() ?? { io: undefined, left: 0 };
+    read.io = io;
+    // One more than what is missing, so that the read does not end in here.
+    read.left = missing + 1;
+    const { volume, run } = io;
+    let gone = false;
+    for (let n = 0; n < run.frameCount; n++) {
+      if (run.frames[n]! >= 0) continue;
+      const waiter = this.#waiter(volume, first + n);
+      waiter.read = read;
+      waiter.frameIndex = n;
+      if (this.#resolve(waiter) && first + n < ahead.askedTo) gone = true;
+    }
+    if (gone) {
+      this.#pool.counters[POOL_COUNT.readAheadMissed]! += 1;
+      this.#streams.missed(ahead.stream);
+    } else if (ahead.to > ahead.from) this.#readAhead(volume, ahead);
+    this.#arrived(read);
+  }
+
+  #waiter(volume: number, block: number): BlockWaiter {
+    const waiter = this.#freeWaiters.pop() ?? new BlockWaiter();
+    waiter.volume = volume;
+    waiter.block = block;
+    return waiter;
+  }
+
+  /** Ends one block's wait. */
+  #deliver(waiter: BlockWaiter, frame: number, status: BlockStatus): void {
+    const { read, frameIndex, deliver, block } = waiter;
+    waiter.read = undefined;
+    waiter.deliver = undefined;
+    waiter.next = undefined;
+    waiter.urgent = false;
+    waiter.retries = 0;
+    this.#freeWaiters.push(waiter);
+    if (read === undefined) {
+      deliver!(frame, status);
+      return;
+    }
+    const io = read.io!;
+    io.run.frames[frameIndex] = frame;
+    if (status !== BLOCK_STATUS.good && io.status === BLOCK_STATUS.good) {
+      io.status = status;
+      io.errorOffsetBytes = Math.max(io.offsetBytes, block * BLOCK_BYTES);
+    }
+    this.#arrived(read);
+  }
+
+  /** One of the blocks that a read waited for is there, or is known not to come. */
+  #arrived(read: PendingRead): void {
+    read.left -= 1;
+    if (read.left > 0) return;
+    const io = read.io!;
+    read.io = undefined;
+    this.#freeReads.push(read);
+    if (io.status !== BLOCK_STATUS.good) this.release(io);
+    io.done(io);
+  }
+
+  #deliverAll(waiters: BlockWaiter | undefined, frame: number, status: BlockStatus): void {
+    for (let waiter = waiters; waiter !== undefined; ) {
+      const { next } = waiter;
+      if (frame >= 0) this.#pool.frames.pin(frame);
+      this.#deliver(waiter, frame, status);
+      waiter = next;
     }
   }
 
-  /** Finds one block wherever it is now. */
-  #resolve(want: { volume: number; block: number; urgent: boolean; retries: number; deliver: Delivery }): void {
+  /** Finds one block wherever it is now. True: it is fetched for this waiter first. */
+  #resolve(waiter: BlockWaiter): boolean {
     const { cache, frames, zeros, map, counters, health } = this.#pool;
-    const { volume, block, deliver } = want;
+    const { volume, block } = waiter;
     const cached = cache.find(volume, block);
     if (cached >= 0 && frames.mask[cached] === MASK_FULL) {
       frames.pin(cached);
       frames.referenced[cached] = 1;
-      deliver(cached, BLOCK_STATUS.good);
-      return;
+      this.#deliver(waiter, cached, BLOCK_STATUS.good);
+      return false;
     }
     if (health.failed) {
-      deliver(-1, BLOCK_STATUS.failed);
-      return;
+      this.#deliver(waiter, -1, BLOCK_STATUS.failed);
+      return false;
     }
     // A partial frame is younger than a pending zero of its block, or it would have been made full at once.
     if (cached < 0 && zeros.covers(volume, block)) {
       counters[POOL_COUNT.readBlocksUnmapped]! += 1;
-      deliver(frames.zeroFrame, BLOCK_STATUS.good);
-      return;
+      this.#deliver(waiter, frames.zeroFrame, BLOCK_STATUS.good);
+      return false;
     }
     const place = map.lookup(volume, block);
     if (place === PAGE_NOT_LOADED) {
       map.loadPage(volume, Math.floor(block / PAGE_BLOCKS)).then(
-        () => this.#resolve(want),
+        () => this.#resolve(waiter),
         (error: unknown) => {
           health.fail(error);
-          deliver(-1, BLOCK_STATUS.failed);
+          this.#deliver(waiter, -1, BLOCK_STATUS.failed);
         },
       );
-      return;
+      return false;
     }
     if (place === NOT_MAPPED) {
       counters[POOL_COUNT.readBlocksUnmapped]! += 1;
-      if (cached >= 0) this.#mergeWithZeros(cached, want.urgent, deliver);
-      else deliver(frames.zeroFrame, BLOCK_STATUS.good);
-      return;
+      if (cached >= 0) this.#mergeWithZeros(cached, waiter);
+      else this.#deliver(waiter, frames.zeroFrame, BLOCK_STATUS.good);
+      return false;
     }
     counters[POOL_COUNT.readBlocksMissed]! += 1;
-    this.#fetch({ ...want, place, at: decodePlace(this.#pool.geometry, place) });
+    return this.#want(place, waiter, volume, block);
   }
 
-  #fetch(waiter: Waiter): void {
-    const strip = Math.floor((waiter.place - 1) / this.#pool.geometry.shape.blocksPerStrip);
-    const joined = this.#fetches.get(strip);
-    if (joined !== undefined) {
-      joined.push(waiter);
-      return;
+  /** Asks for blocks that nobody waits for yet, as far as there is memory that nobody else waits for. */
+  #readAhead(volume: number, { stream, from, to }: ReadAhead): void {
+    const { cache, zeros, map, frames, health, counters, volumes } = this.#pool;
+    const end = Math.min(to, volumes.get(volume)?.blockCount ?? 0);
+    for (let block = from; block < end; block++) {
+      if (health.failed || frames.waiting > 0 || this.#aheadUnderWay >= this.#aheadMax()) {
+        this.#streams.stopped(stream, block, true);
+        return;
+      }
+      if (cache.find(volume, block) >= 0 || zeros.covers(volume, block)) continue;
+      const place = map.lookup(volume, block);
+      if (place === PAGE_NOT_LOADED) {
+        // Whoever reads there next waits for the same loading; what fails then fails them.
+        map.loadPage(volume, Math.floor(block / PAGE_BLOCKS)).catch(() => undefined);
+        this.#streams.stopped(stream, block, false);
+        return;
+      }
+      if (place === NOT_MAPPED) continue;
+      if (this.#fetchOf(place) !== undefined) continue;
+      if (!this.#want(place, undefined, volume, block)) {
+        this.#streams.stopped(stream, block, true);
+        return;
+      }
+      counters[POOL_COUNT.readAheadBlocks]! += 1;
     }
-    const waiters = [waiter];
-    this.#fetches.set(strip, waiters);
-    this.#fetchStrip(strip, waiters).catch((error: unknown) => {
-      this.#leave(strip, waiters);
-      this.#pool.health.fail(error);
-      for (const left of waiters.splice(0)) left.deliver(-1, BLOCK_STATUS.failed);
-    });
+    if (end < to) this.#streams.stopped(stream, end, false);
+  }
+
+  /** The fetch under way that brings the block at this place. */
+  #fetchOf(place: number): StripFetch | undefined {
+    const { blocksPerStrip } = this.#pool.geometry.shape;
+    const index = (place - 1) % blocksPerStrip;
+    let fetch = this.#fetches.get((place - 1 - index) / blocksPerStrip);
+    while (fetch !== undefined && !fetch.wants(index)) fetch = fetch.earlier;
+    return fetch;
+  }
+
+  /** Wants a block of its strip, for `waiter` if there is one. False: it is fetched already, or there is no memory for it. */
+  #want(place: number, waiter: BlockWaiter | undefined, volume: number, block: number): boolean {
+    const { frames, geometry } = this.#pool;
+    const { blocksPerStrip } = geometry.shape;
+    const index = (place - 1) % blocksPerStrip;
+    const underWay = this.#fetchOf(place);
+    if (underWay !== undefined) {
+      if (waiter !== undefined) underWay.addWaiter(index, waiter);
+      return false;
+    }
+    const frame = frames.takeInternal(waiter?.urgent ?? false);
+    if (frame < 0) {
+      if (waiter !== undefined) this.#deliver(waiter, -1, BLOCK_STATUS.noMemory);
+      return false;
+    }
+    const youngest = this.#fetches.get((place - 1 - index) / blocksPerStrip);
+    const fetch = youngest === undefined || youngest.sent ? this.#begin(place) : youngest;
+    fetch.want(index, { volume, block, frame });
+    if (waiter !== undefined) fetch.addWaiter(index, waiter);
+    else {
+      fetch.aheadCount += 1;
+      this.#aheadUnderWay += 1;
+    }
+    return true;
+  }
+
+  #begin(place: number): StripFetch {
+    const { geometry, map, zoneUse, runtime } = this.#pool;
+    const fetch = this.#freeFetches.pop() ?? new StripFetch(geometry.shape.blocksPerStrip);
+    Object.assign(fetch.at, decodePlace(geometry, place));
+    fetch.strip = Math.floor((place - 1) / geometry.shape.blocksPerStrip);
+    fetch.zone = map.zones.zone[fetch.at.slot]!;
+    fetch.sent = false;
+    fetch.aheadCount = 0;
+    fetch.earlier = this.#fetches.get(fetch.strip);
+    this.#fetches.set(fetch.strip, fetch);
+    zoneUse.reading[fetch.at.slot]! += 1;
+    this.#unsent.push(fetch);
+    if (!this.#sendDeferred) {
+      this.#sendDeferred = true;
+      runtime.atTurnEnd(this.#sendAtTurnEnd);
+    }
+    return fetch;
+  }
+
+  readonly #sendAtTurnEnd = (): void => {
+    this.#sendDeferred = false;
+    this.#send();
+  };
+
+  /** Sends what was gathered, in order, as far as there are staging regions. */
+  #send(): void {
+    const { fetches } = this.#pool.staging;
+    let sent = 0;
+    while (sent < this.#unsent.length) {
+      const scratch = fetches.tryTake();
+      if (scratch < 0) break;
+      const fetch = this.#unsent[sent++]!;
+      fetch.scratch = scratch;
+      fetch.sent = true;
+      this.#fetch(fetch).catch((error: unknown) => this.#fail(fetch, error));
+    }
+    if (sent === this.#unsent.length) this.#unsent.length = 0;
+    else if (sent > 0) this.#unsent = this.#unsent.slice(sent);
+  }
+
+  async #fetch(fetch: StripFetch): Promise<void> {
+    const { reader, staging, counters, group } = this.#pool;
+    const { at, zone, scratch } = fetch;
+    const address = { zone, stripe: at.stripe, column: at.column };
+    const optimal = group.state === "optimal";
+    const failure = await reader.readParts(address, this.#list(fetch), 1 + fetch.count);
+    // Who asks from now on reads anew: what is served now may bring a reader in, who would find nothing to join.
+    this.#leave(fetch);
+    if (failure === undefined) this.#look(fetch);
+    staging.fetches.giveLanded(scratch, failure?.landed === undefined ? [] : [failure.landed]);
+    fetch.scratch = -1;
+    if (fetch.count > 0 && failure?.landed !== undefined) this.#changeFrames(fetch, failure.landed);
+    // What was only read ahead is not worth a repair; on a lost drive it is what reading costs.
+    if (optimal) this.#dropUnawaited(fetch);
+    if (fetch.count > 0) {
+      const rebuilt = await reader.readRebuilt(address, (strips) => {
+        this.#lookRebuilt(fetch, strips);
+        return true;
+      });
+      if (rebuilt && !optimal) counters[POOL_COUNT.rebuiltReads]! += 1;
+    }
+    this.#end(fetch);
+  }
+
+  /** Where the drive finds what is wanted: the strip's tags, then each block. */
+  #list(fetch: StripFetch): Address {
+    const { global, geometry, frames } = this.#pool;
+    const { shape } = geometry;
+    const tagsBytes = shape.blocksPerStrip * TAG_BYTES;
+    const list = fetch.scratch + tagsBytes;
+    writePart(global, list, 0, { offsetBytes: shape.tagsAt, bytes: tagsBytes, address: fetch.scratch, checksum: false });
+    let part = 1;
+    for (let index = 0; index < shape.blocksPerStrip; index++) {
+      if (!fetch.wants(index)) continue;
+      const address = frames.addressOf(fetch.frame[index]!);
+      writePart(global, list, part++, { offsetBytes: index * FRAME_BYTES, bytes: FRAME_BYTES, address, checksum: true });
+    }
+    return list;
   }
 
   /** Nobody joins this fetch any more; a younger one of the same strip stays. */
-  #leave(strip: number, waiters: Waiter[]): void {
-    if (this.#fetches.get(strip) === waiters) this.#fetches.delete(strip);
+  #leave(fetch: StripFetch): void {
+    let younger: StripFetch | undefined;
+    let found = this.#fetches.get(fetch.strip);
+    while (found !== undefined && found !== fetch) {
+      younger = found;
+      found = found.earlier;
+    }
+    if (found === undefined) return;
+    if (younger !== undefined) younger.earlier = fetch.earlier;
+    else if (fetch.earlier !== undefined) this.#fetches.set(fetch.strip, fetch.earlier);
+    else this.#fetches.delete(fetch.strip);
+    fetch.earlier = undefined;
   }
 
-  async #fetchStrip(strip: number, waiters: Waiter[]): Promise<void> {
-    const { map, zoneUse, reader, counters } = this.#pool;
-    const { at } = waiters[0]!;
-    const zone = map.zones.zone[at.slot]!;
-    zoneUse.reading[at.slot]! += 1;
-    try {
-      const outcome = await reader.read({ zone, stripe: at.stripe, column: at.column }, (address, rebuilt) => {
-        // Who asks from now on reads anew: what is served now may bring a reader in, who would find the strip "not there".
-        this.#leave(strip, waiters);
-        return this.#serve(waiters, address, zone, rebuilt);
-      });
-      if (outcome === "rebuilt") counters[POOL_COUNT.rebuiltReads]! += 1;
-    } finally {
-      zoneUse.reading[at.slot]! -= 1;
+  /** Serves the blocks that came and are what the map expects. */
+  #look(fetch: StripFetch): void {
+    const { global, geometry } = this.#pool;
+    const { scratch } = fetch;
+    const list = scratch + geometry.shape.blocksPerStrip * TAG_BYTES;
+    let part = 1;
+    for (let index = 0; index < geometry.shape.blocksPerStrip; index++) {
+      if (!fetch.wants(index)) continue;
+      const crc = partChecksum(global, list, part++);
+      if (this.#isExpected(fetch, index, scratch + index * TAG_BYTES, crc)) this.#settle(fetch, index, crc);
     }
-    this.#leave(strip, waiters);
-    // Whoever is left: its block is nowhere in the stripe, unless it has moved meanwhile.
-    for (const waiter of waiters.splice(0)) {
-      if (map.lookup(waiter.volume, waiter.block) !== waiter.place && waiter.retries < RETRIES_MAX) {
-        this.#resolve({ ...waiter, retries: waiter.retries + 1 });
+  }
+
+  /** The same of the strip as the others say it is: blocks and tags in staging. */
+  #lookRebuilt(fetch: StripFetch, strips: Address): void {
+    const { global, geometry, frames, group, counters } = this.#pool;
+    const { shape } = geometry;
+    for (let index = 0; index < shape.blocksPerStrip; index++) {
+      if (!fetch.wants(index)) continue;
+      const frame = fetch.frame[index]!;
+      global.kernels.copy(frames.addressOf(frame), strips + index * FRAME_BYTES, FRAME_BYTES);
+      const crc = dataCrc32c(frames.view(frame));
+      if (!this.#isExpected(fetch, index, strips + shape.tagsAt + index * TAG_BYTES, crc)) continue;
+      if (group.state === "optimal") {
+        counters[POOL_COUNT.repairedBlocks]! += 1;
+        this.#onRepaired(fetch.volume[index]!, fetch.block[index]!, fetch.placeOf(geometry, index));
+      }
+      this.#settle(fetch, index, crc);
+    }
+  }
+
+  #isExpected(fetch: StripFetch, index: number, tag: Address, crc: number): boolean {
+    const expected = this.#expected;
+    expected.volume = fetch.volume[index]!;
+    expected.block = fetch.block[index]!;
+    expected.zone = fetch.zone;
+    return tagMatches(this.#pool.global, tag, crc, expected);
+  }
+
+  /** A block is there and right: publishes it, if it is still the newest, and hands it to all who wait. */
+  #settle(fetch: StripFetch, index: number, crc: number): void {
+    const { cache, frames, map, global, geometry, zeros } = this.#pool;
+    const place = fetch.placeOf(geometry, index);
+    const volume = fetch.volume[index]!;
+    const block = fetch.block[index]!;
+    const frame = fetch.frame[index]!;
+    const waiters = fetch.take(index);
+    const cached = cache.find(volume, block);
+    if (cached >= 0 && frames.mask[cached] === MASK_FULL) {
+      // Pinned before the frame is given, as whoever waits for frames may write to this block at once.
+      if (waiters !== undefined) frames.pin(cached);
+      frames.give(frame);
+      this.#deliverAll(waiters, cached, BLOCK_STATUS.good);
+      if (waiters !== undefined) frames.unpin(cached);
+      return;
+    }
+    const current = map.lookup(volume, block) === place;
+    if (cached >= 0 && !current) {
+      // The rest of a partial block is what the map names now, not what it named when the read began.
+      frames.give(frame);
+      this.#resolveAgain(waiters);
+      return;
+    }
+    if (cached >= 0) {
+      overlay(global.kernels, frames.addressOf(frame), frames.mask[cached]!, frames.addressOf(cached));
+      cache.replaceByMerged(cached, frame, dataCrc32c(frames.view(frame)));
+    } else if (current && !zeros.covers(volume, block)) {
+      if (waiters === undefined) cache.publishAhead(frame, volume, block, crc);
+      else cache.publishClean(frame, volume, block, crc);
+    } else if (waiters === undefined) {
+      frames.give(frame);
+      return;
+    } else {
+      // Rewritten or moved while it was read: right for these readers, whose reads are as old, and for nobody else.
+      frames.pin(frame);
+      frames.publish(frame, FRAME_STATE.retired);
+      this.#deliverAll(waiters, frame, BLOCK_STATUS.good);
+      frames.unpin(frame);
+      return;
+    }
+    // Held until all have it: the first reader may be done with it, and a write may come, before the last is served.
+    frames.pin(frame);
+    this.#deliverAll(waiters, frame, BLOCK_STATUS.good);
+    frames.unpin(frame);
+  }
+
+  #resolveAgain(waiters: BlockWaiter | undefined): void {
+    for (let waiter = waiters; waiter !== undefined; ) {
+      const { next } = waiter;
+      waiter.next = undefined;
+      waiter.retries += 1;
+      if (waiter.retries <= RETRIES_MAX) this.#resolve(waiter);
+      else this.#deliver(waiter, -1, BLOCK_STATUS.noMemory);
+      waiter = next;
+    }
+  }
+
+  /** The drive that was late may still write to the frames: the rebuilt blocks go to others. */
+  #changeFrames(fetch: StripFetch, landed: Promise<void>): void {
+    const { frames } = this.#pool;
+    for (let index = 0; index < fetch.frame.length; index++) {
+      if (!fetch.wants(index)) continue;
+      const late = fetch.frame[index]!;
+      void landed.then(() => frames.give(late));
+      const fresh = frames.takeInternal(true);
+      if (fresh >= 0) fetch.frame[index] = fresh;
+      else this.#deliverAll(fetch.take(index), -1, BLOCK_STATUS.noMemory);
+    }
+  }
+
+  #dropUnawaited(fetch: StripFetch): void {
+    for (let index = 0; index < fetch.frame.length && fetch.count > 0; index++) {
+      if (fetch.wants(index) && !fetch.isAwaited(index)) this.#drop(fetch, index);
+    }
+  }
+
+  /** Gives the frame of a block back that did not come; says who waits for it. */
+  #drop(fetch: StripFetch, index: number): BlockWaiter | undefined {
+    const frame = fetch.frame[index]!;
+    const waiters = fetch.take(index);
+    this.#pool.frames.give(frame);
+    return waiters;
+  }
+
+  /** Whoever is left: its block is nowhere in the stripe, unless it has moved meanwhile. */
+  #end(fetch: StripFetch): void {
+    const { map, geometry, counters, zoneUse, frames } = this.#pool;
+    zoneUse.reading[fetch.at.slot]! -= 1;
+    for (let index = 0; index < fetch.frame.length && fetch.count > 0; index++) {
+      if (!fetch.wants(index)) continue;
+      const volume = fetch.volume[index]!;
+      const block = fetch.block[index]!;
+      const moved = map.lookup(volume, block) !== fetch.placeOf(geometry, index);
+      const waiters = this.#drop(fetch, index);
+      if (waiters === undefined) continue;
+      if (moved && waiters.retries < RETRIES_MAX) {
+        this.#resolveAgain(waiters);
         continue;
       }
       counters[POOL_COUNT.lostBlocks]! += 1;
@@ -207,76 +536,36 @@ export class ReadPath {
         severity: "critical",
         type: "block.lost",
         subject: `pool ${this.#pool.name}`,
-        message: `block ${waiter.block} of volume ${waiter.volume} can't be read and can't be rebuilt from its stripe`,
+        message: `block ${block} of volume ${volume} can't be read and can't be rebuilt from its stripe`,
       });
-      waiter.deliver(-1, BLOCK_STATUS.mediumError);
+      this.#deliverAll(waiters, -1, BLOCK_STATUS.mediumError);
     }
+    this.#aheadUnderWay -= fetch.aheadCount;
+    this.#freeFetches.push(fetch);
+    // Frames that were reserved are clean now: they count no longer against what host writes may hold.
+    if (frames.waiting > 0) frames.serveWaiters();
+    if (this.#unsent.length > 0 && !this.#sendDeferred) this.#send();
   }
 
-  /** Hands each waiter its block if it is what the map expects; keeps the others. True: nobody is left. */
-  #serve(waiters: Waiter[], strip: Address, zone: number, rebuilt: boolean): boolean {
-    const { global, geometry, group, counters } = this.#pool;
-    const left: Waiter[] = [];
-    for (const waiter of waiters.splice(0)) {
-      const expected = { volume: waiter.volume, block: waiter.block, zone };
-      if (!blockMatches(global, strip, geometry.shape, waiter.at.index, expected)) {
-        left.push(waiter);
-        continue;
-      }
-      if (rebuilt && group.state === "optimal") {
-        counters[POOL_COUNT.repairedBlocks]! += 1;
-        this.#onRepaired(waiter.volume, waiter.block, waiter.place);
-      }
-      this.#deliver(waiter, strip);
+  /** The pool can't go on. But where a drive refused, frames and region stay as they are: a drive may still have them. */
+  #fail(fetch: StripFetch, error: unknown): void {
+    this.#leave(fetch);
+    this.#pool.zoneUse.reading[fetch.at.slot]! -= 1;
+    this.#pool.health.fail(error);
+    const refused = isFenced(error);
+    for (let index = 0; index < fetch.frame.length; index++) {
+      if (!fetch.wants(index)) continue;
+      const waiters = refused ? this.#drop(fetch, index) : fetch.take(index);
+      this.#deliverAll(waiters, -1, BLOCK_STATUS.failed);
     }
-    waiters.push(...left);
-    return left.length === 0;
+    if (refused && fetch.scratch >= 0) this.#pool.staging.fetches.give(fetch.scratch);
   }
 
-  #deliver(waiter: Waiter, strip: Address): void {
-    const { cache, frames, map, global, geometry } = this.#pool;
-    const { volume, block, deliver } = waiter;
-    const source = strip + waiter.at.index * FRAME_BYTES;
-    const cached = cache.find(volume, block);
-    if (cached >= 0 && frames.mask[cached] === MASK_FULL) {
-      frames.pin(cached);
-      deliver(cached, BLOCK_STATUS.good);
-      return;
-    }
-    const current = map.lookup(volume, block) === waiter.place;
-    if (cached >= 0 && !current) {
-      // The rest of a partial block is what the map names now, not what it named when the read began.
-      if (waiter.retries < RETRIES_MAX) this.#resolve({ ...waiter, retries: waiter.retries + 1 });
-      else deliver(-1, BLOCK_STATUS.noMemory);
-      return;
-    }
+  #mergeWithZeros(partial: number, waiter: BlockWaiter): void {
+    const { cache, frames, global } = this.#pool;
     const frame = frames.takeInternal(waiter.urgent);
     if (frame < 0) {
-      deliver(-1, BLOCK_STATUS.noMemory);
-      return;
-    }
-    const address = frames.addressOf(frame);
-    global.kernels.copy(address, source, FRAME_BYTES);
-    if (cached >= 0) {
-      overlay(global.kernels, address, frames.mask[cached]!, frames.addressOf(cached));
-      cache.replaceByMerged(cached, frame, dataCrc32c(frames.view(frame)));
-      frames.pin(frame);
-    } else if (current && !this.#pool.zeros.covers(volume, block)) {
-      cache.publishClean(frame, volume, block, readTag(global, strip, geometry.shape, waiter.at.index).crc);
-      frames.pin(frame);
-    } else {
-      // Rewritten or moved while it was read: right for this reader, whose read is as old, and for nobody else.
-      frames.pin(frame);
-      frames.publish(frame, FRAME_STATE.retired);
-    }
-    deliver(frame, BLOCK_STATUS.good);
-  }
-
-  #mergeWithZeros(partial: number, urgent: boolean, deliver: Delivery): void {
-    const { cache, frames, global } = this.#pool;
-    const frame = frames.takeInternal(urgent);
-    if (frame < 0) {
-      deliver(-1, BLOCK_STATUS.noMemory);
+      this.#deliver(waiter, -1, BLOCK_STATUS.noMemory);
       return;
     }
     const address = frames.addressOf(frame);
@@ -284,6 +573,6 @@ export class ReadPath {
     zeroMissing(global.kernels, address, frames.mask[partial]!);
     cache.replaceByMerged(partial, frame, dataCrc32c(frames.view(frame)));
     frames.pin(frame);
-    deliver(frame, BLOCK_STATUS.good);
+    this.#deliver(waiter, frame, BLOCK_STATUS.good);
   }
 }

@@ -79,7 +79,7 @@ class Run {
         const { fault } = this;
         const every = (n: number): boolean => this.#count++ % n === 0;
         if (fault === "unreachable") throw new DriveError("unreachable", drive.name, "gone");
-        if (fault === "readErrors" && operation === "readStrips" && every(2))
+        if (fault === "readErrors" && (operation === "readStrips" || operation === "readParts") && every(2))
           throw new DriveError("unrecoveredRead", drive.name, "EIO");
         const writes = operation === "writeStrips" || operation === "metadataBatch";
         if (fault === "writeFailed" && writes && every(5)) throw new DriveError("writeFailed", drive.name, "EIO");

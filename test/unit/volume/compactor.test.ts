@@ -41,16 +41,16 @@ describe("Compactor: when a zone goes (invariant 1)", () => {
     media.wrap = (drive) => gate.wrap(drive);
     const pool = await pooled(media);
     const { map, zoneUse } = pool.service.pool(0).parts;
-    gate.close("readStrips");
+    gate.close("readParts");
     const read = readBytes(pool, 1, 7 * BLOCK, BLOCK);
-    await until(() => gate.waiting("readStrips") > 0);
+    await until(() => gate.waiting("readParts") > 0);
     // The zone holds nothing any more, and the pool wants zones.
     for (let round = 2; round < 12; round++) await writeZone(pool, 0, round);
     await until(() => map.zones.state[0] === ZONE_STATE.emptied);
     await new Promise((resolve) => setTimeout(resolve, 30));
     expect(zoneUse.reading[0]).toBeGreaterThan(0);
     for (const drive of media.drives) expect(drive!.zones.has(1)).toBe(true);
-    gate.open("readStrips");
+    gate.open("readParts");
     // As old as its question, or newer.
     expect([1, 11]).toContain((await read).data[0]);
     await until(() => media.drives.every((drive) => !drive!.zones.has(1)));

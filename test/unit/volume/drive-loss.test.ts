@@ -140,7 +140,8 @@ describe("pool: damage on one drive is repaired from the others (invariant 3 of 
       if (damage === "read error") {
         media.wrap = (drive, at) =>
           interceptDrive(drive, async (operation, _parameters, run) => {
-            if (at === position && operation === "readStrips") throw new DriveError("unrecoveredRead", drive.name, "EIO");
+            if (at === position && (operation === "readStrips" || operation === "readParts"))
+              throw new DriveError("unrecoveredRead", drive.name, "EIO");
             return run();
           });
       }

@@ -1,6 +1,9 @@
 import { describe, expect, test } from "vitest";
+import { DriveError, type PartsRead } from "../../../drivers/drive/drive.ts";
+import { FRAME_STATE } from "../../../src/cache/frame-pool.ts";
 import { BLOCK_STATUS, BlockIo } from "../../../src/volume/block-io.ts";
-import { DriveGate, turns, until } from "../../support/gated-drive.ts";
+import { POOL_COUNT } from "../../../src/volume/pool-counters.ts";
+import { DriveGate, interceptDrive, turns, until } from "../../support/gated-drive.ts";
 import {
   MemoryPoolMedia,
   type OpenedPool,
@@ -34,15 +37,15 @@ describe("ReadPath: what a drive returned late (invariant 2)", () => {
     const pool = await reopened(media, first);
     const { cache } = pool.service.pool(0).parts;
 
-    gate.close("readStrips");
+    gate.close("readParts");
     const early = readBytes(pool, 1, 3 * BLOCK, BLOCK);
-    await until(() => gate.waiting("readStrips") > 0);
+    await until(() => gate.waiting("readParts") > 0);
     // While that read is under way: a whole write, destaged and evicted, then a write of one sector.
     await writeBytes(pool, 1, 3 * BLOCK, filled(2));
     await pool.service.pool(0).destageAll();
     cache.remove(cache.find(1, 3));
     await writeBytes(pool, 1, 3 * BLOCK + 512, filled(3, 512));
-    gate.open("readStrips");
+    gate.open("readParts");
     // The early read may see either version, but no mix of the first with the third.
     expect((await early).status).toBe(BLOCK_STATUS.good);
     const { data } = await readBytes(pool, 1, 3 * BLOCK, BLOCK);
@@ -63,13 +66,13 @@ describe("ReadPath: what a drive returned late (invariant 2)", () => {
     media.wrap = (drive) => gate.wrap(drive);
     const pool = await reopened(media, first);
     const { cache } = pool.service.pool(0).parts;
-    gate.close("readStrips");
+    gate.close("readParts");
     const early = readBytes(pool, 1, 3 * BLOCK, BLOCK);
-    await until(() => gate.waiting("readStrips") > 0);
+    await until(() => gate.waiting("readParts") > 0);
     await writeBytes(pool, 1, 3 * BLOCK, filled(2));
     await pool.service.pool(0).destageAll();
     cache.remove(cache.find(1, 3));
-    gate.open("readStrips");
+    gate.open("readParts");
     expect((await early).data[0]).toBe(1);
     await turns();
     expect(cache.find(1, 3)).toBe(-1);
@@ -86,12 +89,12 @@ describe("ReadPath: what a drive returned late (invariant 2)", () => {
     for (let n = 0; n < 4; n++) await writeBytes(first, 1, n * BLOCK, filled(n + 1));
     media.wrap = (drive) => gate.wrap(drive);
     const pool = await reopened(media, first);
-    gate.close("readStrips");
+    gate.close("readParts");
     const reads = [0, 1, 2, 3, 3, 0].map((n) => readBytes(pool, 1, n * BLOCK, BLOCK));
-    await until(() => gate.waiting("readStrips") > 0);
+    await until(() => gate.waiting("readParts") > 0);
     await turns();
-    expect(gate.waiting("readStrips")).toBe(1);
-    gate.open("readStrips");
+    expect(gate.waiting("readParts")).toBe(1);
+    gate.open("readParts");
     expect((await Promise.all(reads)).map(({ data }) => data[0])).toEqual([1, 2, 3, 4, 4, 1]);
     pool.kill();
   });
@@ -130,6 +133,188 @@ describe("ReadPath: a strip that has lost its redundancy", () => {
     const good = BLOCK_STATUS.good;
     expect(await readOneAfterOther(pool, [0, 1, 2, 3])).toEqual([good, good, good, good]);
     expect(pool.events.filter(({ type }) => type === "block.lost")).toEqual([]);
+    pool.kill();
+  });
+});
+
+describe("ReadPath: reading ahead", () => {
+  const BLOCKS = 1200;
+
+  async function coldPool(media = new MemoryPoolMedia()): Promise<{ media: MemoryPoolMedia; pool: OpenedPool; content: Buffer }> {
+    const first = await openMemoryPool(media);
+    await first.service.createVolume(0, volumeDocument(1, 1500 * BLOCK));
+    const content = Buffer.alloc(BLOCKS * BLOCK);
+    for (let n = 0; n < BLOCKS; n++) content.fill((n * 7) & 0xff, n * BLOCK, (n + 1) * BLOCK);
+    for (let n = 0; n < BLOCKS; n += 100) {
+      await writeBytes(first, 1, n * BLOCK, content.subarray(n * BLOCK, (n + 100) * BLOCK));
+      await first.service.pool(0).destageAll();
+    }
+    return { media, pool: await reopened(media, first), content };
+  }
+
+  const readAhead = (pool: OpenedPool) => pool.service.pool(0).parts.counters[POOL_COUNT.readAheadBlocks]!;
+
+  test("has a sequential reader's next blocks in memory before it asks", async () => {
+    const { pool, content } = await coldPool();
+    const { counters } = pool.service.pool(0).parts;
+    for (let n = 0; n < 64; n++) {
+      const { data } = await readBytes(pool, 1, n * 4 * BLOCK, 4 * BLOCK);
+      expect(Buffer.compare(data, content.subarray(n * 4 * BLOCK, (n + 1) * 4 * BLOCK))).toBe(0);
+      await turns(4);
+    }
+    expect(counters[POOL_COUNT.readBlocksHit]).toBeGreaterThan(256 * 0.9);
+    expect(readAhead(pool)).toBeGreaterThan(256 * 0.9);
+    pool.frames.checkCounts();
+    pool.kill();
+  });
+
+  test("reads no strip for a host that reads at random", async () => {
+    const { pool } = await coldPool();
+    let seed = 3;
+    for (let n = 0; n < 60; n++) {
+      seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
+      await readBytes(pool, 1, ((seed >>> 8) % BLOCKS) * BLOCK, BLOCK);
+    }
+    expect(readAhead(pool)).toBe(0);
+    pool.kill();
+  });
+
+  test("joins a reader to what is being read ahead", async () => {
+    const gate = new DriveGate();
+    const media = new MemoryPoolMedia();
+    media.wrap = (drive) => gate.wrap(drive);
+    const { pool, content } = await coldPool(media);
+    for (let n = 0; n < 2; n++) await readBytes(pool, 1, n * 4 * BLOCK, 4 * BLOCK);
+    gate.close("readParts");
+    const third = readBytes(pool, 1, 8 * BLOCK, 4 * BLOCK);
+    await until(() => readAhead(pool) > 0);
+    await turns();
+    const asked = gate.waiting("readParts");
+    const fourth = readBytes(pool, 1, 12 * BLOCK, 4 * BLOCK);
+    await turns();
+    expect(gate.waiting("readParts")).toBe(asked);
+    gate.open("readParts");
+    expect(Buffer.compare((await third).data, content.subarray(8 * BLOCK, 12 * BLOCK))).toBe(0);
+    expect(Buffer.compare((await fourth).data, content.subarray(12 * BLOCK, 16 * BLOCK))).toBe(0);
+    pool.kill();
+  });
+
+  test("holds no more than its share of the frames, however many streams there are", async () => {
+    const gate = new DriveGate();
+    const media = new MemoryPoolMedia();
+    media.wrap = (drive) => gate.wrap(drive);
+    const { pool } = await coldPool(media);
+    for (let stream = 0; stream < 10; stream++) {
+      for (let n = 0; n < 2; n++) await readBytes(pool, 1, (stream * 115 + n) * BLOCK, BLOCK);
+    }
+    gate.close("readParts");
+    const reads: Promise<unknown>[] = [];
+    for (let stream = 0; stream < 10; stream++) reads.push(readBytes(pool, 1, (stream * 115 + 2) * BLOCK, BLOCK));
+    await turns(100);
+    expect(readAhead(pool)).toBeGreaterThan(0);
+    expect(pool.frames.count(FRAME_STATE.reserved)).toBeLessThanOrEqual(pool.frames.heldFrames / 8 + 10);
+    gate.open("readParts");
+    await Promise.all(reads);
+    await turns();
+    expect(pool.frames.count(FRAME_STATE.reserved)).toBe(0);
+    pool.frames.checkCounts();
+    pool.kill();
+  });
+
+  test("stops while a host's write waits for frames", async () => {
+    const { pool } = await coldPool();
+    const { frames } = pool;
+    for (let n = 0; n < 2; n++) await readBytes(pool, 1, n * 4 * BLOCK, 4 * BLOCK);
+    // All that host writes may have, and one that waits for more.
+    const taken: number[] = [];
+    const one = new Int32Array(1);
+    while (frames.tryTake(1, one, 0)) taken.push(one[0]!);
+    let served = false;
+    frames.whenAvailable(1, () => {
+      served = true;
+    });
+    await readBytes(pool, 1, 8 * BLOCK, 4 * BLOCK);
+    expect(readAhead(pool)).toBe(0);
+    expect(served).toBe(false);
+    for (const frame of taken) frames.give(frame);
+    expect(served).toBe(true);
+    await readBytes(pool, 1, 12 * BLOCK, 4 * BLOCK);
+    expect(readAhead(pool)).toBeGreaterThan(0);
+    frames.checkCounts();
+    pool.kill();
+  });
+
+  test("raises nothing and keeps no frame when what it read ahead is bad, until somebody reads it", async () => {
+    const { media, pool, content } = await coldPool();
+    for (const drive of media.drives)
+      for (const zone of drive!.zones.values()) for (const strip of zone.strips.values()) strip[9]! ^= 1;
+    for (let n = 0; n < 3; n++) await readBytes(pool, 1, n * BLOCK, BLOCK);
+    await turns(50);
+    expect(readAhead(pool)).toBeGreaterThan(0);
+    expect(pool.events.filter(({ type }) => type === "block.lost").length).toBeLessThanOrEqual(3);
+    expect(pool.frames.count(FRAME_STATE.reserved)).toBe(0);
+    // Every strip's first block is bad, its others are as they were.
+    const { data, status } = await readBytes(pool, 1, 41 * BLOCK, BLOCK);
+    if (status === BLOCK_STATUS.good) expect(Buffer.compare(data, content.subarray(41 * BLOCK, 42 * BLOCK))).toBe(0);
+    pool.frames.checkCounts();
+    pool.kill();
+  });
+
+  test("serves blocks of one strip that are asked for while another read of it is under way", async () => {
+    const gate = new DriveGate();
+    const media = new MemoryPoolMedia();
+    media.wrap = (drive) => gate.wrap(drive);
+    const { pool, content } = await coldPool(media);
+    gate.close("readParts");
+    const reads: Promise<{ data: Buffer }>[] = [];
+    for (const block of [3, 1, 3, 0, 2, 1]) {
+      reads.push(readBytes(pool, 1, block * BLOCK, BLOCK));
+      await turns(5);
+    }
+    expect(gate.waiting("readParts")).toBe(4);
+    gate.open("readParts");
+    const blocks = await Promise.all(reads);
+    [3, 1, 3, 0, 2, 1].forEach((block, n) => {
+      expect(blocks[n]!.data[0]).toBe(content[block * BLOCK]);
+    });
+    await turns();
+    expect(pool.frames.count(FRAME_STATE.reserved)).toBe(0);
+    pool.frames.checkCounts();
+    pool.kill();
+  });
+});
+
+describe("ReadPath: a drive that is late (invariant 4)", () => {
+  test("keeps its frames until the drive is done with them, and serves the rebuilt block from others", async () => {
+    const media = new MemoryPoolMedia();
+    const first = await openMemoryPool(media);
+    await first.service.createVolume(0, volumeDocument(1, 1500 * BLOCK));
+    for (let n = 0; n < 12; n++) await writeBytes(first, 1, n * BLOCK, filled(n + 1));
+    let land: (() => void) | undefined;
+    let asked: PartsRead | undefined;
+    media.wrap = (drive) =>
+      interceptDrive(drive, async (operation, parameters, run) => {
+        if (operation !== "readParts" || asked !== undefined) return run();
+        asked = parameters[0] as PartsRead;
+        const late = new DriveError("unknown", drive.name, "no answer by the deadline");
+        late.landed = new Promise((resolve) => {
+          land = resolve;
+        });
+        throw late;
+      });
+    const pool = await reopened(media, first);
+    const { status, data } = await readBytes(pool, 1, 5 * BLOCK, BLOCK);
+    expect(status).toBe(BLOCK_STATUS.good);
+    expect(data[0]).toBe(6);
+    expect(pool.frames.count(FRAME_STATE.reserved)).toBe(1);
+    // The late drive writes after all: nobody has that memory.
+    const address = pool.global.i32[(asked!.list >> 2) + 4 + 2]! >>> 0;
+    pool.global.u8.fill(0xaa, address, address + BLOCK);
+    for (let n = 0; n < 12; n++) expect((await readBytes(pool, 1, n * BLOCK, BLOCK)).data[0]).toBe(n + 1);
+    land!();
+    await turns();
+    expect(pool.frames.count(FRAME_STATE.reserved)).toBe(0);
+    pool.frames.checkCounts();
     pool.kill();
   });
 });
