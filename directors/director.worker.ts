@@ -94,6 +94,7 @@ function drain(): boolean {
 }
 const doorbell = new EventLoopDoorbell(global, thread);
 doorbell.consume(drain);
+turnEnd.setInbox(() => doorbell.take());
 
 let services: DirectorServices | undefined;
 const requests = new DirectorRequests(() => {

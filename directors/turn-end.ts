@@ -1,22 +1,31 @@
 /**
- * What a director does once at the end of each turn of its event loop, in order: storage first, then the front end.
+ * What a director does once at the end of each turn of its event loop, in order: what other threads sent meanwhile, storage,
+ * the channel to the other directors, the front end.
+ *
+ *   first `defer` ─▶ … the turn's other events … ─▶ inbox ─▶ storage ─▶ channel ─▶ front end
+ *                                                             └─ rounds while there is work ─┘
  *
  * Runs on: a director's thread; one for each director. System calls are the cost of an I/O (docs/performance.md), so the
  * journal's group commit and the answers to all hosts go out once for everything that arrived in a turn.
  * Invariants:
- *  1. In one turn every `storage` callback runs before any `frontEnd` callback: the commit completes writes, their answers go along.
+ *  1. In one turn every `storage` callback runs before any `channel` callback, and these before any `frontEnd` callback: the
+ *     commit completes writes, their answers go along; another director works while the answers to hosts are sent.
  *  2. A callback deferred twice before it runs, runs twice: callers keep a flag.
  *  3. Work deferred by the callbacks themselves runs in the same turn, for at most ROUNDS_MAX rounds; the rest waits for the next.
+ *  4. The inbox is looked into once in a turn, at its end and not after it: what comes later makes a turn of its own, or
+ *     answers would go out one by one (docs/performance/channel.md).
  */
-export type TurnPhase = "storage" | "frontEnd";
+export type TurnPhase = "storage" | "channel" | "frontEnd";
 
 const ROUNDS_MAX = 4;
 
 export class TurnEnd {
   #storage: (() => void)[] = [];
+  #channel: (() => void)[] = [];
   #frontEnd: (() => void)[] = [];
   #spare: (() => void)[] = [];
   #armed = false;
+  #takeInbox: () => void = () => {};
   readonly #schedule: (run: () => void) => void;
   readonly #run = (): void => this.#turn();
 
@@ -25,29 +34,44 @@ export class TurnEnd {
     this.#schedule = schedule;
   }
 
+  /** @param take - takes what other threads have sent, a bounded amount: it goes along with the turn */
+  setInbox(take: () => void): void {
+    this.#takeInbox = take;
+  }
+
   defer(phase: TurnPhase, callback: () => void): void {
-    (phase === "storage" ? this.#storage : this.#frontEnd).push(callback);
+    this.#listOf(phase).push(callback);
     if (this.#armed) return;
     this.#armed = true;
     this.#schedule(this.#run);
   }
 
+  #listOf(phase: TurnPhase): (() => void)[] {
+    if (phase === "storage") return this.#storage;
+    return phase === "channel" ? this.#channel : this.#frontEnd;
+  }
+
+  get #hasWork(): boolean {
+    return this.#storage.length + this.#channel.length + this.#frontEnd.length > 0;
+  }
+
   #turn(): void {
-    for (let round = 0; round < ROUNDS_MAX && this.#storage.length + this.#frontEnd.length > 0; round += 1) {
+    this.#takeInbox();
+    for (let round = 0; round < ROUNDS_MAX && this.#hasWork; round += 1) {
       for (let again = 0; again < ROUNDS_MAX && this.#storage.length > 0; again += 1) {
         const storage = this.#storage;
         this.#storage = this.#spare;
         this.#drain(storage);
       }
+      const channel = this.#channel;
+      this.#channel = this.#spare;
+      this.#drain(channel);
       const frontEnd = this.#frontEnd;
       this.#frontEnd = this.#spare;
       this.#drain(frontEnd);
     }
-    this.#armed = false;
-    if (this.#storage.length + this.#frontEnd.length > 0) {
-      this.#armed = true;
-      this.#schedule(this.#run);
-    }
+    this.#armed = this.#hasWork;
+    if (this.#armed) this.#schedule(this.#run);
   }
 
   /** Runs a list that nobody adds to any more, and keeps its array for the next time. */

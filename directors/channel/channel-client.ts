@@ -4,7 +4,8 @@
  * Runs on: the director that the host asked. Owns: the tokens of one partner (messages.ts), and until the reply the write
  * frames and list frames of each request.
  * Invariants:
- *  1. A token is free, or stands for one task or reset; it is not used again before the reply, and the release if one is due.
+ *  1. A token is free, or stands for one task or reset; it is not used again before the reply, and the release if one is due:
+ *     releases are collected, and leave before the next request does.
  *  2. Write frames are given back when the reply came, not before: the owner copies out of them.
  *  3. What finds no token or no list frames waits its turn, bounded by the sessions' windows. The frames of write data
  *     that lie here are bounded by the front end's shares (director.worker.ts), so that two directors that write through
@@ -20,6 +21,8 @@ import {
   listFramesFor,
   MESSAGE,
   putBytes,
+  RELEASE,
+  RELEASE_TOKENS_MAX,
   REPLY,
   REPLY_COUNT_SHIFT,
   REPLY_RELEASE,
@@ -74,6 +77,9 @@ export class ChannelClient implements LogicalUnitServer {
   /** Tasks that wait for a token or for list frames, oldest first. */
   readonly #waitingTasks: ScsiTask[] = [];
   #listTicket: number | undefined = undefined;
+  /** Tokens whose release is not sent yet. */
+  readonly #released = new Int32Array(TOKENS);
+  #releasedCount = 0;
   readonly #release: (task: ScsiTask) => void;
 
   constructor(options: ChannelClientOptions) {
@@ -83,7 +89,7 @@ export class ChannelClient implements LogicalUnitServer {
     this.#counters = options.counters;
     this.#flushSoon = options.flushSoon;
     for (let n = 0; n < TOKENS; n += 1) this.#freeTokens[n] = TOKENS - 1 - n;
-    this.#release = (task) => this.#released(task);
+    this.#release = (task) => this.#onRelease(task);
   }
 
   planDataOut(): void {
@@ -190,7 +196,23 @@ export class ChannelClient implements LogicalUnitServer {
     reset.done(words[at + RESET_DONE.exists] !== 0);
   }
 
+  /**
+   * Sends what was released. Nobody waits for it, so it wakes nobody: the owner finds it when it is awake, at the latest
+   * with the next request, or when the channel says that it has lain long enough.
+   */
+  sendReleases(): void {
+    while (this.#releasedCount > 0) {
+      const count = Math.min(this.#releasedCount, RELEASE_TOKENS_MAX);
+      this.#releasedCount -= count;
+      this.#outbox.begin(MESSAGE.release, count);
+      const { words, at } = this.#outbox;
+      for (let n = 0; n < count; n += 1) words[at + RELEASE.tokens + n] = this.#released[this.#releasedCount + n]!;
+      this.#outbox.sendQuietly();
+    }
+  }
+
   #sendRequest(task: ScsiTask, token: number): void {
+    if (this.#releasedCount > 0) this.sendReleases();
     const { dataOut } = task;
     this.#outbox.begin(MESSAGE.request, token);
     const { words, at } = this.#outbox;
@@ -214,6 +236,7 @@ export class ChannelClient implements LogicalUnitServer {
   }
 
   #sendReset(reset: Reset): void {
+    if (this.#releasedCount > 0) this.sendReleases();
     const token = this.#takeToken();
     this.#resets[token] = reset;
     this.#outbox.begin(MESSAGE.reset, token);
@@ -231,11 +254,11 @@ export class ChannelClient implements LogicalUnitServer {
     dataOut.frameCount = 0;
   }
 
-  #released(task: ScsiTask): void {
+  #onRelease(task: ScsiTask): void {
     const token = task.serverContext as number;
     task.serverContext = undefined;
-    this.#outbox.begin(MESSAGE.release, token);
-    this.#outbox.send();
+    this.#released[this.#releasedCount] = token;
+    this.#releasedCount += 1;
     this.#flushSoon();
     this.#freeToken(token);
   }

@@ -20,6 +20,7 @@ import {
   listFramesFor,
   MESSAGE,
   putBytes,
+  RELEASE,
   REPLY,
   REPLY_COUNT_SHIFT,
   REPLY_RELEASE,
@@ -104,9 +105,12 @@ export class ChannelServer {
   }
 
   onRelease(words: Int32Array, at: number): void {
-    const task = this.#taskOf(words[at + TOKEN_WORD]!);
-    if (task.state !== "replied") throw new Error(`invariant: token ${task.token} is ${task.state} when a release comes`);
-    this.#finish(task);
+    const count = words[at + TOKEN_WORD]!;
+    for (let n = 0; n < count; n += 1) {
+      const task = this.#taskOf(words[at + RELEASE.tokens + n]!);
+      if (task.state !== "replied") throw new Error(`invariant: token ${task.token} is ${task.state} when a release comes`);
+      this.#finish(task);
+    }
   }
 
   onReset(words: Int32Array, at: number): void {

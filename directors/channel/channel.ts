@@ -2,8 +2,10 @@
  * The channel adapter (CA) of one director: its ends of the rings to and from every other director.
  *
  * Runs on: the director's thread. Owns: the producers' ends of its rings to the others, the consumers' ends of theirs to it.
- * `drain` is called by the thread's doorbell (drivers/shared-memory/doorbell.ts); what is to be sent leaves at the end of
- * the turn in which it arose, with one signal for each partner at most.
+ * `drain` is called by the thread's doorbell (drivers/shared-memory/doorbell.ts) and once in each turn; what is to be
+ * sent leaves at the end of the turn in which it arose, with one signal for each partner at most. Releases alone signal
+ * nobody: the partner finds them with the next request, or is told after QUIET_MILLISECONDS, so that a host that falls
+ * silent holds no memory of the owner.
  * Invariants:
  *  1. A slot is given back to its ring once it was acted on; nothing keeps a reference to it.
  *  2. A message under another epoch than the partner's is a bug in this release (a director that dies ends the process).
@@ -28,6 +30,8 @@ const COUNT = CHANNEL_COUNTERS.slots;
 const MESSAGES_PER_DRAIN = 128;
 /** A ring that was full is looked at again after so long, when nothing else wakes the thread. */
 const FULL_RING_RETRY_MILLISECONDS = 1;
+/** So long do releases lie before the owner is woken for them. */
+const QUIET_MILLISECONDS = 5;
 
 export interface ChannelOptions {
   readonly global: GlobalMemory;
@@ -57,6 +61,7 @@ export class Channel {
   readonly #turnEnd: TurnEnd;
   #flushing = false;
   #retry: NodeJS.Timeout | undefined;
+  #quiet: NodeJS.Timeout | undefined;
 
   constructor(options: ChannelOptions) {
     const { global, directorIndex } = options;
@@ -98,17 +103,27 @@ export class Channel {
   /** Lets everything leave that was said so far. */
   flush(): void {
     let waiting = 0;
-    for (const { outbox } of this.#partners) {
+    let quiet = false;
+    for (const { client, outbox } of this.#partners) {
+      client.sendReleases();
       outbox.flush();
       waiting += outbox.waiting;
+      quiet ||= outbox.quiet;
     }
-    if (waiting > 0 && this.#retry === undefined) {
-      this.#retry = setTimeout(() => {
-        this.#retry = undefined;
-        this.flush();
-      }, FULL_RING_RETRY_MILLISECONDS);
-    }
+    if (waiting > 0) this.#retry ??= setTimeout(this.#onRetry, FULL_RING_RETRY_MILLISECONDS);
+    if (quiet) this.#quiet ??= setTimeout(this.#onQuiet, QUIET_MILLISECONDS);
   }
+
+  readonly #onRetry = (): void => {
+    this.#retry = undefined;
+    this.flush();
+  };
+
+  /** Most often the next requests have told the partner by now. */
+  readonly #onQuiet = (): void => {
+    this.#quiet = undefined;
+    for (const { outbox } of this.#partners) if (outbox.quiet) outbox.ring();
+  };
 
   /** For metrics: the thread's doorbells. Now and then, not for each message. */
   publishSignals(): void {
@@ -176,8 +191,8 @@ export class Channel {
   #flushSoon(): void {
     if (this.#flushing) return;
     this.#flushing = true;
-    // Behind the storage's work: what that completes goes along.
-    this.#turnEnd.defer("frontEnd", this.#flushNow);
+    // Behind the storage's work: what that completes goes along. Before the answers to hosts: the partner works meanwhile.
+    this.#turnEnd.defer("channel", this.#flushNow);
   }
 
   readonly #flushNow = (): void => {

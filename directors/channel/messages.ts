@@ -8,13 +8,14 @@
  *   nexusOpened ─────────────────────────────────────▶  I_T nexus is known
  *   request  token, CDB, write frames ────────────────▶  frames of its own taken, write data copied, task submitted
  *   write frames given back, task completed ◀─────────  reply  token, status, sense, data-in frames (pinned)
- *   data sent to the host; release  token ─────────────▶ frames unpinned, task free
+ *   data sent to the host; release  tokens ────────────▶ frames unpinned, tasks free
  *   reset  token, LUN ────────────────────────────────▶  LOGICAL UNIT RESET
  *   done ◀────────────────────────────────────────────  resetDone  token, exists
  *   nexusClosed ─────────────────────────────────────▶   I_T nexus loss
  *
  * A token is a row of the requester's table, and of a table of the same size at the owner: it is free again when the
- * reply has come (nothing to release) or the release was sent. So per token at most two messages lie in one direction.
+ * reply has come (nothing to release) or the release is noted; a release leaves ahead of the next request, many tokens
+ * in one message. So per token at most two messages lie in one direction.
  * Word 0 of a slot is the sender's epoch: what a dead incarnation left in a ring is told by it. Data is never in a slot: frames are named by number; more than
  * INLINE_FRAMES of them are listed in list frames, whose numbers stand in the slot instead.
  */
@@ -33,7 +34,7 @@ export const MESSAGE = {
 } as const;
 
 export const KIND_WORD = 1;
-/** Word 2 of every message: the token, or the nexus for the nexus messages. */
+/** Word 2 of every message: the token, the nexus for the nexus messages, the number of tokens for a release. */
 export const TOKEN_WORD = 2;
 
 /** Requests that one director may have with another at one time; past it they wait. */
@@ -73,6 +74,10 @@ export const REPLY = {
 export const REPLY_RELEASE = 1 << 16;
 /** frameCount stands above the phase (12 bits) in REPLY.phase. */
 export const REPLY_COUNT_SHIFT = 12;
+
+/** As many tokens as word 2 says. */
+export const RELEASE = { tokens: 3 } as const;
+export const RELEASE_TOKENS_MAX = SLOT_WORDS - RELEASE.tokens;
 
 export const RESET = { nexus: 3, lun: 4 } as const;
 export const RESET_DONE = { exists: 3 } as const;

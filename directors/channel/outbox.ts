@@ -6,6 +6,7 @@
  *  1. Messages leave in the order in which they were begun: while the backlog holds one, none goes straight to the ring.
  *  2. The backlog is bounded by what tokens allow (messages.ts) and a margin for nexus messages; more means that the
  *     partner no longer drains its ring, which ends the process.
+ *  3. Messages sent quietly ring no bell of their own; `quiet` says that some lie there of which the partner was not told.
  */
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import { type RingPlace, SLOT_WORDS } from "../../drivers/shared-memory/layout.ts";
@@ -43,6 +44,7 @@ export class Outbox {
   #first = 0;
   #waiting = 0;
   #unrung = false;
+  #quiet = false;
 
   constructor(options: OutboxOptions) {
     this.#producer = new RingProducer(options.global, options.place);
@@ -70,13 +72,22 @@ export class Outbox {
   }
 
   send(): void {
+    if (this.#publish()) this.#unrung = true;
+  }
+
+  /** Sends what the partner need not be woken for. */
+  sendQuietly(): void {
+    if (this.#publish()) this.#quiet = true;
+  }
+
+  #publish(): boolean {
     if (this.words === this.#i32) {
       this.#producer.publish();
-      this.#unrung = true;
-      return;
+      return true;
     }
     this.#waiting += 1;
     this.#counters[ringFullWaits]! += 1;
+    return false;
   }
 
   /** Moves what waits into the ring as far as there is room, and rings for all that was published since. */
@@ -91,9 +102,19 @@ export class Outbox {
       this.#first = (this.#first + 1) % BACKLOG_SLOTS_MAX;
       this.#waiting -= 1;
     }
-    if (!this.#unrung) return;
+    if (this.#unrung) this.ring();
+  }
+
+  /** Tells the partner of all that lies in the ring. */
+  ring(): void {
     this.#unrung = false;
+    this.#quiet = false;
     this.#ring();
+  }
+
+  /** The partner was not told of the last messages. */
+  get quiet(): boolean {
+    return this.#quiet;
   }
 
   /** Messages that wait for room in the ring. */

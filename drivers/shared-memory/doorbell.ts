@@ -102,6 +102,11 @@ export class EventLoopDoorbell {
     this.run();
   }
 
+  /** Drains once, whether the thread sleeps or runs, and leaves the flag as it is: who rings meanwhile is heard as before. */
+  take(): void {
+    if (this.drain !== undefined && !this.draining) this.drainOnce();
+  }
+
   /** No `drain` after this, and the thread may exit. */
   stop(): void {
     this.drain = undefined;

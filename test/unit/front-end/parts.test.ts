@@ -126,6 +126,37 @@ describe("the end of a turn", () => {
     turnEnd.defer("storage", () => log.push("later"));
     expect(runs.length).toBe(1);
   });
+  test("answers other directors before hosts, and after the commit", () => {
+    const runs: (() => void)[] = [];
+    const log: string[] = [];
+    const turnEnd = new TurnEnd((run) => runs.push(run));
+    turnEnd.defer("frontEnd", () => {
+      log.push("hosts");
+      turnEnd.defer("channel", () => log.push("releases of what was sent"));
+    });
+    turnEnd.defer("channel", () => log.push("directors"));
+    turnEnd.defer("storage", () => {
+      log.push("commit");
+      turnEnd.defer("channel", () => log.push("directors, of the commit"));
+    });
+    runs.shift()!();
+    expect(log).toEqual(["commit", "directors", "directors, of the commit", "hosts", "releases of what was sent"]);
+    expect(runs.length).toBe(0);
+  });
+  test("takes what other threads sent once in a turn, and works on it in that turn", () => {
+    const runs: (() => void)[] = [];
+    const log: string[] = [];
+    const turnEnd = new TurnEnd((run) => runs.push(run));
+    turnEnd.setInbox(() => {
+      log.push("take");
+      turnEnd.defer("storage", () => log.push("commit what came"));
+    });
+    turnEnd.defer("frontEnd", () => log.push("send"));
+    turnEnd.defer("storage", () => log.push("commit"));
+    runs.shift()!();
+    expect(log).toEqual(["take", "commit", "commit what came", "send"]);
+    expect(runs.length).toBe(0);
+  });
   test("leaves a chain without end to later turns", () => {
     const runs: (() => void)[] = [];
     const turnEnd = new TurnEnd((run) => runs.push(run));

@@ -147,6 +147,43 @@ describe("doorbell, event loop", () => {
     expect(deepest).toBe(1);
   });
 
+  test("take drains once, and a consumer that sleeps goes on sleeping: who rings then is heard", async () => {
+    const { global, bell, consumer, work } = await sleepingConsumer();
+    work.todo = 2;
+    consumer.take();
+    expect(work.done).toBe(1);
+    bell.ring();
+    await turns();
+    expect(work.done).toBe(2);
+    expect(signalCounts(global, PRODUCER)).toMatchObject({ sent: 1, saved: 0 });
+  });
+
+  test("loses nothing when take comes between the signal and the wake-up", async () => {
+    const { bell, consumer, work } = await sleepingConsumer();
+    for (let i = 0; i < 20; i++) {
+      const before = work.done;
+      work.todo = 1;
+      bell.ring();
+      consumer.take();
+      work.todo += 1;
+      bell.ring();
+      await turns();
+      expect(work.done).toBe(before + 2);
+    }
+  });
+
+  test("take does nothing from inside drain, nor once stopped", async () => {
+    const { bell, consumer, work } = await sleepingConsumer(() => started.at(-1)?.take());
+    work.todo = 1;
+    bell.ring();
+    await turns();
+    expect(work.done).toBe(1);
+    consumer.stop();
+    work.todo = 1;
+    consumer.take();
+    expect(work.done).toBe(1);
+  });
+
   test("gives the event loop its turn while there is work without end", async () => {
     const { consumer, work, bell } = await sleepingConsumer();
     work.todo = Number.MAX_SAFE_INTEGER;

@@ -1,13 +1,14 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { Channel } from "../../../../directors/channel/channel.ts";
 import { CHANNEL_COUNTERS } from "../../../../directors/channel/channel-counters.ts";
-import { TOKENS } from "../../../../directors/channel/messages.ts";
+import { RELEASE_TOKENS_MAX, TOKENS } from "../../../../directors/channel/messages.ts";
 import { TurnEnd } from "../../../../directors/turn-end.ts";
 import { counterBlock } from "../../../../drivers/shared-memory/counters.ts";
+import { signalCounts } from "../../../../drivers/shared-memory/doorbell.ts";
 import { raiseThreadEpoch } from "../../../../drivers/shared-memory/epoch.ts";
 import { createGlobalMemory, type GlobalMemory } from "../../../../drivers/shared-memory/global-memory.ts";
-import { FRAME_BYTES, threadNumber } from "../../../../drivers/shared-memory/layout.ts";
+import { FRAME_BYTES, RING_WORD, threadNumber } from "../../../../drivers/shared-memory/layout.ts";
 import { growFrameRun, type LogicalUnitServer, ScsiTask, STATUS, TASK_ATTRIBUTE } from "../../../../src/scsi/task.ts";
 import { CountedFrames } from "../../../support/counted-frames.ts";
 import { encodeUnitCommand, gather, MemoryUnit, scatter, UNIT_COMMAND, type UnitResult } from "../../../support/memory-unit.ts";
@@ -129,6 +130,33 @@ const arbitraryCommand = fc
   })
   .map((command) => (command.command === UNIT_COMMAND.nothing ? { ...command, bytes: 0 } : command));
 
+/** Messages that ever went from the director that is asked to the owner. */
+function messagesSent({ global }: Pair): number {
+  return global.i32[global.layout.channelRings[0]![1]!.address / 4 + RING_WORD.head]!;
+}
+
+/** Times that the asked director looked at the owner's doorbell, to ring it if it slept. */
+function timesRung({ global }: Pair): number {
+  const { sent, saved } = signalCounts(global, threadNumber(global.layout, "director", 0));
+  return sent + saved;
+}
+
+/** Reads one byte of each of `count` blocks; they are answered, and pinned until released. */
+function answeredReads(pair: Pair, count: number): ScsiTask[] {
+  const reads: ScsiTask[] = [];
+  for (let n = 0; n < count; n += 1) {
+    const read = { command: UNIT_COMMAND.read, offset: n * FRAME_BYTES, bytes: 1, seed: 0 };
+    submit(pair.asked, pair.asked.channel.clientTo(1), read, (_result, task) => reads.push(task));
+  }
+  pair.settle();
+  expect(reads.length).toBe(count);
+  return reads;
+}
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
 describe("channel between two directors", () => {
   test("answers random tasks as the owner does locally, and leaks no frame", () => {
     fc.assert(
@@ -225,6 +253,106 @@ describe("channel between two directors", () => {
     read!.release();
     pair.settle();
     expect(pair.owner.frames.taken.size).toBe(0);
+  });
+
+  test("sends the releases of a turn in few messages, which wake nobody", () => {
+    vi.useFakeTimers();
+    const pair = makePair();
+    const reads = answeredReads(pair, 2 * RELEASE_TOKENS_MAX + 1);
+    const before = { messages: messagesSent(pair), rung: timesRung(pair) };
+    for (const task of reads) task.release();
+    pair.asked.channel.flush();
+    expect(messagesSent(pair) - before.messages).toBe(3);
+    expect(timesRung(pair)).toBe(before.rung);
+    pair.owner.channel.drain();
+    expect(pair.owner.frames.taken.size).toBe(0);
+  });
+
+  test("tells the owner of releases in the end, when no request takes them along", () => {
+    vi.useFakeTimers();
+    const pair = makePair();
+    const [first, second] = answeredReads(pair, 2);
+    const before = timesRung(pair);
+    first!.release();
+    pair.asked.channel.flush();
+    second!.release();
+    pair.asked.channel.flush();
+    expect(timesRung(pair)).toBe(before);
+    vi.runAllTimers();
+    expect(timesRung(pair)).toBe(before + 1);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("lets releases leave before the request that follows them, under one ring", () => {
+    vi.useFakeTimers();
+    const pair = makePair({ ownerFrames: 256 });
+    const client = pair.asked.channel.clientTo(1);
+    // All of the owner's memory is pinned: the write finds room only if the releases are ahead of it.
+    const reads = answeredReads(pair, 256);
+    const before = timesRung(pair);
+    for (const task of reads) task.release();
+    const statuses: number[] = [];
+    const write = { command: UNIT_COMMAND.write, offset: 0, bytes: 256 * FRAME_BYTES, seed: 1 };
+    submit(pair.asked, client, write, ({ status }) => statuses.push(status));
+    pair.asked.channel.flush();
+    expect(timesRung(pair)).toBe(before + 1);
+    pair.owner.channel.drain();
+    expect(pair.owner.counters[C.frameWaits]).toBe(0);
+    pair.settle();
+    expect(statuses).toEqual([STATUS.GOOD]);
+    vi.runAllTimers();
+    expect(timesRung(pair)).toBe(before + 1);
+  });
+
+  test("whatever the order in which both ends get their turns, each command ends once and every frame comes back", () => {
+    const step = fc.oneof(
+      { weight: 3, arbitrary: arbitraryCommand.map((command) => ({ do: "submit" as const, command })) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant("release" as const), pick: fc.nat() }) },
+      {
+        weight: 6,
+        arbitrary: fc.constantFrom(
+          { do: "askedFlush" as const },
+          { do: "askedDrain" as const },
+          { do: "ownerFlush" as const },
+          { do: "ownerDrain" as const },
+          { do: "ownerWorks" as const },
+        ),
+      },
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 120 }), fc.constantFrom(2, 4, 64), (steps, ringSlots) => {
+        const pair = makePair({ ringSlots, frames: 4096, ownerFrames: 256, unitBytes: 200_000 });
+        const client = pair.asked.channel.clientTo(1);
+        const unreleased: ScsiTask[] = [];
+        const ends = new Map<number, number>();
+        let submitted = 0;
+        for (const each of steps) {
+          if (each.do === "submit") {
+            const number = submitted++;
+            submit(pair.asked, client, each.command, (_result, task) => {
+              ends.set(number, (ends.get(number) ?? 0) + 1);
+              unreleased.push(task);
+            });
+          } else if (each.do === "release") {
+            const [task] = unreleased.splice(each.pick % Math.max(1, unreleased.length), 1);
+            task?.release();
+          } else if (each.do === "askedFlush") pair.asked.channel.flush();
+          else if (each.do === "askedDrain") pair.asked.channel.drain();
+          else if (each.do === "ownerFlush") pair.owner.channel.flush();
+          else if (each.do === "ownerDrain") pair.owner.channel.drain();
+          else pair.owner.unit.step();
+        }
+        do {
+          pair.settle();
+          for (const task of unreleased.splice(0)) task.release();
+        } while (client.inFlight > 0);
+        pair.settle();
+        expect([...ends.values()]).toEqual(Array.from({ length: submitted }, () => 1));
+        expect([pair.asked.frames.taken.size, pair.owner.frames.taken.size]).toEqual([0, 0]);
+        expect(pair.asked.counters[C.requestsInFlight]).toBe(0);
+      }),
+      { numRuns: 60 },
+    );
   });
 
   test("makes what finds no token wait its turn, and loses none of it", () => {
