@@ -34,6 +34,8 @@ import { ZONE_STATE, ZoneTable } from "./zone-table.ts";
 const CHECKPOINT_KEY = "checkpoint";
 /** A checkpoint is due after so many entries: they are replayed at start. */
 const LOG_ENTRIES_BEFORE_CHECKPOINT = 262_144;
+/** A record takes as long at start as so many entries: many small ones must not make a start of many seconds. */
+const RECORD_ENTRIES = 32;
 /** Pages in one metadata batch: 100 × 4 KiB stays below the drives' bound. */
 const PAGES_PER_BATCH = 100;
 const LOADS_AT_ONCE = 64;
@@ -85,7 +87,7 @@ export class PoolMap {
       this.#apply(change);
       unpin();
       this.#logSequence = sequence;
-      this.#entriesSinceCheckpoint += change.count;
+      this.#entriesSinceCheckpoint += RECORD_ENTRIES + change.count;
       // Replay must not need more page memory than service does.
       if (this.#checkpointIsDue()) await this.checkpoint();
     }
@@ -230,7 +232,7 @@ export class PoolMap {
     const sequence = this.#logSequence + 1;
     await this.#store.putMap([{ type: "put", key: logKey(sequence), value: encodeLogRecord(sequence, change) }]);
     this.#logSequence = sequence;
-    this.#entriesSinceCheckpoint += change.count + change.events.length;
+    this.#entriesSinceCheckpoint += RECORD_ENTRIES + change.count + change.events.length;
     this.#apply(change);
     if (this.#checkpointIsDue()) void this.checkpoint().catch(() => undefined);
   }

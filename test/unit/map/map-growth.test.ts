@@ -141,6 +141,20 @@ describe("growth of the map with what volumes promise", () => {
   });
 });
 
+describe("growth of the map's log", () => {
+  test("is bounded in records too: however small they are, a start replays some thousands", async () => {
+    const { states, map } = await madeMap();
+    map.pages.addVolume(1, 4096, true);
+    let most = 0;
+    for (let n = 0; n < 9000; n++) {
+      await put(map, 1, n % 4096, 1 + (n % 60));
+      if (n % 100 === 0) most = Math.max(most, [...states[0]!.metadata.keys()].filter((key) => key.startsWith("l/")).length);
+    }
+    expect(most).toBeGreaterThan(5000);
+    expect(most).toBeLessThan(8300);
+  });
+});
+
 describe("PoolMap.nextUsedPage", () => {
   const PAGES = 40;
   type Act =
