@@ -1,4 +1,4 @@
-/** Growth with the number of volumes: making, deleting, listing, starting, memory, rest, and the reads of one of them. */
+/** Growth with the number of volumes, each of them a LUN: making, deleting, listing, starting, memory, rest, and the reads of one of them. */
 import { rmSync } from "node:fs";
 import { MeasuredArray, median, runSessions, sessionsClient } from "./array.mjs";
 
@@ -6,7 +6,7 @@ const GiB = 2 ** 30;
 /** So many of the last creations make the median. */
 const LAST = 10;
 
-export async function measureVolumes({ counts = [1, 10, 100, 1000], sizeBytes = 16 * GiB } = {}) {
+export async function measureVolumes({ counts = [2, 10, 100, 1000], sizeBytes = 16 * GiB } = {}) {
   const client = sessionsClient();
   const array = await MeasuredArray.make({ VARRAY_MEMORY_FRAMES: "128MiB" });
   const points = [];
@@ -16,7 +16,7 @@ export async function measureVolumes({ counts = [1, 10, 100, 1000], sizeBytes = 
     for (const count of counts) {
       const times = [];
       for (; made < count; made++) {
-        const volume = { name: `grown-${made}`, pool: made % 2 === 0 ? "A" : "B", sizeBytes };
+        const volume = { name: `grown-${made}`, pool: made % 2 === 0 ? "A" : "B", sizeBytes, lun: made };
         times.push((await array.api("/api/v1/volumes", "POST", volume)).milliseconds);
       }
       points.push(await measureAt(array, client, count, times.slice(-LAST)));
@@ -34,9 +34,9 @@ async function measureAt(array, client, count, lastCreations) {
   const creations = [...lastCreations];
   const deletions = [];
   for (let n = 0; n < 5; n++) {
-    const volume = { name: `passing-${n}`, pool: "A", sizeBytes: GiB };
+    const volume = { name: `passing-${n}`, pool: "A", sizeBytes: GiB, lun: 1020 };
     creations.push((await array.api("/api/v1/volumes", "POST", volume)).milliseconds);
-    deletions.push((await array.api(`/api/v1/volumes/passing-${n}`, "DELETE")).milliseconds);
+    deletions.push((await array.api(`/api/v1/volumes/passing-${n}?force=true`, "DELETE")).milliseconds);
   }
   const list = await array.apiTimes("/api/v1/volumes");
   const metrics = await array.apiTimes("/metrics");
