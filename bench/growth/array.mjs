@@ -13,7 +13,7 @@ const TARGET = "iqn.2026-11.io.varray:array";
 const READY_MILLISECONDS_MAX = 120_000;
 const CLOCK_TICKS = 100;
 
-export const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 export function median(values) {
   const sorted = [...values].sort((a, b) => a - b);

@@ -56,7 +56,7 @@ const COLUMNS = {
   ],
 };
 
-export function tableOf(part, points) {
+function tableOf(part, points) {
   const columns = COLUMNS[part];
   const row = (cells) => `| ${cells.join(" | ")} |`;
   const rows = points.map((point) => row(columns.map(([, cell]) => cell(point))));

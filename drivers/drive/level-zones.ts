@@ -53,8 +53,9 @@ export class LevelZones {
   readonly #bounds: LevelDriveBounds;
   readonly #pace = new ReadPace();
   readonly #zones = new Map<ZoneNumber, LevelZone>();
-  /** Open zones, the least recently used first. */
-  readonly #recent = new Set<LevelZone>();
+  /** Open zones, the least recently used first: a read looks at no other zone than its own. */
+  readonly #recentFinished = new Set<LevelZone>();
+  readonly #recentWritable = new Set<LevelZone>();
   /** The last state change under way for a zone. */
   readonly #changes = new Map<ZoneNumber, Promise<void>>();
   /** Numbers of zones that are being made, against `zoneCount`. */
@@ -83,7 +84,7 @@ export class LevelZones {
   }
 
   get openCount(): number {
-    return this.#recent.size;
+    return this.#recentFinished.size + this.#recentWritable.size;
   }
 
   /** Reads the states and removes what interrupted births and removals left. */
@@ -152,7 +153,7 @@ export class LevelZones {
         if (found !== undefined) this.#zones.set(zone, found);
         throw error;
       }
-      if (found !== undefined) this.#recent.delete(found);
+      if (found !== undefined) this.#forget(found);
       await found?.database.closeForRemoval();
       try {
         this.#folders.remove(zone);
@@ -200,7 +201,8 @@ export class LevelZones {
       await zone.writesDrained();
       await zone.database.close();
     }
-    this.#recent.clear();
+    this.#recentFinished.clear();
+    this.#recentWritable.clear();
   }
 
   /** Runs a read that opens the zone's database. */
@@ -261,26 +263,27 @@ export class LevelZones {
 
   /** Marks a zone as used now, and closes what is open beyond the bounds. */
   #touch(zone: LevelZone): void {
-    this.#recent.delete(zone);
+    this.#forget(zone);
     if (!zone.database.isOpen) return;
-    this.#recent.add(zone);
     const { finishedOpenMax, writableOpenMax } = this.#bounds;
-    if (this.#recent.size <= Math.min(finishedOpenMax, writableOpenMax)) return;
-    this.#closeBeyond(finishedOpenMax, true);
-    this.#closeBeyond(writableOpenMax, false);
+    const recent = zone.finished ? this.#recentFinished : this.#recentWritable;
+    recent.add(zone);
+    closeBeyond(recent, zone.finished ? finishedOpenMax : writableOpenMax);
   }
 
-  #closeBeyond(max: number, finished: boolean): void {
-    let open = 0;
-    for (const zone of this.#recent) if (zone.finished === finished) open += 1;
-    if (open <= max) return;
-    for (const zone of this.#recent) {
-      if (zone.finished !== finished || zone.database.users > 0) continue;
-      this.#recent.delete(zone);
-      // A failed close shows at the next opening, which somebody waits for.
-      zone.database.close().catch(() => undefined);
-      open -= 1;
-      if (open <= max) return;
-    }
+  #forget(zone: LevelZone): void {
+    this.#recentFinished.delete(zone);
+    this.#recentWritable.delete(zone);
+  }
+}
+
+function closeBeyond(recent: Set<LevelZone>, max: number): void {
+  if (recent.size <= max) return;
+  for (const zone of recent) {
+    if (zone.database.users > 0) continue;
+    recent.delete(zone);
+    // A failed close shows at the next opening, which somebody waits for.
+    zone.database.close().catch(() => undefined);
+    if (recent.size <= max) return;
   }
 }

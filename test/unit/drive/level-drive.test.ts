@@ -210,6 +210,23 @@ describe("bounds of a LevelDrive", () => {
     await medium.close();
   });
 
+  test("a read looks at no other open zone, however many there are", async () => {
+    const { medium, drive } = await opened(await formatted());
+    for (let zone = 1; zone <= 12; zone++) {
+      await drive.createZone(zone);
+      await write(drive, zone, 0, 2);
+      await drive.finishZone(zone);
+      await read(drive, zone, 0);
+    }
+    expect(medium.zones.openCount).toBe(12);
+    const walks = vi.spyOn(Set.prototype, Symbol.iterator as unknown as "values");
+    cleanups.push(() => walks.mockRestore());
+    for (let zone = 1; zone <= 12; zone++) await read(drive, zone, 1);
+    expect(walks).not.toHaveBeenCalled();
+    walks.mockRestore();
+    await medium.close();
+  });
+
   test("waits for a reader before a zone is removed", async () => {
     const folder = await formatted();
     const { medium, drive } = await opened(folder);
