@@ -24,12 +24,15 @@ import { PoolService } from "../src/volume/pool-service.ts";
 import { openPools } from "./back-end/open-pools.ts";
 import { poolRuntime } from "./back-end/pool-runtime.ts";
 import { Channel } from "./channel/channel.ts";
+import { CHANNEL_COUNTERS } from "./channel/channel-counters.ts";
 import { TRANSFER_FRAMES_MAX } from "./channel/messages.ts";
 import { DIRECTOR_COUNTERS } from "./director-counters.ts";
 import type { DirectorStart, FromDirector, ToDirector } from "./director-messages.ts";
 import { DirectorRequests, type DirectorServices } from "./director-requests.ts";
 import { EventPost } from "./event-post.ts";
+import { FRONT_END_COUNTERS } from "./front-end/front-end-counters.ts";
 import { Portal } from "./front-end/portal.ts";
+import { HaltPoll } from "./halt-poll.ts";
 import { ThreadPool } from "./thread-pool/thread-pool.ts";
 import { shareOf, touchMemory } from "./thread-pool/touch-memory.ts";
 import { TurnEnd } from "./turn-end.ts";
@@ -71,6 +74,13 @@ beat(global, thread);
 setInterval(() => beat(global, thread), HEARTBEAT_MILLISECONDS);
 
 const turnEnd = new TurnEnd();
+const frontEndCounters = counterBlock(global, "frontEnd", directorIndex);
+const channelCounters = counterBlock(global, "channel", directorIndex);
+const haltPoll = new HaltPoll({
+  commands: () => frontEndCounters[FRONT_END_COUNTERS.slots.pdusIn]! + channelCounters[CHANNEL_COUNTERS.slots.requestsServed]!,
+  nowMicroseconds: () => global.clock.nowMicroseconds(),
+});
+turnEnd.onEnd = () => haltPoll.turnEnded();
 const frames = new FramePool({
   global,
   chunks: new FrameChunks(global),

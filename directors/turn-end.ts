@@ -28,6 +28,8 @@ export class TurnEnd {
   #takeInbox: () => void = () => {};
   readonly #schedule: (run: () => void) => void;
   readonly #run = (): void => this.#turn();
+  /** Called when a turn's work is done. */
+  onEnd: () => void = () => {};
 
   /** @param schedule - runs its argument once this turn's I/O callbacks are done: setImmediate, but in tests */
   constructor(schedule: (run: () => void) => void = setImmediate) {
@@ -72,6 +74,7 @@ export class TurnEnd {
     }
     this.#armed = this.#hasWork;
     if (this.#armed) this.#schedule(this.#run);
+    this.onEnd();
   }
 
   /** Runs a list that nobody adds to any more, and keeps its array for the next time. */
