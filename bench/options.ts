@@ -49,7 +49,7 @@ and targets of its own, on free ports and in temporary folders, and removes them
   --help
 
 Needs root (for tgtd), a C compiler, and Debian's packages tgt and libiscsi-dev. The whole takes about half an hour.
-Then: npm run bench:report makes docs/performance.md of the results.
+Then: npm run bench:report makes docs/performance.md of the newest results.
 `;
 
 /** @throws RangeError in words for people when something is not understood */

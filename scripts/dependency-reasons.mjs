@@ -21,5 +21,7 @@ export const REASONS = {
   "oxlint-tsgolint": "The type-aware engine of oxlint.",
   tinybench: "The micro-benchmarks' timing and statistics (bench/micro).",
   typescript: "The language; strict, erasable syntax only.",
+  vega: "Draws the plots of docs/performance.md as SVG, without a browser or a canvas.",
+  "vega-lite": "Plots as specifications: what is shown, not how it is drawn.",
   vitest: "The test runner; version 4, because 5 needs Node 22.",
 };

@@ -1,0 +1,84 @@
+/** Figures out of what the array counted between two scrapes: per operation, per host byte, and of histograms. */
+import { parseSeries, total } from "./prometheus-text.ts";
+
+export type Counted = Readonly<Record<string, number>>;
+
+/** Commands of hosts that were answered meanwhile. */
+export function hostCommands(counted: Counted): number {
+  const of = (kind: string) => total(counted, "varray_frontend_commands_total", { kind });
+  return of("read") + of("write");
+}
+
+export function hostWriteBytes(counted: Counted): number {
+  return total(counted, "varray_frontend_data_bytes_total", { kind: "write" });
+}
+
+/**
+ * The time below which a share of a histogram's observations lies, in seconds: the upper bound of the bucket where it is
+ * reached, so at most twice too large. NaN of nothing.
+ */
+export function histogramQuantile(
+  counted: Counted,
+  name: string,
+  labels: Readonly<Record<string, string>>,
+  share: number,
+): number {
+  const buckets = new Map<number, number>();
+  for (const [text, value] of Object.entries(counted)) {
+    if (!text.startsWith(`${name}_bucket{`)) continue;
+    const series = parseSeries(text);
+    if (series.name !== `${name}_bucket` || !Object.entries(labels).every(([label, wanted]) => series.labels[label] === wanted))
+      continue;
+    const bound = Number(series.labels.le!.replace("+Inf", "Infinity"));
+    buckets.set(bound, (buckets.get(bound) ?? 0) + value);
+  }
+  const bounds = [...buckets.keys()].sort((a, b) => a - b);
+  const all = buckets.get(Number.POSITIVE_INFINITY) ?? 0;
+  if (all === 0) return Number.NaN;
+  // Buckets are cumulative, and those that stayed 0 are left out.
+  return bounds.find((bound) => buckets.get(bound)! >= all * share)!;
+}
+
+/** Mean of a histogram's observations, in seconds. */
+export function histogramMean(counted: Counted, name: string, labels: Readonly<Record<string, string>> = {}): number {
+  return total(counted, `${name}_sum`, labels) / total(counted, `${name}_count`, labels);
+}
+
+export interface JavaScriptUse {
+  readonly allocatedBytesPerCommand: number;
+  /** Of the thread's CPU time. */
+  readonly gcShare: number;
+  readonly gcRunsPerSecond: number;
+  readonly gcPauseP99Seconds: number;
+  readonly loopDelayP99Seconds: number;
+}
+
+/** Of one thread. Its CPU time is counted too, so shares need no clock. */
+export function javaScriptUse(counted: Counted, thread: string): JavaScriptUse {
+  const cpuSeconds = total(counted, "varray_thread_cpu_seconds_total", { thread });
+  return {
+    allocatedBytesPerCommand: total(counted, "varray_thread_allocated_bytes_total", { thread }) / hostCommands(counted),
+    gcShare: total(counted, "varray_thread_gc_seconds_total", { thread }) / cpuSeconds,
+    gcRunsPerSecond: total(counted, "varray_thread_gc_runs_total", { thread }) / cpuSeconds,
+    gcPauseP99Seconds: histogramQuantile(counted, "varray_thread_gc_pause_seconds", { thread }, 0.99),
+    loopDelayP99Seconds: histogramQuantile(counted, "varray_thread_event_loop_delay_seconds", { thread }, 0.99),
+  };
+}
+
+export interface WriteAmplification {
+  /** Journal, headers included, for each byte that hosts wrote. */
+  readonly journal: number;
+  /** Strips on all drives, parity and tags included. */
+  readonly strips: number;
+  /** The map and the zones' records. */
+  readonly metadata: number;
+}
+
+export function writeAmplification(counted: Counted): WriteAmplification {
+  const host = hostWriteBytes(counted);
+  return {
+    journal: total(counted, "varray_journal_append_bytes_total") / host,
+    strips: total(counted, "varray_drive_write_bytes_total") / host,
+    metadata: total(counted, "varray_drive_metadata_write_bytes_total") / host,
+  };
+}
