@@ -1,6 +1,8 @@
 /** Figures out of what the array counted between two scrapes: per operation, per host byte, and of histograms. */
 import { parseSeries, total } from "./prometheus-text.ts";
 
+const BLOCK_BYTES = 4096;
+
 export type Counted = Readonly<Record<string, number>>;
 
 /** Commands of hosts that were answered meanwhile. */
@@ -62,6 +64,52 @@ export function javaScriptUse(counted: Counted, thread: string): JavaScriptUse {
     gcRunsPerSecond: total(counted, "varray_thread_gc_runs_total", { thread }) / cpuSeconds,
     gcPauseP99Seconds: histogramQuantile(counted, "varray_thread_gc_pause_seconds", { thread }, 0.99),
     loopDelayP99Seconds: histogramQuantile(counted, "varray_thread_event_loop_delay_seconds", { thread }, 0.99),
+  };
+}
+
+export interface TurnStages {
+  readonly commandsPerTurn: number;
+  /** Microseconds of each command's share of its turn: what was done for all commands of the turn, divided by them. */
+  readonly receive: number;
+  readonly storage: number;
+  /** Of storage: the write to the journal's file. */
+  readonly journal: number;
+  readonly answers: number;
+  /** Of strip reads at the drive, each; NaN where nothing missed. */
+  readonly driveRead: number;
+}
+
+/** Of the director through which hosts came. */
+export function turnStages(counted: Counted, director: string): TurnStages {
+  const commands = hostCommands(counted);
+  const each = (stage: string) => (total(counted, "varray_director_turn_seconds_sum", { director, stage }) / commands) * 1e6;
+  return {
+    commandsPerTurn: commands / total(counted, "varray_director_turn_seconds_count", { director, stage: "receive" }),
+    receive: each("receive"),
+    storage: each("storage"),
+    journal: (total(counted, "varray_journal_append_latency_seconds_sum") / commands) * 1e6,
+    answers: each("answers"),
+    driveRead: histogramMean(counted, "varray_drive_read_latency_seconds") * 1e6,
+  };
+}
+
+export interface CopiedBytes {
+  readonly socketToFrame: number;
+  readonly channel: number;
+  /** By the kernel, in `writev`. */
+  readonly journal: number;
+  readonly frameToStaging: number;
+}
+
+/** Copies of written data for each byte that hosts wrote. Data that is read is sent from its frame. */
+export function copiedBytes(counted: Counted): CopiedBytes {
+  const host = hostWriteBytes(counted);
+  const blocks = (name: string) => total(counted, name) * BLOCK_BYTES;
+  return {
+    socketToFrame: host / host,
+    channel: total(counted, "varray_channel_copied_bytes_total") / host,
+    journal: total(counted, "varray_journal_append_bytes_total") / host,
+    frameToStaging: blocks("varray_destaged_blocks_total") / host,
   };
 }
 

@@ -10,8 +10,9 @@ export function addCounted(sums: Record<string, number>, counted: ReadonlyMap<st
 const KEPT = [
   "varray_frontend_(commands|data_bytes|backpressure_waits|task_set_full)_total",
   "varray_cache_blocks_total",
-  "varray_copied_bytes_total",
-  "varray_stage_seconds",
+  "varray_director_turn_seconds",
+  "varray_journal_append_latency_seconds",
+  "varray_drive_read_latency_seconds",
   "varray_channel_(requests|copied_bytes|signals|wakeups)_total",
   "varray_journal_(appends|append_bytes|syncs|full_waits)_total",
   "varray_(destaged|destage_padding|compaction|pool_written)_blocks_total",

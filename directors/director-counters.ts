@@ -1,6 +1,12 @@
 /** What each director counts of itself: its thread, its thread pool, and first touch of memory. */
 import { defineCounters } from "../drivers/shared-memory/counters.ts";
 
+const turn = {
+  type: "histogram",
+  metric: "varray_director_turn_seconds",
+  help: "Time of each stage of a turn of the director's event loop that had work: receive, storage with its journal, answers.",
+} as const;
+
 export const DIRECTOR_COUNTERS = defineCounters("director", {
   memoryTouchedBytes: {
     type: "gauge",
@@ -27,4 +33,7 @@ export const DIRECTOR_COUNTERS = defineCounters("director", {
     metric: "varray_director_busy_seconds_total",
     help: "Time that the director's thread was not waiting for events.",
   },
+  turnReceive: { ...turn, labels: { stage: "receive" } },
+  turnStorage: { ...turn, labels: { stage: "storage" } },
+  turnAnswers: { ...turn, labels: { stage: "answers" } },
 });

@@ -36,6 +36,7 @@ import { HaltPoll } from "./halt-poll.ts";
 import { ThreadPool } from "./thread-pool/thread-pool.ts";
 import { shareOf, touchMemory } from "./thread-pool/touch-memory.ts";
 import { TurnEnd } from "./turn-end.ts";
+import { TurnStages } from "./turn-stages.ts";
 
 const HEARTBEAT_MILLISECONDS = 250;
 const HOUSEKEEPING_MILLISECONDS = 1000;
@@ -73,7 +74,7 @@ watchVitals(global, thread);
 beat(global, thread);
 setInterval(() => beat(global, thread), HEARTBEAT_MILLISECONDS);
 
-const turnEnd = new TurnEnd();
+const turnEnd = new TurnEnd(setImmediate, new TurnStages(global, directorIndex));
 const frontEndCounters = counterBlock(global, "frontEnd", directorIndex);
 const channelCounters = counterBlock(global, "channel", directorIndex);
 const haltPoll = new HaltPoll({

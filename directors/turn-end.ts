@@ -15,6 +15,8 @@
  *  4. The inbox is looked into once in a turn, at its end and not after it: what comes later makes a turn of its own, or
  *     answers would go out one by one (docs/performance/channel.md).
  */
+import type { TurnStages } from "./turn-stages.ts";
+
 export type TurnPhase = "storage" | "channel" | "frontEnd";
 
 const ROUNDS_MAX = 4;
@@ -27,13 +29,15 @@ export class TurnEnd {
   #armed = false;
   #takeInbox: () => void = () => {};
   readonly #schedule: (run: () => void) => void;
+  readonly #stages: TurnStages | undefined;
   readonly #run = (): void => this.#turn();
   /** Called when a turn's work is done. */
   onEnd: () => void = () => {};
 
   /** @param schedule - runs its argument once this turn's I/O callbacks are done: setImmediate, but in tests */
-  constructor(schedule: (run: () => void) => void = setImmediate) {
+  constructor(schedule: (run: () => void) => void = setImmediate, stages?: TurnStages) {
     this.#schedule = schedule;
+    this.#stages = stages;
   }
 
   /** @param take - takes what other threads have sent, a bounded amount: it goes along with the turn */
@@ -45,6 +49,7 @@ export class TurnEnd {
     this.#listOf(phase).push(callback);
     if (this.#armed) return;
     this.#armed = true;
+    this.#stages?.begin();
     this.#schedule(this.#run);
   }
 
@@ -59,21 +64,28 @@ export class TurnEnd {
 
   #turn(): void {
     this.#takeInbox();
+    this.#stages?.turnEnds();
     for (let round = 0; round < ROUNDS_MAX && this.#hasWork; round += 1) {
       for (let again = 0; again < ROUNDS_MAX && this.#storage.length > 0; again += 1) {
         const storage = this.#storage;
         this.#storage = this.#spare;
         this.#drain(storage);
       }
+      this.#stages?.stored();
       const channel = this.#channel;
       this.#channel = this.#spare;
       this.#drain(channel);
       const frontEnd = this.#frontEnd;
       this.#frontEnd = this.#spare;
       this.#drain(frontEnd);
+      this.#stages?.answered();
     }
+    this.#stages?.done();
     this.#armed = this.#hasWork;
-    if (this.#armed) this.#schedule(this.#run);
+    if (this.#armed) {
+      this.#stages?.begin();
+      this.#schedule(this.#run);
+    }
     this.onEnd();
   }
 

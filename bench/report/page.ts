@@ -5,7 +5,7 @@ import type { Results } from "../results.ts";
 import { median, spread } from "../statistics.ts";
 import { goalsSection } from "./goals-section.ts";
 import { fixed, mebibytes, percent, rate, table } from "./markdown.ts";
-import { amplificationTable, callsTable, javaScriptTable, latencyTable, ratesTable, threadsTable } from "./pairs-section.ts";
+import { amplificationTable, callsTable, copiesTable, javaScriptTable, latencyTable, ratesTable, stagesTable, threadsTable } from "./pairs-section.ts";
 
 /** A page beside this one, written by hand: an experiment, or why a figure is what it is. */
 export interface Fragment {
@@ -60,8 +60,12 @@ function pairsSections({ pairs }: Results, picture: (plot: string, text: string)
     ...picture("cpu-by-thread", "CPU time by thread"),
     "Calls are read and write calls and their kin (/proc: syscr, syscw); a sleep is a voluntary context switch. *Bytes through calls / data*: what those calls moved (sockets, journal, drives) over the data of the I/O.",
     callsTable(pairs),
+    "Stages of a turn of the director's event loop, each shared by the commands of the turn: PDUs parsed, frames found and data copied (receive); writes checked, published and journaled (storage); replies gathered and handed to the sockets (answers).",
+    stagesTable(pairs),
     "JavaScript in the owner's thread; allocation is estimated by young generations filled.",
     javaScriptTable(pairs),
+    "Copies of what hosts wrote. Data that is read is sent from its frame, and copied by nobody but the kernel.",
+    copiesTable(writes),
     "Write amplification, through the owner. What was destaged in the measured time is in it, so a burst that the cache takes shows less than 1 for strips.",
     amplificationTable(
       writes.map(({ title, spec, targets, counted }) => ({

@@ -1,5 +1,5 @@
 /** The pairs: who was how fast, and what it took. */
-import { javaScriptUse, writeAmplification } from "../counted-figures.ts";
+import { copiedBytes, javaScriptUse, turnStages, writeAmplification } from "../counted-figures.ts";
 import { type Measurement, medianOf, roleMedian } from "../measurement.ts";
 import type { PairTarget } from "../options.ts";
 import { OWNER_THREAD } from "../pair-verdicts.ts";
@@ -111,6 +111,28 @@ export function javaScriptTable(rows: readonly PairRow[]): string {
     "loop delay p99, ms",
   ];
   return table(headings, cells);
+}
+
+export function stagesTable(rows: readonly PairRow[]): string {
+  const cells = ownerRows(rows).map(([row]) => {
+    const stages = turnStages(row.counted.owner ?? {}, "1A");
+    const times = [stages.receive, stages.storage, stages.journal, stages.answers].map((time) => fixed(time, 1));
+    return [row.title, fixed(stages.commandsPerTurn, 1), ...times];
+  });
+  return table(["µs of a turn for each command", "commands in a turn", "receive", "storage", "of it the journal", "answers"], cells);
+}
+
+export function copiesTable(rows: readonly PairRow[]): string {
+  const cells = (["owner", "other"] as const).flatMap((target) =>
+    rows
+      .filter(({ targets, counted }) => targets[target] !== undefined && counted[target] !== undefined)
+      .map((row) => {
+        const { socketToFrame, channel, journal, frameToStaging } = copiedBytes(row.counted[target]!);
+        const figures = [socketToFrame, channel, journal, frameToStaging].map((copies) => fixed(copies, 2));
+        return [`${row.title}, ${target === "owner" ? "owner" : "other director"}`, ...figures];
+      }),
+  );
+  return table(["copies of each byte written", "socket → frame", "channel", "journal (the kernel's)", "frame → staging"], cells);
 }
 
 export function amplificationTable(

@@ -1,5 +1,9 @@
 /** The pure parts: digests, serial numbers, command window, read budget, turn end, text, negotiation, receiver, throttle. */
 import fc from "fast-check";
+import { DIRECTOR_COUNTERS } from "../../../directors/director-counters.ts";
+import { counterBlock, HISTOGRAM_BUCKETS } from "../../../drivers/shared-memory/counters.ts";
+import type { GlobalMemory } from "../../../drivers/shared-memory/global-memory.ts";
+import { testGlobalMemory } from "../../support/global-memory.ts";
 import { describe, expect, test } from "vitest";
 import { EventThrottle } from "../../../directors/front-end/event-throttle.ts";
 import { headerDigest, readDigest, writeDigest } from "../../../directors/front-end/iscsi/digest.ts";
@@ -14,6 +18,7 @@ import { ReadBudget } from "../../../directors/front-end/iscsi/read-budget.ts";
 import { DATA, type DataDisposition, Receiver } from "../../../directors/front-end/iscsi/receiver.ts";
 import { addSN, distanceSN, nextSN } from "../../../directors/front-end/iscsi/serial-number.ts";
 import { TurnEnd } from "../../../directors/turn-end.ts";
+import { TurnStages } from "../../../directors/turn-stages.ts";
 import { dataCrc32c } from "../../../drivers/shared-memory/data-crc32c.ts";
 
 describe("CRC32C of headers", () => {
@@ -157,6 +162,32 @@ describe("the end of a turn", () => {
     expect(log).toEqual(["take", "commit", "commit what came", "send"]);
     expect(runs.length).toBe(0);
   });
+  test("stamps each stage once a turn, however many callbacks and rounds there are", () => {
+    const runs: (() => void)[] = [];
+    let now = 100;
+    const global: GlobalMemory = { ...testGlobalMemory().global, clock: { nowMicroseconds: () => now } };
+    const turnEnd = new TurnEnd((run) => runs.push(run), new TurnStages(global, 1));
+    const later = (microseconds: number) => () => {
+      now += microseconds;
+    };
+    turnEnd.defer("storage", later(7));
+    now += 5;
+    turnEnd.defer("storage", () => {
+      now += 3;
+      turnEnd.defer("frontEnd", () => {
+        now += 20;
+        turnEnd.defer("storage", later(30));
+      });
+    });
+    runs.shift()!();
+    const block = counterBlock(global, "director", 1);
+    const sumAndCount = (slot: number) => [block[slot + HISTOGRAM_BUCKETS], block[slot + HISTOGRAM_BUCKETS + 1]];
+    const { turnReceive, turnStorage, turnAnswers } = DIRECTOR_COUNTERS.slots;
+    expect(sumAndCount(turnReceive)).toEqual([5, 1]);
+    expect(sumAndCount(turnStorage)).toEqual([7 + 3 + 30, 1]);
+    expect(sumAndCount(turnAnswers)).toEqual([20, 1]);
+  });
+
   test("leaves a chain without end to later turns", () => {
     const runs: (() => void)[] = [];
     const turnEnd = new TurnEnd((run) => runs.push(run));
