@@ -21,6 +21,8 @@ export interface TargetRun {
 
 export class BenchRun {
   readonly options: BenchOptions;
+  /** What was to be measured and could not be, in words for people. */
+  readonly failures: string[] = [];
   readonly client: LoadClient;
   readonly array: ArrayUnderTest;
   readonly #references: ReadonlyMap<PairTarget, Tgt>;
@@ -74,6 +76,12 @@ export class BenchRun {
     const result = await this.#load(target, spec, options);
     const after = await this.array.scrape();
     return { measurement: measurementOf(result, threadRoles(after)), counted: difference(before, after) };
+  }
+
+  fail(what: string, error: unknown): void {
+    const failure = `${what}: ${(error as Error).message}`;
+    this.failures.push(failure);
+    process.stderr.write(`bench: ${failure}\n`);
   }
 
   isReference(target: PairTarget): boolean {

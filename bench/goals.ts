@@ -55,6 +55,12 @@ export const DATA_SHARE = 3 / 4;
 /** 4K FUA writes, depth 32: a floor, and a share of the smaller of the raw journal rate and our rate without FUA. */
 export const FUA_GOAL = { iops: 20_000, share: 0.5 };
 
+/** Read misses: 4K at random of raw `getMany` of 16, 256K in order of the raw read rate. */
+export const MISS_GOAL = { random: 0.6, sequential: 0.6 };
+
+/** Random overwrite for ten minutes: share of the raw fill rate less parity, and how slow the slowest may be. */
+export const SUSTAINED_GOAL = { share: 0.4, p999Milliseconds: 100, worstMilliseconds: 1000 };
+
 /** Beside the frames: what the process may take, and for each drive. */
 export const MEMORY_GOAL = { besidesBytes: 150 * 2 ** 20, perDriveBytes: 16 * 2 ** 20 };
 

@@ -3,13 +3,14 @@ import { BenchRun } from "./bench-run.ts";
 import { describeCommit, describeMachine, machineLine, machineLoad } from "./machine.ts";
 import { MemoryWatch } from "./memory-watch.ts";
 import { type BenchOptions, type PartName, parseOptions, USAGE } from "./options.ts";
+import { measureMisses, measureSustained } from "./parts/alone.ts";
 import { measureDurable } from "./parts/durable.ts";
 import { measureEndless } from "./parts/endless.ts";
 import { measurePairs } from "./parts/pairs.ts";
 import { measureScrapes } from "./parts/scrapes.ts";
 import { missingPrerequisites } from "./prerequisites.ts";
 import { RESULTS_VERSION, type Results, writeResults } from "./results.ts";
-import { say, sayDurable, sayEndless, sayMemory, sayPairRow, sayScrapes } from "./terminal.ts";
+import { say, sayDurable, sayEndless, sayMemory, sayMisses, sayPairRow, sayScrapes, saySustained } from "./terminal.ts";
 
 const USAGE_STATUS = 2;
 
@@ -35,7 +36,7 @@ async function main(): Promise<number> {
     const results = await measure(options);
     say();
     say(`results: ${writeResults(results, options.out)}`);
-    return 0;
+    return results.failures.length === 0 ? 0 : 1;
   } catch (error) {
     process.stderr.write(`bench: ${(error as Error).message}\n`);
     return 1;
@@ -56,6 +57,7 @@ async function measure(options: BenchOptions): Promise<Results> {
   const memoryResults = await memory.end();
   sayMemory(memoryResults);
   await run.end();
+  const alone = await measureAlone(run);
   const { isQuick, reps, seconds, spanMebibytes } = options;
   return {
     version: RESULTS_VERSION,
@@ -65,20 +67,44 @@ async function measure(options: BenchOptions): Promise<Results> {
     machine,
     options: { isQuick, reps, seconds, spanMebibytes },
     load: { before: loadBefore, after: machineLoad() },
+    failures: run.failures,
     memory: memoryResults,
     ...parts,
+    ...alone,
   };
 }
 
+/** Measures a part if it is wanted, and says what came out. One that fails is told, and does not take the others along. */
+async function attempt<Part>(
+  run: BenchRun,
+  name: PartName,
+  measurePart: () => Promise<Part>,
+  tell: (part: Part) => void,
+): Promise<Part | undefined> {
+  if (!run.options.parts.includes(name)) return undefined;
+  try {
+    const part = await measurePart();
+    tell(part);
+    return part;
+  } catch (error) {
+    run.fail(name, error);
+    return undefined;
+  }
+}
+
 /** In this order: what is measured beside tgt comes while the array is youngest. */
-async function measureParts(run: BenchRun): Promise<Pick<Results, "pairs" | "durable" | "scrapes" | "endless">> {
-  const wanted = (part: PartName) => run.options.parts.includes(part);
-  const pairs = wanted("pairs") ? { pairs: await measurePairs(run, sayPairRow) } : {};
-  const durable = wanted("durable") ? { durable: await measureDurable(run) } : {};
-  if (durable.durable !== undefined) sayDurable(durable.durable);
-  const scrapes = wanted("scrapes") ? { scrapes: await measureScrapes(run) } : {};
-  if (scrapes.scrapes !== undefined) sayScrapes(scrapes.scrapes);
-  const endless = wanted("endless") ? { endless: await measureEndless(run) } : {};
-  if (endless.endless !== undefined) sayEndless(endless.endless);
-  return { ...pairs, ...durable, ...scrapes, ...endless };
+async function measureParts(run: BenchRun) {
+  const rowsAreTold = () => {};
+  const pairs = await attempt(run, "pairs", () => measurePairs(run, sayPairRow), rowsAreTold);
+  const durable = await attempt(run, "durable", () => measureDurable(run), sayDurable);
+  const scrapes = await attempt(run, "scrapes", () => measureScrapes(run), sayScrapes);
+  const endless = await attempt(run, "endless", () => measureEndless(run), sayEndless);
+  return { ...(pairs && { pairs }), ...(durable && { durable }), ...(scrapes && { scrapes }), ...(endless && { endless }) };
+}
+
+/** The array of the others is gone by then. */
+async function measureAlone(run: BenchRun) {
+  const misses = await attempt(run, "misses", () => measureMisses(run.options), sayMisses);
+  const sustained = await attempt(run, "sustained", () => measureSustained(run.options), saySustained);
+  return { ...(misses && { misses }), ...(sustained && { sustained }) };
 }

@@ -3,7 +3,9 @@ import { tmpdir } from "node:os";
 import { parseArgs } from "node:util";
 import { type LoadSpec, parseSpec } from "./load-client.ts";
 
-export const PART_NAMES = ["pairs", "endless", "durable", "scrapes"] as const;
+export const PART_NAMES = ["pairs", "durable", "scrapes", "endless", "misses", "sustained"] as const;
+/** What `--quick` leaves out. */
+const LONG_PARTS: readonly string[] = ["misses", "sustained"];
 export type PartName = (typeof PART_NAMES)[number];
 
 export const PAIR_TARGETS = ["stock", "tuned", "owner", "other", "both"] as const;
@@ -33,9 +35,11 @@ and targets of its own, on free ports and in temporary folders, and removes them
   --quick             a few minutes: fewer repeats and paths; good for a look, not for a claim
   --parts A,B,…       only these: ${PART_NAMES.join(", ")}
                         pairs    tests of the array and tgt in turn, what threads use, where the time goes
-                        endless  sequential writes that never end, beside what the drives can take
                         durable  FUA writes, beside what a journal file can take
                         scrapes  latency while /metrics is scraped and the API is called
+                        endless  sequential writes that never end, beside what the drives can take
+                        misses   reads that miss the cache, beside what the drives give (not with --quick)
+                        sustained  random overwrites for ten minutes (not with --quick)
   --tests "T T…"      pairs: only these, as mode:bytes:depth (randread:4096:32); modes: randread randwrite randmixW
                       seqread seqwrite; a seqwrite writes the span once, starting clean
   --targets A,B,…     pairs: only these: ${PAIR_TARGETS.join(", ")}
@@ -48,7 +52,7 @@ and targets of its own, on free ports and in temporary folders, and removes them
   --out FILE          results as JSON (bench/results/TIME.json)
   --help
 
-Needs root (for tgtd), a C compiler, and Debian's packages tgt and libiscsi-dev. The whole takes about half an hour.
+Needs root (for tgtd), a C compiler, and Debian's packages tgt and libiscsi-dev. The whole takes about 40 minutes.
 Then: npm run bench:report makes docs/performance.md of the newest results.
 `;
 
@@ -59,7 +63,10 @@ export function parseOptions(args: readonly string[]): BenchOptions | "help" {
   const isQuick = values.quick ?? false;
   const spanMebibytes = number("span", values.span ?? "256", 1, 1024);
   return {
-    parts: values.parts === undefined ? PART_NAMES : list("parts", values.parts, PART_NAMES),
+    parts:
+      values.parts === undefined
+        ? PART_NAMES.filter((part) => !isQuick || !LONG_PARTS.includes(part))
+        : list("parts", values.parts, PART_NAMES),
     isQuick,
     reps: number("reps", values.reps ?? (isQuick ? "3" : "5"), 1, 100),
     seconds: number("seconds", values.seconds ?? (isQuick ? "1" : "1.5"), 0.1, 600),

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { ROOT } from "./array-under-test.ts";
 import type { Commit, Machine } from "./machine.ts";
 import type { MemoryResults } from "./memory-watch.ts";
+import type { MissResults, SustainedResults } from "./parts/alone.ts";
 import type { DurableResults } from "./parts/durable.ts";
 import type { EndlessResults } from "./parts/endless.ts";
 import type { PairRow } from "./parts/pairs.ts";
@@ -27,9 +28,13 @@ export interface Results {
   };
   /** Load averages of the last minute, before and after. */
   readonly load: { readonly before: number; readonly after: number };
+  /** Parts that were asked for and failed, with the reason. */
+  readonly failures: readonly string[];
   readonly memory: MemoryResults;
   readonly pairs?: readonly PairRow[];
   readonly endless?: EndlessResults;
+  readonly misses?: MissResults;
+  readonly sustained?: SustainedResults;
   readonly durable?: DurableResults;
   readonly scrapes?: readonly ScrapeRow[];
 }

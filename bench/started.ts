@@ -10,6 +10,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
 const running = new Set<ChildProcess>();
+/** Those that have started something themselves, and end it when they are asked to end. */
+const asked = new WeakSet<ChildProcess>();
 const folders = new Set<string>();
 
 process.on("exit", endAll);
@@ -23,7 +25,7 @@ for (const [signal, number] of [
 
 /** Runs at exit, so nothing is waited for: data folders are temporary, nobody needs a clean stop. */
 function endAll(): void {
-  for (const child of running) child.kill("SIGKILL");
+  for (const child of running) child.kill(asked.has(child) ? "SIGTERM" : "SIGKILL");
   for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 3, retryDelay: 100 });
 }
 
@@ -66,7 +68,12 @@ export interface Ended {
 export function run(
   program: string,
   args: readonly string[],
-  options: { readonly env?: NodeJS.ProcessEnv; readonly cwd?: string; readonly millisecondsMax: number },
+  options: {
+    readonly env?: NodeJS.ProcessEnv;
+    readonly cwd?: string;
+    readonly millisecondsMax: number;
+    readonly patienceAtEnd?: boolean;
+  },
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const child = start(program, args, {
@@ -74,11 +81,12 @@ export function run(
       ...(options.env && { env: options.env }),
       ...(options.cwd && { cwd: options.cwd }),
     });
+    if (options.patienceAtEnd === true) asked.add(child);
     let stdout = "";
     let stderr = "";
     child.stdout!.setEncoding("utf8").on("data", (text) => (stdout += text));
     child.stderr!.setEncoding("utf8").on("data", (text) => (stderr += text));
-    const late = setTimeout(() => child.kill("SIGKILL"), options.millisecondsMax);
+    const late = setTimeout(() => child.kill(asked.has(child) ? "SIGTERM" : "SIGKILL"), options.millisecondsMax);
     child.once("error", (error) => {
       clearTimeout(late);
       reject(error);

@@ -4,12 +4,13 @@ import { specName } from "./load-client.ts";
 import { type Measurement, medianOf, roleMedian } from "./measurement.ts";
 import type { MemoryResults } from "./memory-watch.ts";
 import { pairVerdicts } from "./pair-verdicts.ts";
+import type { MissResults, SustainedResults } from "./parts/alone.ts";
 import type { DurableResults } from "./parts/durable.ts";
 import type { EndlessResults } from "./parts/endless.ts";
 import type { PairRow } from "./parts/pairs.ts";
 import type { ScrapeRow } from "./parts/scrapes.ts";
 import { median, spread } from "./statistics.ts";
-import { durableVerdicts, endlessVerdict, memoryVerdict } from "./verdicts.ts";
+import { durableVerdicts, endlessVerdict, memoryVerdict, missVerdicts, sustainedVerdicts } from "./verdicts.ts";
 
 /** Roles that use less than this for each operation are not shown. */
 const ROLE_MICROSECONDS_LEAST = 0.05;
@@ -61,6 +62,20 @@ export function sayScrapes(rows: readonly ScrapeRow[]): void {
     if (looking === rows[0]!.looking) say(`${specName(spec).padEnd(29)}${HEADINGS.slice(10)}`);
     say(`  ${looking.padEnd(26)}${targetLine("", measurements).slice(10)}  ${requests} requests`);
   }
+}
+
+export function sayMisses(misses: MissResults): void {
+  sayVerdicts("Reads that miss the cache", missVerdicts(misses));
+}
+
+export function saySustained(sustained: SustainedResults): void {
+  sayVerdicts("4K random overwrites for ten minutes", sustainedVerdicts(sustained));
+}
+
+function sayVerdicts(title: string, verdicts: readonly Verdict[]): void {
+  say();
+  say(title);
+  for (const verdict of verdicts) say(`  ${verdictLine(verdict)}`);
 }
 
 export function sayMemory(memory: MemoryResults): void {

@@ -1,7 +1,18 @@
 /** What was measured against its goals: the parts that are not pairs (pair-verdicts.ts has those). */
-import { atLeast, atMost, DATA_SHARE, ENDLESS_SHARE_OF_FILL, FUA_GOAL, MEMORY_GOAL, type Verdict } from "./goals.ts";
+import {
+  atLeast,
+  atMost,
+  DATA_SHARE,
+  ENDLESS_SHARE_OF_FILL,
+  FUA_GOAL,
+  MEMORY_GOAL,
+  MISS_GOAL,
+  SUSTAINED_GOAL,
+  type Verdict,
+} from "./goals.ts";
 import { medianOf } from "./measurement.ts";
 import type { MemoryResults } from "./memory-watch.ts";
+import type { MissResults, SustainedResults } from "./parts/alone.ts";
 import type { DurableResults } from "./parts/durable.ts";
 import type { EndlessResults, EndlessRow } from "./parts/endless.ts";
 import { median } from "./statistics.ts";
@@ -19,6 +30,32 @@ export function durableVerdicts({ rawJournal, withFua, withoutFua }: DurableResu
     medianOf(withoutFua, (one) => one.iops),
   );
   return [atLeast("FUA writes a second", rate, FUA_GOAL.iops), atLeast("of raw or non-FUA", rate / bar, FUA_GOAL.share)];
+}
+
+export function missVerdicts({ goals }: MissResults): Verdict[] {
+  const { randomMissesOfGetMany16: random, sequentialOfRaw: sequential } = goals;
+  return [
+    ...(random === undefined ? [] : [atLeast("4K random, of raw getMany", random, MISS_GOAL.random)]),
+    ...(sequential === undefined ? [] : [atLeast("256K in order, of raw", sequential, MISS_GOAL.sequential)]),
+  ];
+}
+
+/** The slowest window counts. */
+export function sustainedVerdicts({ share, windows }: SustainedResults): Verdict[] {
+  const most = (pick: (window: SustainedResults["windows"][number]) => number) => Math.max(...windows.map(pick));
+  return [
+    atLeast("of the raw fill rate", share, SUSTAINED_GOAL.share),
+    atMost(
+      "p99.9, ms",
+      most((window) => window.p999Milliseconds),
+      SUSTAINED_GOAL.p999Milliseconds,
+    ),
+    atMost(
+      "slowest I/O, ms",
+      most((window) => window.worstMilliseconds),
+      SUSTAINED_GOAL.worstMilliseconds,
+    ),
+  ];
 }
 
 export function memoryVerdict({ peakBytes, framesBytes, drives }: MemoryResults): Verdict {

@@ -51,7 +51,9 @@ async function measureRow(run: BenchRun, test: Pick<PairGoal, "title" | "spec" |
       // What the array still has to do of itself would be taken from the reference that comes next.
       if (once) await run.array.makeClean();
       if (once || run.isReference(target)) await run.array.whenQuiet();
-      const one = await run.measure(target, spec, ops);
+      // One that fails is told, and does not take the others along.
+      const one = await run.measure(target, spec, ops).catch((error: unknown) => run.fail(`${target}, ${test.title}`, error));
+      if (one === undefined) continue;
       measurements[target] = [...(measurements[target] ?? []), one.measurement];
       if (run.isReference(target)) continue;
       const sums = counted[target] ?? {};

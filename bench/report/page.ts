@@ -5,7 +5,16 @@ import type { Results } from "../results.ts";
 import { median, spread } from "../statistics.ts";
 import { goalsSection } from "./goals-section.ts";
 import { fixed, mebibytes, percent, rate, table } from "./markdown.ts";
-import { amplificationTable, callsTable, copiesTable, javaScriptTable, latencyTable, ratesTable, stagesTable, threadsTable } from "./pairs-section.ts";
+import {
+  amplificationTable,
+  callsTable,
+  copiesTable,
+  javaScriptTable,
+  latencyTable,
+  ratesTable,
+  stagesTable,
+  threadsTable,
+} from "./pairs-section.ts";
 
 /** A page beside this one, written by hand: an experiment, or why a figure is what it is. */
 export interface Fragment {
@@ -20,12 +29,14 @@ export function pageOf(results: Results, fragments: readonly Fragment[], plots: 
     "<!-- Made by `npm run bench:report` of docs/performance/results.json. Don't edit: what people write is in docs/performance/*.md. -->",
     "# Performance",
     introduction(results),
+    ...failed(results),
     "## Goals",
     goalsSection(results),
     ...pairsSections(results, picture),
     ...durableSection(results),
     ...endlessSection(results),
     ...scrapesSection(results),
+    ...sustainedSection(results, picture),
     "## Memory",
     memoryText(results),
     ...picture("memory", "Memory of the process during the run"),
@@ -42,6 +53,10 @@ function introduction({ machine, startedAt, commit, minutes, options, load }: Re
     "The array runs as it comes: journal, RAID-5 3+1, checksums and metrics on, 512 MiB of frames; tgt serves a file in tmpfs, as it comes (*stock*) and as well as it can be set up (*tuned*).",
     "How it is measured, and how to read a row: [bench/README.md](../bench/README.md). Every figure is in [results.json](performance/results.json).",
   ].join("\n");
+}
+
+function failed({ failures }: Results): string[] {
+  return failures.length === 0 ? [] : [`**Not measured, because it failed:** ${failures.join("; ")}`];
 }
 
 function pairsSections({ pairs }: Results, picture: (plot: string, text: string) => string[]): string[] {
@@ -125,6 +140,15 @@ function endlessSection({ endless }: Results): string[] {
         counted,
       })),
     ),
+  ];
+}
+
+function sustainedSection({ sustained }: Results, picture: (plot: string, text: string) => string[]): string[] {
+  if (sustained === undefined) return [];
+  return [
+    "## Random overwrites for ten minutes",
+    `4K at depth 32 over 7 GiB of a pool of 12 GiB, compaction included, in windows: ${fixed(sustained.share * 100, 0)} % of the raw fill rate less parity.`,
+    ...picture("sustained", "Rate and p99.9 of each window"),
   ];
 }
 

@@ -119,7 +119,10 @@ export function stagesTable(rows: readonly PairRow[]): string {
     const times = [stages.receive, stages.storage, stages.journal, stages.answers].map((time) => fixed(time, 1));
     return [row.title, fixed(stages.commandsPerTurn, 1), ...times];
   });
-  return table(["µs of a turn for each command", "commands in a turn", "receive", "storage", "of it the journal", "answers"], cells);
+  return table(
+    ["µs of a turn for each command", "commands in a turn", "receive", "storage", "of it the journal", "answers"],
+    cells,
+  );
 }
 
 export function copiesTable(rows: readonly PairRow[]): string {

@@ -2,6 +2,7 @@
 import type { TopLevelSpec } from "vega-lite";
 import { type Measurement, medianOf, roleMedian } from "../measurement.ts";
 import { goalOf } from "../pair-verdicts.ts";
+import type { SustainedResults } from "../parts/alone.ts";
 import type { PairRow } from "../parts/pairs.ts";
 import type { Results } from "../results.ts";
 
@@ -35,6 +36,7 @@ export function plotsOf(results: Results): Plot[] {
   }
   if (results.pairs?.some(({ targets }) => targets.owner !== undefined))
     plots.push({ name: "cpu-by-thread", spec: cpuPlot(results.pairs) });
+  if (results.sustained !== undefined) plots.push({ name: "sustained", spec: sustainedPlot(results.sustained) });
   return plots;
 }
 
@@ -114,6 +116,28 @@ function cpuPlot(rows: readonly PairRow[]): TopLevelSpec {
       },
       color: { field: "role", type: "nominal", title: null },
     },
+  };
+}
+
+function sustainedPlot({ windows }: SustainedResults): TopLevelSpec {
+  const values = windows.map(({ atSeconds, iops, p999Milliseconds }) => ({
+    minutes: round(atSeconds / 60),
+    iops,
+    p999Milliseconds,
+  }));
+  const x = { field: "minutes", type: "quantitative", title: "minutes" } as const;
+  return {
+    ...COMMON,
+    data: { values },
+    vconcat: [
+      { width: 560, height: 120, mark: "line", encoding: { x, y: { field: "iops", type: "quantitative", title: "IOPS" } } },
+      {
+        width: 560,
+        height: 120,
+        mark: "line",
+        encoding: { x, y: { field: "p999Milliseconds", type: "quantitative", title: "p99.9, ms" } },
+      },
+    ],
   };
 }
 

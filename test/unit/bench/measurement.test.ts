@@ -3,6 +3,7 @@ import type { LoadResult, ThreadUse } from "../../../bench/load-client.ts";
 import { measurementOf, OTHER_THREADS, roleMedian } from "../../../bench/measurement.ts";
 import { pairVerdicts } from "../../../bench/pair-verdicts.ts";
 import type { PairRow } from "../../../bench/parts/pairs.ts";
+import { missVerdicts, sustainedVerdicts } from "../../../bench/verdicts.ts";
 
 const thread = (tid: number, cpuSeconds: number): ThreadUse => ({
   ...{ pid: 1, tid, name: "node", cpuSeconds, readCalls: 500, writeCalls: 500, readBytes: 4000, writeBytes: 0 },
@@ -66,5 +67,24 @@ describe("verdicts on a pair", () => {
     const spec = { mode: "seqwrite", bytes: 65536, depth: 8 };
     expect(pairVerdicts({ ...row, spec, once: false })).toEqual([]);
     expect(pairVerdicts({ ...row, spec, once: true })).toHaveLength(3);
+  });
+});
+
+describe("verdicts on parts that run alone", () => {
+  test("hold the slowest window of ten minutes against the goal", () => {
+    const window = {
+      atSeconds: 30,
+      iops: 1000,
+      bytesPerSecond: 4_096_000,
+      p99Milliseconds: 5,
+      p999Milliseconds: 90,
+      worstMilliseconds: 300,
+    };
+    const windows = [window, { ...window, p999Milliseconds: 101, worstMilliseconds: 999 }];
+    expect(sustainedVerdicts({ share: 0.41, windows }).map(({ isMet }) => isMet)).toEqual([true, false, true]);
+  });
+
+  test("judge only the misses that were measured", () => {
+    expect(missVerdicts({ goals: { randomMissesOfGetMany16: 0.59 }, medians: {} }).map(({ isMet }) => isMet)).toEqual([false]);
   });
 });

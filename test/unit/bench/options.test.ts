@@ -8,7 +8,7 @@ describe("options of the benchmark", () => {
   });
 
   test("quick repeats less, unless it is told how often", () => {
-    expect(parseOptions(["--quick"])).toMatchObject({ reps: 3, seconds: 1 });
+    expect(parseOptions(["--quick"])).toMatchObject({ reps: 3, seconds: 1, parts: ["pairs", "durable", "scrapes", "endless"] });
     expect(parseOptions(["--quick", "--reps", "7"])).toMatchObject({ reps: 7 });
   });
 

@@ -1,10 +1,7 @@
 /** The pure parts: digests, serial numbers, command window, read budget, turn end, text, negotiation, receiver, throttle. */
 import fc from "fast-check";
-import { DIRECTOR_COUNTERS } from "../../../directors/director-counters.ts";
-import { counterBlock, HISTOGRAM_BUCKETS } from "../../../drivers/shared-memory/counters.ts";
-import type { GlobalMemory } from "../../../drivers/shared-memory/global-memory.ts";
-import { testGlobalMemory } from "../../support/global-memory.ts";
 import { describe, expect, test } from "vitest";
+import { DIRECTOR_COUNTERS } from "../../../directors/director-counters.ts";
 import { EventThrottle } from "../../../directors/front-end/event-throttle.ts";
 import { headerDigest, readDigest, writeDigest } from "../../../directors/front-end/iscsi/digest.ts";
 import { CommandWindow } from "../../../directors/front-end/iscsi/full-feature/command-window.ts";
@@ -19,7 +16,10 @@ import { DATA, type DataDisposition, Receiver } from "../../../directors/front-e
 import { addSN, distanceSN, nextSN } from "../../../directors/front-end/iscsi/serial-number.ts";
 import { TurnEnd } from "../../../directors/turn-end.ts";
 import { TurnStages } from "../../../directors/turn-stages.ts";
+import { counterBlock, HISTOGRAM_BUCKETS } from "../../../drivers/shared-memory/counters.ts";
 import { dataCrc32c } from "../../../drivers/shared-memory/data-crc32c.ts";
+import type { GlobalMemory } from "../../../drivers/shared-memory/global-memory.ts";
+import { testGlobalMemory } from "../../support/global-memory.ts";
 
 describe("CRC32C of headers", () => {
   test("is the one that the native library makes, at any alignment", () => {
