@@ -6,6 +6,7 @@ import type { TurnEnd } from "../turn-end.ts";
 export function poolRuntime(turnEnd: TurnEnd, post: (event: ArrayEvent) => void): PoolRuntime {
   return {
     atTurnEnd: (work) => turnEnd.defer("storage", work),
+    nextTurn: (work) => void setImmediate(work),
     every: (milliseconds, work) => {
       const timer = setInterval(work, milliseconds);
       return () => clearInterval(timer);

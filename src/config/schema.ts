@@ -192,7 +192,7 @@ export const SETTINGS = group("varray's settings", {
       minimum: 4 * MiB,
       maximum: 64 * GiB,
       multipleOf: MiB,
-      default: GiB,
+      default: 2 * GiB,
       description:
         "Preallocated file for each pool: acknowledged writes that are not on the drives yet. The larger it is against the blocks that hosts write again and again, the less of them goes to the drives. A restart replays at most this much.",
     }),
@@ -201,10 +201,10 @@ export const SETTINGS = group("varray's settings", {
     dirtyPercentMax: count({
       minimum: 5,
       maximum: 90,
-      default: 80,
+      default: 85,
       unit: "% of frames",
       description:
-        "Share of the frames that may be dirty before writes wait for destage, which begins at 60 % of it and goes at full rate from 90 % of it. The rest is for reading.",
+        "Share of the frames that may be dirty before writes wait for destage, which begins at 70 % of it and goes at full rate from 92 % of it. The rest is for reading.",
     }),
     ageSeconds: count({
       minimum: 1,

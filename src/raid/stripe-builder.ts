@@ -21,59 +21,57 @@ export function stripAddress(geometry: GroupGeometry, base: Address, stripesMax:
   return base + (position * stripesMax + n) * geometry.shape.stripBytes;
 }
 
-/** Fills `run.stripeCount` stripes from the batch's items from `firstItem` on; items past the end are padding. */
-export function buildStripes(options: {
-  global: GlobalMemory;
-  geometry: GroupGeometry;
-  batch: StripeBatch;
-  firstItem: number;
-  run: StripeRun;
-  base: Address;
-  stripesMax: number;
-}): void {
-  const { global, geometry, batch, run, base, stripesMax } = options;
+/** A run of stripes to be put together from the batch's items from `firstItem` on; items past the end are padding. */
+export interface StripeJob {
+  readonly global: GlobalMemory;
+  readonly geometry: GroupGeometry;
+  readonly batch: StripeBatch;
+  readonly firstItem: number;
+  readonly run: StripeRun;
+  readonly base: Address;
+  readonly stripesMax: number;
+}
+
+/** Puts stripe `n` of the run together: 50 µs or so, so that callers can let hosts in between two. */
+export function buildStripe(job: StripeJob, n: number): void {
+  const { global, geometry, batch, run, base, stripesMax } = job;
   const { shape, dataDrives } = geometry;
   const { kernels } = global;
+  const stripe = run.firstStripe + n;
   const tag = { volume: 0, block: 0, zone: run.zone };
-  const at = { slot: run.slot, stripe: 0, column: 0, index: 0 };
-  let item = options.firstItem;
-  for (let n = 0; n < run.stripeCount; n++) {
-    const stripe = run.firstStripe + n;
-    at.stripe = stripe;
-    for (let column = 0; column < dataDrives; column++) {
-      const strip = stripAddress(geometry, base, stripesMax, columnPosition(geometry, stripe, column), n);
-      at.column = column;
-      for (let index = 0; index < shape.blocksPerStrip; index++, item++) {
-        const target = strip + index * FRAME_BYTES;
-        if (item < batch.count) {
-          at.index = index;
-          batch.place[item] = placeOf(geometry, at);
-          tag.volume = batch.volume[item]!;
-          tag.block = batch.block[item]!;
-          kernels.copy(target, batch.source[item]!, FRAME_BYTES);
-          writeTag(global, strip, shape, index, batch.crc[item]!, tag);
-        } else {
-          tag.volume = PADDING_VOLUME;
-          tag.block = 0;
-          kernels.fill(target, 0, FRAME_BYTES);
-          writeTag(global, strip, shape, index, 0, tag);
-        }
+  const at = { slot: run.slot, stripe, column: 0, index: 0 };
+  const parity = stripAddress(geometry, base, stripesMax, parityPosition(geometry, stripe), n);
+  let item = job.firstItem + n * geometry.blocksPerStripe;
+  for (let column = 0; column < dataDrives; column++) {
+    const strip = stripAddress(geometry, base, stripesMax, columnPosition(geometry, stripe, column), n);
+    at.column = column;
+    for (let index = 0; index < shape.blocksPerStrip; index++, item++) {
+      const target = strip + index * FRAME_BYTES;
+      if (item < batch.count) {
+        at.index = index;
+        batch.place[item] = placeOf(geometry, at);
+        tag.volume = batch.volume[item]!;
+        tag.block = batch.block[item]!;
+        kernels.copy(target, batch.source[item]!, FRAME_BYTES);
+        writeTag(global, strip, shape, index, batch.crc[item]!, tag);
+      } else {
+        tag.volume = PADDING_VOLUME;
+        tag.block = 0;
+        kernels.fill(target, 0, FRAME_BYTES);
+        writeTag(global, strip, shape, index, 0, tag);
       }
     }
-    const parity = stripAddress(geometry, base, stripesMax, parityPosition(geometry, stripe), n);
-    kernels.copy(parity, stripAddress(geometry, base, stripesMax, columnPosition(geometry, stripe, 0), n), shape.parityBytes);
-    for (let column = 1; column < dataDrives; column++) {
-      const strip = stripAddress(geometry, base, stripesMax, columnPosition(geometry, stripe, column), n);
-      kernels.xor(parity, strip, shape.parityBytes);
-    }
-    for (let position = 0; position < geometry.driveCount; position++) {
-      const isParity = position === parityPosition(geometry, stripe);
-      writeStripHeader(global, stripAddress(geometry, base, stripesMax, position, n), shape, {
-        zone: run.zone,
-        stripe,
-        position,
-        isParity,
-      });
-    }
+    // While the strip is in the processor's cache.
+    if (column === 0) kernels.copy(parity, strip, shape.parityBytes);
+    else kernels.xor(parity, strip, shape.parityBytes);
+  }
+  for (let position = 0; position < geometry.driveCount; position++) {
+    const isParity = position === parityPosition(geometry, stripe);
+    writeStripHeader(global, stripAddress(geometry, base, stripesMax, position, n), shape, {
+      zone: run.zone,
+      stripe,
+      position,
+      isParity,
+    });
   }
 }

@@ -3,13 +3,17 @@
  *
  *   batch → as many stripes as the open zone has left → one write for each drive, in parallel → next zone for the rest
  *
+ * Making a zone and finishing one take the drives some 10 to 100 ms. So the next zone is made while the open one fills, if
+ * zones are plenty, and a full one is finished beside the writes to the next.
+ *
  * Runs on: the owning director's thread. One appender for each stream (destage, compaction), each with its own zone.
  * Invariants:
  *  1. A stripe is written once; strips of a zone rise on every drive.
  *  2. A zone is in the map's log before it is made on any drive, so that its number is never used again.
  *  3. From the moment that stripes are allotted until `committed` is called, their zone is not emptied
  *     (`uncommitted`): its live count does not yet tell of them.
- *  4. When `append` resolves the stripes are durable on all online drives; drives that missed them are lost, on record.
+ *  4. At most one full zone is being finished, and one is made ahead.
+ *  5. When `append` resolves the stripes are durable on all online drives; drives that missed them are lost, on record.
  */
 import type { Address, GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import { MapChange, ZONE_EVENT } from "../map/map-log.ts";
@@ -17,7 +21,10 @@ import type { PoolMap } from "../map/pool-map.ts";
 import type { GroupGeometry } from "./geometry.ts";
 import type { RaidGroup } from "./raid-group.ts";
 import type { StripeBatch } from "./stripe-batch.ts";
-import { buildStripes, type StripeRun, stripAddress } from "./stripe-builder.ts";
+import { buildStripe, type StripeRun, stripAddress } from "./stripe-builder.ts";
+
+/** The next zone is made when this part of the open one is full. */
+const AHEAD_SHARE = 0.75;
 
 interface OpenZone {
   readonly slot: number;
@@ -36,7 +43,12 @@ export class ZoneAppender {
   readonly #stripesMax: number;
   readonly #uncommitted: Uint32Array;
   readonly #freeZone: () => Promise<void>;
+  readonly #zonesArePlenty: () => boolean;
+  readonly #breathe: () => Promise<void>;
   #open: OpenZone | undefined;
+  #next: Promise<OpenZone> | undefined;
+  /** The full zone that is being finished. */
+  #sealing: Promise<void> = Promise.resolve();
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: {
@@ -49,6 +61,10 @@ export class ZoneAppender {
     uncommitted: Uint32Array;
     /** Resolves when this stream may take a free zone. */
     freeZone: () => Promise<void>;
+    /** A zone may be taken before it is needed. */
+    zonesArePlenty: () => boolean;
+    /** Lets hosts in: awaited between two stripes. */
+    breathe: () => Promise<void>;
   }) {
     this.#global = options.global;
     this.#geometry = options.geometry;
@@ -57,26 +73,28 @@ export class ZoneAppender {
     this.#stripesMax = options.stripesMax;
     this.#uncommitted = options.uncommitted;
     this.#freeZone = options.freeZone;
+    this.#zonesArePlenty = options.zonesArePlenty;
+    this.#breathe = options.breathe;
   }
 
-  /** Writes the batch through the staging region at `base`; fills in `batch.place`. */
-  async append(batch: StripeBatch, base: Address): Promise<void> {
+  /**
+   * Writes the batch through the staging region at `base`; fills in `batch.place`.
+   * @param copied - called when the blocks' sources are not needed any more
+   */
+  async append(batch: StripeBatch, base: Address, copied?: () => void): Promise<void> {
     const { blocksPerStripe } = this.#geometry;
     for (let item = 0; item < batch.count; ) {
-      const stripes = Math.ceil((batch.count - item) / blocksPerStripe);
-      const { run, open } = await this.#allot(Math.min(stripes, this.#stripesMax));
-      batch.slots.push(run.slot);
-      buildStripes({
-        global: this.#global,
-        geometry: this.#geometry,
-        batch,
-        firstItem: item,
-        run,
-        base,
-        stripesMax: this.#stripesMax,
+      const firstItem = item;
+      // In turn to the point where the drives have the write: invariant 1.
+      const { run, durable } = await this.#inTurn(async () => {
+        const { run, open } = await this.#allot(Math.ceil((batch.count - firstItem) / blocksPerStripe));
+        batch.slots.push(run.slot);
+        await this.#build(batch, firstItem, run, base);
+        return { run, durable: this.#write(run, open, base) };
       });
-      await this.#write(run, open, base);
       item += run.stripeCount * blocksPerStripe;
+      if (item >= batch.count) copied?.();
+      await durable;
     }
   }
 
@@ -86,25 +104,45 @@ export class ZoneAppender {
     batch.slots.length = 0;
   }
 
-  /** Ends the open zone as it is. */
-  async close(): Promise<void> {
-    await this.#inTurn(async () => {
-      if (this.#open !== undefined) await this.#seal(this.#open);
-    });
+  async #allot(stripes: number): Promise<{ run: StripeRun; open: OpenZone }> {
+    const { stripesPerZone } = this.#geometry;
+    if (this.#open?.nextStripe === stripesPerZone) await this.#sealLater(this.#open);
+    const open = this.#open ?? (await this.#takeZone());
+    const stripeCount = Math.min(stripes, this.#stripesMax, stripesPerZone - open.nextStripe);
+    const run: StripeRun = { slot: open.slot, zone: open.zone, firstStripe: open.nextStripe, stripeCount };
+    open.nextStripe += stripeCount;
+    open.writing += 1;
+    this.#uncommitted[open.slot]! += 1;
+    if (this.#next === undefined && open.nextStripe >= stripesPerZone * AHEAD_SHARE && this.#zonesArePlenty()) {
+      this.#next = this.#makeZone();
+      // Who takes the zone hears of it.
+      this.#next.catch(() => undefined);
+    }
+    return { run, open };
   }
 
-  /** Stripes for a batch; batches that run side by side are allotted in turn. */
-  #allot(stripes: number): Promise<{ run: StripeRun; open: OpenZone }> {
-    return this.#inTurn(async () => {
-      if (this.#open !== undefined && this.#open.nextStripe === this.#geometry.stripesPerZone) await this.#seal(this.#open);
-      const open = this.#open ?? (await this.#openZone());
-      const stripeCount = Math.min(stripes, this.#geometry.stripesPerZone - open.nextStripe);
-      const run: StripeRun = { slot: open.slot, zone: open.zone, firstStripe: open.nextStripe, stripeCount };
-      open.nextStripe += stripeCount;
-      open.writing += 1;
-      this.#uncommitted[open.slot]! += 1;
-      return { run, open };
-    });
+  /** Puts the run's stripes together at `base`, a stripe at a time. */
+  async #build(batch: StripeBatch, firstItem: number, run: StripeRun, base: Address): Promise<void> {
+    const job = {
+      global: this.#global,
+      geometry: this.#geometry,
+      batch,
+      firstItem,
+      run,
+      base,
+      stripesMax: this.#stripesMax,
+    };
+    for (let n = 0; n < run.stripeCount; n++) {
+      if (n > 0) await this.#breathe();
+      buildStripe(job, n);
+    }
+  }
+
+  async #takeZone(): Promise<OpenZone> {
+    const next = this.#next ?? this.#makeZone();
+    this.#next = undefined;
+    this.#open = await next;
+    return this.#open;
   }
 
   async #write(run: StripeRun, open: OpenZone, base: Address): Promise<void> {
@@ -125,13 +163,21 @@ export class ZoneAppender {
     }
   }
 
+  /** Begins to finish a full zone; waits only for the one before. */
+  async #sealLater(open: OpenZone): Promise<void> {
+    await this.#sealing;
+    this.#open = undefined;
+    this.#sealing = this.#seal(open);
+    // Who seals the next zone hears of it.
+    this.#sealing.catch(() => undefined);
+  }
+
   async #seal(open: OpenZone): Promise<void> {
     if (open.writing > 0) {
       await new Promise<void>((resolve) => {
         open.idle = resolve;
       });
     }
-    this.#open = undefined;
     await this.#group.onEach(this.#group.positions, (drive) => drive.finishZone(open.zone));
     await this.#map.exclusive(async () => {
       const change = new MapChange();
@@ -140,7 +186,7 @@ export class ZoneAppender {
     });
   }
 
-  async #openZone(): Promise<OpenZone> {
+  async #makeZone(): Promise<OpenZone> {
     await this.#freeZone();
     const { slot, zone } = await this.#map.exclusive(async () => {
       const slot = this.#map.zones.findFree();
@@ -152,8 +198,7 @@ export class ZoneAppender {
       return { slot, zone };
     });
     await this.#group.onEach(this.#group.positions, (drive) => drive.createZone(zone));
-    this.#open = { slot, zone, nextStripe: 0, writing: 0, idle: undefined };
-    return this.#open;
+    return { slot, zone, nextStripe: 0, writing: 0, idle: undefined };
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

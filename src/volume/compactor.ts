@@ -1,10 +1,14 @@
 /**
  * Gives zones back: what still lives in a zone is written to new stripes, then the zone is removed whole.
  *
- *   victim (fewest live blocks) ─▶ read its stripes ─▶ live blocks, checked ─▶ new stripes, durable ─▶ map durable
+ *   victim (victim.ts) ─▶ read its stripes ─▶ live blocks, checked ─▶ gathered ─▶ new stripes, durable ─▶ map durable
  *     ─▶ "emptied" in the map's log ─▶ removed on every drive ─▶ "freed" in the log: its slot is free again
  *
- * Runs on: the owning director's thread, beside destage, when free zones run low.
+ * What survived goes to zones of its own: it is colder than what hosts write. Live blocks of several reads are gathered
+ * into one batch, so that a zone with little alive costs few writes and no padding; the next stripes are read while a
+ * batch is written. It goes as hard as zones are short: a share of the time, all of it when destage waits.
+ *
+ * Runs on: the owning director's thread, beside destage, when free zones run low; in slices, between which hosts come in.
  * Invariants:
  *  1. A zone is removed only when the map names nothing in it, nothing written to it waits for its map entry, and no
  *     read of it is under way.
@@ -14,6 +18,7 @@
 import type { Address } from "../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 import { MapChange, ZONE_EVENT } from "../map/map-log.ts";
+import { PAGE_NOT_LOADED } from "../map/map-pages.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
 import { columnPosition, placeOf } from "../raid/geometry.ts";
 import { blockMatches, PADDING_VOLUME, readTag, type StripPlace, stripIsSound } from "../raid/strip.ts";
@@ -22,11 +27,19 @@ import { stripAddress } from "../raid/stripe-builder.ts";
 import type { ZoneAppender } from "../raid/zone-appender.ts";
 import { POOL_COUNT } from "./pool-counters.ts";
 import type { PoolParts } from "./pool-parts.ts";
-import { pause } from "./runtime.ts";
+import { breathe, pause } from "./runtime.ts";
+import { chooseVictim } from "./victim.ts";
 
-/** A zone fuller than this is not worth moving. */
-const LIVE_SHARE_MAX = 0.97;
 const READ_POLL_MILLISECONDS = 5;
+/** Share of the time that compaction works: rises with the shortage of zones, to all of it at two thirds. */
+const DUTY_SHARE_MIN = 0.1;
+const DUTY_PER_SHORTAGE = 1.5;
+/** Its longest rest between two steps. */
+const REST_MILLISECONDS_MAX = 200;
+/** From this shortage on the victim is the zone that gives the most room now. */
+const URGENT_SHORTAGE = 0.9;
+/** Tags, or live blocks, that are looked at before hosts are let in. */
+const SLICE_BLOCKS = 24;
 
 export interface CompactorOptions {
   readonly pool: PoolParts;
@@ -39,7 +52,10 @@ export interface CompactorOptions {
 export class Compactor {
   readonly #options: CompactorOptions;
   readonly #pool: PoolParts;
-  readonly #batch: StripeBatch;
+  /** The one that is gathered, and the one that is written, in turn. */
+  #batch: StripeBatch;
+  #otherBatch: StripeBatch;
+  #writing: Promise<void> = Promise.resolve();
   #running: Promise<void> | undefined;
   /** Zones whose live blocks could not all be found. Looked at again after the next start. */
   readonly #stuck = new Set<number>();
@@ -48,7 +64,9 @@ export class Compactor {
   constructor(options: CompactorOptions) {
     this.#options = options;
     this.#pool = options.pool;
-    this.#batch = new StripeBatch(options.stripesPerBatch * options.pool.geometry.blocksPerStripe);
+    const capacity = options.stripesPerBatch * options.pool.geometry.blocksPerStripe;
+    this.#batch = new StripeBatch(capacity);
+    this.#otherBatch = new StripeBatch(capacity);
   }
 
   get isRunning(): boolean {
@@ -87,32 +105,19 @@ export class Compactor {
   }
 
   #victim(): number {
-    const { map, zoneUse, geometry } = this.#pool;
-    const { zones } = map;
-    let best = -1;
-    for (let slot = 0; slot < zones.slotCount; slot++) {
-      if (zones.state[slot] !== ZONE_STATE.sealed || zoneUse.uncommitted[slot]! > 0 || this.#stuck.has(slot)) continue;
-      if (best < 0 || zones.live[slot]! < zones.live[best]!) best = slot;
-    }
-    return best >= 0 && zones.live[best]! <= geometry.blocksPerZone * LIVE_SHARE_MAX ? best : -1;
+    const { map, zoneUse, geometry, space } = this.#pool;
+    return chooseVictim({
+      zones: map.zones,
+      blocksPerZone: geometry.blocksPerZone,
+      isUrgent: space.shortage >= URGENT_SHORTAGE,
+      mayEmpty: (slot) => zoneUse.uncommitted[slot] === 0 && !this.#stuck.has(slot),
+    });
   }
 
   /** Moves what lives in a zone and removes it. False: stopped on the way; nothing is lost by that. */
   async #empty(slot: number): Promise<boolean> {
-    const { map, counters, staging } = this.#pool;
-    if (map.zones.live[slot]! > 0) {
-      const source = await staging.batches.take();
-      try {
-        const stripes = map.zones.stripes[slot]!;
-        const step = this.#options.stripesPerBatch;
-        for (let stripe = 0; stripe < stripes && map.zones.live[slot]! > 0; stripe += step) {
-          if (this.#stopping) return false;
-          await this.#moveStripes(slot, stripe, Math.min(step, stripes - stripe), source);
-        }
-      } finally {
-        staging.batches.give(source);
-      }
-    }
+    const { map, counters } = this.#pool;
+    if (map.zones.live[slot]! > 0 && !(await this.#moveLive(slot))) return false;
     if (map.zones.live[slot]! > 0) {
       this.#stuck.add(slot);
       this.#pool.runtime.raise({
@@ -126,6 +131,41 @@ export class Compactor {
     await this.removeZone(slot);
     counters[POOL_COUNT.compactedZones]! += 1;
     return true;
+  }
+
+  async #moveLive(slot: number): Promise<boolean> {
+    const { map, staging } = this.#pool;
+    const source = await staging.batches.take();
+    const gather = await staging.batches.take();
+    try {
+      const stripes = map.zones.stripes[slot]!;
+      const step = this.#options.stripesPerBatch;
+      for (let stripe = 0; stripe < stripes && map.zones.live[slot]! > 0; stripe += step) {
+        if (this.#stopping) break;
+        const began = this.#pool.runtime.nowMilliseconds();
+        const count = Math.min(step, stripes - stripe);
+        await this.#readStripes(slot, stripe, count, source);
+        await this.#collect(slot, { firstStripe: stripe, count, source, gather });
+        await this.#rest(this.#pool.runtime.nowMilliseconds() - began);
+      }
+      if (this.#batch.count > 0) await this.#flush();
+      await this.#writing;
+    } finally {
+      // After an error a write may be under way still.
+      await this.#writing.catch(() => undefined);
+      this.#writing = Promise.resolve();
+      this.#batch.count = 0;
+      staging.batches.give(gather);
+      staging.batches.give(source);
+    }
+    return !this.#stopping;
+  }
+
+  /** After a step that took so long: a rest, so that steps take the share of the time that the shortage of zones asks for. */
+  async #rest(stepMilliseconds: number): Promise<void> {
+    const share = Math.min(1, Math.max(DUTY_SHARE_MIN, this.#pool.space.shortage * DUTY_PER_SHORTAGE));
+    const milliseconds = Math.min(REST_MILLISECONDS_MAX, stepMilliseconds * (1 / share - 1));
+    if (milliseconds >= 1 && !this.#stopping) await pause(this.#pool.runtime, milliseconds);
   }
 
   /** Removes a zone that nothing lives in. Also for recovery: a zone that was being removed when the array stopped. */
@@ -144,12 +184,6 @@ export class Compactor {
       change.events.push({ kind, slot, zone, stripes: 0 });
       await this.#pool.map.commit(change);
     });
-  }
-
-  async #moveStripes(slot: number, firstStripe: number, count: number, source: Address): Promise<void> {
-    await this.#readStripes(slot, firstStripe, count, source);
-    await this.#collect(slot, firstStripe, count, source);
-    if (this.#batch.count > 0) await this.#write();
   }
 
   /** Reads a run of stripes from all drives; strips that can't be had are rebuilt in their place. */
@@ -192,85 +226,128 @@ export class Compactor {
     });
   }
 
-  /** Puts the live blocks of the stripes into the batch. */
-  async #collect(slot: number, firstStripe: number, count: number, source: Address): Promise<void> {
+  /** Gathers the live blocks of the stripes in the batch, and has it written whenever it is full. */
+  async #collect(
+    slot: number,
+    read: { readonly firstStripe: number; readonly count: number; readonly source: Address; readonly gather: Address },
+  ): Promise<void> {
+    const { map, runtime } = this.#pool;
+    const found = this.#candidates(slot, read);
+    const unpin = await map.pinPages(found.volumes, found.blocks, found.places.length);
+    try {
+      for (let n = 0; n < found.places.length; n++) {
+        if (n > 0 && n % SLICE_BLOCKS === 0) await breathe(runtime);
+        if (map.lookup(found.volumes[n]!, found.blocks[n]!) !== found.places[n]) continue;
+        if (this.#batch.isFull) await this.#flush();
+        const crc = await this.#checked(slot, found, n);
+        const { count } = this.#batch;
+        const address = read.gather + count * FRAME_BYTES;
+        this.#pool.global.kernels.copy(address, found.addresses[n]!, FRAME_BYTES);
+        this.#batch.add({
+          volume: found.volumes[n]!,
+          block: found.blocks[n]!,
+          crc,
+          source: address,
+          frame: -1,
+          from: found.places[n]!,
+        });
+      }
+    } finally {
+      unpin();
+    }
+  }
+
+  /** Blocks that live by what is known of the map, or may: their page must be loaded to tell. */
+  #candidates(
+    slot: number,
+    read: { readonly firstStripe: number; readonly count: number; readonly source: Address },
+  ): Candidates {
     const { geometry, global, map } = this.#pool;
     const { shape, dataDrives } = geometry;
-    const zone = map.zones.zone[slot]!;
-    const volumes: number[] = [];
-    const blocks: number[] = [];
-    const places: number[] = [];
-    const addresses: Address[] = [];
-    for (let n = 0; n < count; n++) {
-      const stripe = firstStripe + n;
+    const found: Candidates = { volumes: [], blocks: [], places: [], addresses: [] };
+    for (let n = 0; n < read.count; n++) {
+      const stripe = read.firstStripe + n;
       for (let column = 0; column < dataDrives; column++) {
-        const strip = this.#strip(source, columnPosition(geometry, stripe, column), n);
+        const strip = this.#strip(read.source, columnPosition(geometry, stripe, column), n);
         for (let index = 0; index < shape.blocksPerStrip; index++) {
           const tag = readTag(global, strip, shape, index);
           if (tag.volume === PADDING_VOLUME || !map.pages.hasVolume(tag.volume)) continue;
-          volumes.push(tag.volume);
-          blocks.push(tag.block);
-          places.push(placeOf(geometry, { slot, stripe, column, index }));
-          addresses.push(strip + index * FRAME_BYTES);
+          const place = placeOf(geometry, { slot, stripe, column, index });
+          const mapped = map.lookup(tag.volume, tag.block);
+          if (mapped !== place && mapped !== PAGE_NOT_LOADED) continue;
+          found.volumes.push(tag.volume);
+          found.blocks.push(tag.block);
+          found.places.push(place);
+          found.addresses.push(strip + index * FRAME_BYTES);
         }
       }
     }
-    const unpin = await map.pinPages(volumes, blocks, volumes.length);
-    try {
-      for (let n = 0; n < volumes.length; n++) {
-        if (map.lookup(volumes[n]!, blocks[n]!) !== places[n]) continue;
-        await this.#add({ volume: volumes[n]!, block: blocks[n]!, place: places[n]!, address: addresses[n]!, zone });
-      }
-    } finally {
-      unpin();
-    }
+    return found;
   }
 
-  async #add(item: { volume: number; block: number; place: number; address: Address; zone: number }): Promise<void> {
-    const { geometry, global, reader } = this.#pool;
+  /** The block's checksum, once it is what the map expects; rebuilt in its place when it is not as it was read. */
+  async #checked(slot: number, found: Candidates, n: number): Promise<number> {
+    const { geometry, global, map, reader } = this.#pool;
     const { shape, dataDrives, stripesPerZone } = geometry;
-    const index = (item.place - 1) % shape.blocksPerStrip;
-    const strip = item.address - index * FRAME_BYTES;
-    const expected = { volume: item.volume, block: item.block, zone: item.zone };
+    const place = found.places[n]!;
+    const address = found.addresses[n]!;
+    const zone = map.zones.zone[slot]!;
+    const index = (place - 1) % shape.blocksPerStrip;
+    const strip = address - index * FRAME_BYTES;
+    const expected = { volume: found.volumes[n]!, block: found.blocks[n]!, zone };
     let { crc } = readTag(global, strip, shape, index);
-    if (!blockMatches(global, strip, shape, index, expected)) {
-      const column = Math.floor((item.place - 1) / shape.blocksPerStrip) % dataDrives;
-      const stripe = Math.floor((item.place - 1) / geometry.blocksPerStripe) % stripesPerZone;
-      const outcome = await reader.read({ zone: item.zone, stripe, column }, (found) => {
-        if (!blockMatches(global, found, shape, index, expected)) return false;
-        global.kernels.copy(item.address, found + index * FRAME_BYTES, FRAME_BYTES);
-        crc = readTag(global, found, shape, index).crc;
-        return true;
-      });
-      if (outcome === "lost") crc = unreadableChecksum(global.kernels.crc32c(item.address, FRAME_BYTES));
-    }
-    this.#batch.add({ volume: item.volume, block: item.block, crc, source: item.address, frame: -1, from: item.place });
+    if (blockMatches(global, strip, shape, index, expected)) return crc;
+    const column = Math.floor((place - 1) / shape.blocksPerStrip) % dataDrives;
+    const stripe = Math.floor((place - 1) / geometry.blocksPerStripe) % stripesPerZone;
+    const outcome = await reader.read({ zone, stripe, column }, (whole) => {
+      if (!blockMatches(global, whole, shape, index, expected)) return false;
+      global.kernels.copy(address, whole + index * FRAME_BYTES, FRAME_BYTES);
+      crc = readTag(global, whole, shape, index).crc;
+      return true;
+    });
+    return outcome === "lost" ? unreadableChecksum(global.kernels.crc32c(address, FRAME_BYTES)) : crc;
   }
 
-  async #write(): Promise<void> {
-    const { staging, map, counters, volumes } = this.#pool;
+  /** Begins to write what was gathered; resolves when the gathering place may be used again. */
+  async #flush(): Promise<void> {
+    await this.#writing;
     const batch = this.#batch;
-    const base = await staging.batches.take();
+    this.#batch = this.#otherBatch;
+    this.#otherBatch = batch;
+    let copied: () => void = () => undefined;
+    const isCopied = new Promise<void>((resolve) => {
+      copied = resolve;
+    });
+    this.#writing = this.#write(batch, copied);
+    await Promise.race([isCopied, this.#writing]);
+  }
+
+  async #write(batch: StripeBatch, copied: () => void): Promise<void> {
+    const { staging, map, counters, volumes } = this.#pool;
     try {
-      await this.#options.appender.append(batch, base);
+      const base = await staging.batches.take();
+      try {
+        await this.#options.appender.append(batch, base, copied);
+      } finally {
+        staging.batches.give(base);
+      }
+      const unpin = await map.pinPages(batch.volume, batch.block, batch.count);
+      try {
+        await map.exclusive(async () => {
+          const change = new MapChange();
+          for (let n = 0; n < batch.count; n++) {
+            const volume = batch.volume[n]!;
+            // Overwritten or unmapped meanwhile: the copy is garbage.
+            if (!volumes.has(volume) || map.lookup(volume, batch.block[n]!) !== batch.from[n]) continue;
+            change.add(volume, batch.block[n]!, batch.place[n]!, batch.from[n]!);
+          }
+          await map.commit(change);
+          counters[POOL_COUNT.compactedBlocks]! += change.count;
+        });
+      } finally {
+        unpin();
+      }
     } finally {
-      staging.batches.give(base);
-    }
-    const unpin = await map.pinPages(batch.volume, batch.block, batch.count);
-    try {
-      await map.exclusive(async () => {
-        const change = new MapChange();
-        for (let n = 0; n < batch.count; n++) {
-          const volume = batch.volume[n]!;
-          // Overwritten or unmapped meanwhile: the copy is garbage.
-          if (!volumes.has(volume) || map.lookup(volume, batch.block[n]!) !== batch.from[n]) continue;
-          change.add(volume, batch.block[n]!, batch.place[n]!, batch.from[n]!);
-        }
-        await map.commit(change);
-        counters[POOL_COUNT.compactedBlocks]! += change.count;
-      });
-    } finally {
-      unpin();
       this.#options.appender.committed(batch);
       batch.count = 0;
     }
@@ -279,6 +356,13 @@ export class Compactor {
   #strip(source: Address, position: number, n: number): Address {
     return stripAddress(this.#pool.geometry, source, this.#options.stripesPerBatch, position, n);
   }
+}
+
+interface Candidates {
+  readonly volumes: number[];
+  readonly blocks: number[];
+  readonly places: number[];
+  readonly addresses: Address[];
 }
 
 /** A checksum that the content does not have. */

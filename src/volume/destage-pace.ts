@@ -16,11 +16,11 @@
  */
 
 /** Fill at which destage begins: share of the frames that may be dirty, or of the journal, whichever is fuller. */
-export const START_SHARE = 0.6;
+export const START_SHARE = 0.7;
 /** … and at which it goes as fast as the drives let it. */
-export const URGENT_SHARE = 0.9;
-/** Old blocks go at this share of the capacity while hosts write, and while they don't. */
-const OLD_BUSY_SHARE = 0.15;
+export const URGENT_SHARE = 0.92;
+/** Old blocks go at this share of the capacity while hosts write, and when they have not for a while. */
+const OLD_BUSY_SHARE = 0.05;
 const OLD_IDLE_SHARE = 0.5;
 /** 32 MiB/s, until batches have been measured, and 4 MiB/s at least: a stall must not end in a pace that never recovers. */
 const CAPACITY_FIRST = 8192;
@@ -34,7 +34,7 @@ export interface DestageLook {
   readonly journalShare: number;
   /** Something has been dirty for longer than it should. */
   readonly isOld: boolean;
-  /** Hosts have written lately. */
+  /** Hosts have written in the last seconds. */
   readonly isBusy: boolean;
   /** Writes, a drain or a repair wait for destage. */
   readonly isAwaited: boolean;

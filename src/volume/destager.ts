@@ -27,6 +27,8 @@ import type { PoolParts } from "./pool-parts.ts";
 import type { ReadPath } from "./read-path.ts";
 
 const BATCHES_AT_ONCE = 2;
+/** Hosts that have not written for so long are idle: a pause between two bursts is no time for work. */
+const IDLE_MILLISECONDS = 8000;
 /** A pause of the pace is cut in such pieces: the rate follows what hosts do meanwhile. */
 const PAUSE_MILLISECONDS_MAX = 10;
 /** Map pages of a zeroed range whose entries one change takes out. */
@@ -63,9 +65,9 @@ export class Destager {
   /** When was which sequence the next: for the age of what is dirty. */
   readonly #ages: { at: number; sequence: number }[] = [];
   readonly #repairs: { volume: number; block: number; place: number }[] = [];
-  /** Journal sequence a tick ago, and whether hosts wrote between the last two ticks. */
+  /** Journal sequence a tick ago, and the last tick before which hosts wrote. */
   #tickSequence = 0;
-  #isBusy = false;
+  #wroteAt = Number.NEGATIVE_INFINITY;
   /** Ends a pause of the pace. */
   #wake: (() => void) | undefined;
   #idle: (() => void) | undefined;
@@ -114,7 +116,7 @@ export class Destager {
   tick(): void {
     const { journal, runtime } = this.#pool;
     const now = runtime.nowMilliseconds();
-    this.#isBusy = journal.nextSequence !== this.#tickSequence;
+    if (journal.nextSequence !== this.#tickSequence) this.#wroteAt = now;
     this.#tickSequence = journal.nextSequence;
     this.#ages.push({ at: now, sequence: journal.nextSequence });
     while (this.#ages.length > 1 && now - this.#ages[1]!.at >= this.#options.ageSeconds * 1000) this.#ages.shift();
@@ -163,13 +165,13 @@ export class Destager {
 
   /** Blocks per second that destage is to go at; 0: there is nothing to do. */
   #rate(): number {
-    const { cache, frames, journal } = this.#pool;
+    const { cache, frames, journal, runtime } = this.#pool;
     if (cache.dirtyCount === 0) return this.#repairs.length > 0 ? Number.POSITIVE_INFINITY : 0;
     return this.#pace.rate({
       dirtyShare: cache.dirtyCount / frames.writeFramesPossible(cache.dirtyCount),
       journalShare: journal.fullness,
       isOld: this.#isOld(),
-      isBusy: this.#isBusy,
+      isBusy: runtime.nowMilliseconds() - this.#wroteAt < IDLE_MILLISECONDS,
       isAwaited: this.#pressure || frames.waiting > 0 || this.#drains.length > 0 || this.#repairs.length > 0,
     });
   }

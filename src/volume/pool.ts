@@ -19,6 +19,7 @@ import { ARRAY_KEY, type PoolDocument, type PoolVolumeDocument } from "./pool-do
 import type { PoolParts } from "./pool-parts.ts";
 import { PoolRecord } from "./pool-record.ts";
 import { ReadPath } from "./read-path.ts";
+import { breathe } from "./runtime.ts";
 import { COMPACTION_ZONES } from "./space.ts";
 import { VolumeChanges } from "./volume-changes.ts";
 import { WritePath } from "./write-path.ts";
@@ -83,6 +84,8 @@ export class Pool {
         stripesMax: stripesPerBatch,
         uncommitted: parts.zoneUse.uncommitted,
         freeZone: () => this.#freeZone(freeZonesLeft),
+        zonesArePlenty: () => parts.space.freeZones > 2 * COMPACTION_ZONES,
+        breathe: () => breathe(parts.runtime),
       });
     this.#destager = new Destager({
       pool: parts,

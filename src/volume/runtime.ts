@@ -7,12 +7,19 @@ import type { ArrayEvent } from "../control/contract.ts";
 export interface PoolRuntime {
   /** Runs `work` once at the end of this turn of the event loop, before answers go out. */
   atTurnEnd(work: () => void): void;
+  /** Runs `work` in the next turn of the event loop: after what hosts have sent meanwhile. */
+  nextTurn(work: () => void): void;
   /** Calls `work` at intervals until the answer is called. */
   every(milliseconds: number, work: () => void): () => void;
   /** Monotonic. */
   nowMilliseconds(): number;
   /** Raises an event (architecture, invariant 10). */
   raise(event: Omit<ArrayEvent, "time">): void;
+}
+
+/** Resolves in the next turn of the event loop: between two slices of work that would hold hosts up in one piece. */
+export function breathe(runtime: PoolRuntime): Promise<void> {
+  return new Promise((resolve) => runtime.nextTurn(resolve));
 }
 
 /** Resolves once, `milliseconds` from now. */

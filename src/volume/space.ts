@@ -38,6 +38,12 @@ export class Space {
     return this.reserveZones;
   }
 
+  /** How short of free zones the pool is: 0 when it has what it wants, 1 when only compaction may take another. */
+  get shortage(): number {
+    const spare = this.freeZones - COMPACTION_ZONES;
+    return Math.min(1, Math.max(0, 1 - spare / (this.freeZonesWanted - COMPACTION_ZONES)));
+  }
+
   /** Every block that is dirty is taken for one that needs new room: right or on the safe side. */
   hasRoomFor(newBlocks: number, dirtyBlocks: number): boolean {
     return this.#zones.liveTotal + dirtyBlocks + newBlocks <= this.usableBlocks;

@@ -36,7 +36,7 @@ describe("memory of the process", () => {
   const sessions: PipelinedSession[] = [];
 
   beforeAll(async () => {
-    array = await startArray({ env: { VARRAY_MEMORY_FRAMES: `${FRAMES_BYTES}`, VARRAY_JOURNAL_BYTES: "1GiB" } });
+    array = await startArray({ env: { VARRAY_MEMORY_FRAMES: `${FRAMES_BYTES}`, VARRAY_JOURNAL_BYTES: "2GiB" } });
   });
   afterAll(async () => {
     for (const session of sessions) session.close();

@@ -10,7 +10,7 @@ import { type Member, RaidGroup } from "../../src/raid/raid-group.ts";
 import { Staging, stagingBytes } from "../../src/raid/staging.ts";
 import { blockMatches } from "../../src/raid/strip.ts";
 import { StripeBatch } from "../../src/raid/stripe-batch.ts";
-import { buildStripes, stripAddress } from "../../src/raid/stripe-builder.ts";
+import { buildStripe, stripAddress } from "../../src/raid/stripe-builder.ts";
 import { StripeReader, type StripOutcome } from "../../src/raid/stripe-reader.ts";
 
 const VOLUME = 7;
@@ -66,7 +66,8 @@ async function raidRig(dataDrives: number, stripes: number, items: number): Prom
   const base = await staging.batches.take();
   const stripesMax = staging.batchStripes;
   const run = { slot: 1, zone: ZONE, firstStripe: 0, stripeCount: Math.ceil(items / geometry.blocksPerStripe) };
-  buildStripes({ global, geometry, batch, firstItem: 0, run, base, stripesMax });
+  const job = { global, geometry, batch, firstItem: 0, run, base, stripesMax };
+  for (let n = 0; n < run.stripeCount; n++) buildStripe(job, n);
   for (const [position, drive] of drives.entries()) {
     const address = stripAddress(geometry, base, stripesMax, position, 0);
     await drive.writeStrips({ zone: ZONE, firstStrip: 0, count: run.stripeCount, address, strideBytes: stripBytes });

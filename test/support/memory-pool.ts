@@ -172,6 +172,7 @@ export async function openMemoryPool(
 function memoryRuntime(life: { dead: boolean }, events: Omit<ArrayEvent, "time">[], hurry: number): PoolRuntime {
   return {
     atTurnEnd: (work) => void setImmediate(() => life.dead || work()),
+    nextTurn: (work) => void setImmediate(() => life.dead || work()),
     every: (milliseconds, work) => {
       const timer = setInterval(() => {
         if (life.dead) clearInterval(timer);

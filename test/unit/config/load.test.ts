@@ -50,7 +50,7 @@ describe("configuration, defaults", () => {
       { name: "volume-1", pool: "B", sizeBytes: 16 * GiB, lun: 1 },
     ]);
     expect(config.memory.frameBytes).toBe(512 * MiB);
-    expect(config.journal.bytes).toBe(1024 * MiB);
+    expect(config.journal.bytes).toBe(2048 * MiB);
     expect(config.drive).toEqual({ capacityBytes: 16 * GiB, stripBlocks: 8, zoneBytes: 128 * MiB });
     expect(config.dataFolder).toBe(path.resolve("varray-data"));
     expect(config.logicalBlockBytes).toBe(512);
