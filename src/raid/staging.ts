@@ -22,8 +22,8 @@ import { TAG_BYTES } from "./strip.ts";
 const BATCH_BYTES = 2 * 1024 * 1024;
 const BATCH_STRIPES_MIN = 4;
 const BATCH_STRIPES_MAX = 32;
-/** Two destage batches under way, one of compaction, what compaction reads, and where it gathers what lives. */
-const BATCH_REGIONS = 5;
+/** Two destage batches under way, two of compaction, what compaction reads, and where it gathers what lives. */
+const BATCH_REGIONS = 6;
 /** Strips that compaction has to read by themselves. */
 const STRIP_REGIONS = 4;
 const REBUILD_REGIONS = 4;

@@ -31,6 +31,8 @@ import { breathe, pause } from "./runtime.ts";
 import { chooseVictim } from "./victim.ts";
 
 const READ_POLL_MILLISECONDS = 5;
+/** Batches under way: the drives have one to write while another is made durable. */
+const WRITES_MAX = 2;
 /** Share of the time that compaction works: rises with the shortage of zones, to all of it at two thirds. */
 const DUTY_SHARE_MIN = 0.1;
 const DUTY_PER_SHORTAGE = 1.5;
@@ -52,10 +54,11 @@ export interface CompactorOptions {
 export class Compactor {
   readonly #options: CompactorOptions;
   readonly #pool: PoolParts;
-  /** The one that is gathered, and the one that is written, in turn. */
+  /** The one that is gathered; those that are written come back to `#spare`. */
   #batch: StripeBatch;
-  #otherBatch: StripeBatch;
-  #writing: Promise<void> = Promise.resolve();
+  readonly #spare: StripeBatch[] = [];
+  /** Writes under way, oldest first. */
+  readonly #writes: Promise<void>[] = [];
   #running: Promise<void> | undefined;
   /** Zones whose live blocks could not all be found. Looked at again after the next start. */
   readonly #stuck = new Set<number>();
@@ -66,7 +69,7 @@ export class Compactor {
     this.#pool = options.pool;
     const capacity = options.stripesPerBatch * options.pool.geometry.blocksPerStripe;
     this.#batch = new StripeBatch(capacity);
-    this.#otherBatch = new StripeBatch(capacity);
+    for (let n = 0; n < WRITES_MAX; n++) this.#spare.push(new StripeBatch(capacity));
   }
 
   get isRunning(): boolean {
@@ -149,11 +152,10 @@ export class Compactor {
         await this.#rest(this.#pool.runtime.nowMilliseconds() - began);
       }
       if (this.#batch.count > 0) await this.#flush();
-      await this.#writing;
+      while (this.#writes.length > 0) await this.#writes.shift();
     } finally {
-      // After an error a write may be under way still.
-      await this.#writing.catch(() => undefined);
-      this.#writing = Promise.resolve();
+      // After an error others may be under way still.
+      await Promise.allSettled(this.#writes.splice(0));
       this.#batch.count = 0;
       staging.batches.give(gather);
       staging.batches.give(source);
@@ -310,16 +312,18 @@ export class Compactor {
 
   /** Begins to write what was gathered; resolves when the gathering place may be used again. */
   async #flush(): Promise<void> {
-    await this.#writing;
+    if (this.#writes.length === WRITES_MAX) await this.#writes.shift();
     const batch = this.#batch;
-    this.#batch = this.#otherBatch;
-    this.#otherBatch = batch;
+    this.#batch = this.#spare.pop()!;
     let copied: () => void = () => undefined;
     const isCopied = new Promise<void>((resolve) => {
       copied = resolve;
     });
-    this.#writing = this.#write(batch, copied);
-    await Promise.race([isCopied, this.#writing]);
+    const write = this.#write(batch, copied);
+    this.#writes.push(write);
+    // Who takes it from the list hears of it.
+    write.catch(() => undefined);
+    await Promise.race([isCopied, write]);
   }
 
   async #write(batch: StripeBatch, copied: () => void): Promise<void> {
@@ -350,6 +354,7 @@ export class Compactor {
     } finally {
       this.#options.appender.committed(batch);
       batch.count = 0;
+      this.#spare.push(batch);
     }
   }
 

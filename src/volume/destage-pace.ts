@@ -20,7 +20,7 @@ export const START_SHARE = 0.7;
 /** … and at which it goes as fast as the drives let it. */
 export const URGENT_SHARE = 0.92;
 /** Old blocks go at this share of the capacity while hosts write, and when they have not for a while. */
-const OLD_BUSY_SHARE = 0.05;
+const OLD_BUSY_SHARE = 0.01;
 const OLD_IDLE_SHARE = 0.5;
 /** 32 MiB/s, until batches have been measured, and 4 MiB/s at least: a stall must not end in a pace that never recovers. */
 const CAPACITY_FIRST = 8192;
