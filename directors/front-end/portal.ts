@@ -21,6 +21,7 @@ import { FRONT_END_COUNTERS } from "./front-end-counters.ts";
 import { Connection, type ConnectionHost } from "./iscsi/connection.ts";
 import type { FrontEndLimits, FrontEndServices } from "./iscsi/front-end-services.ts";
 import { askLogout } from "./iscsi/full-feature/ask-logout.ts";
+import { GatherBuffers } from "./iscsi/gather-buffers.ts";
 import { type Access, sameName } from "./iscsi/login/access.ts";
 import type { LoginEnvironment } from "./iscsi/login/login-conversation.ts";
 import type { LoginError } from "./iscsi/peer-error.ts";
@@ -162,10 +163,11 @@ export class Portal {
   }
 
   #makeConnectionHost(): ConnectionHost {
-    const { config, turnEnd } = this.#options;
+    const { config, director, global, turnEnd } = this.#options;
     return {
       services: this.#services,
       slabs: new SlabPool(),
+      gatherBuffers: new GatherBuffers(global, director.index),
       loginTimeoutSeconds: config.iscsi.loginTimeoutSeconds,
       loginEnvironment: () => this.#loginEnvironment(),
       makeRoom: (candidate) => this.#registry.makeRoom(candidate),

@@ -34,6 +34,8 @@ const RING_SLOTS_MAX = 65_536;
 
 /** What one read from a socket brings at most: larger reads save system calls on large writes. */
 export const RECEIVE_BYTES = 262_144;
+/** What one director has of read data that was put side by side and is not yet sent. */
+export const TRANSMIT_BYTES = 4_194_304;
 /** Payload of one journal record that is gathered before it is written; larger ones go from where they lie. */
 export const JOURNAL_GATHER_BYTES = 524_288;
 
@@ -137,6 +139,8 @@ export interface Layout {
   readonly drivePaths: readonly (readonly DrivePath[])[];
   /** What a director's sockets are read into, RECEIVE_BYTES each. */
   readonly receive: readonly Address[];
+  /** Where a director puts read data side by side, TRANSMIT_BYTES each. */
+  readonly transmit: readonly Address[];
   /** Where each pool's journal gathers the payload of a record, JOURNAL_GATHER_BYTES each. */
   readonly journalGather: readonly Address[];
   /** Staging area of each pool. */
@@ -189,6 +193,7 @@ export function layoutOf(asked: LayoutShape): Layout {
     })),
   );
   const receive = times(directorCount, (director) => place(`receive.${director}`, RECEIVE_BYTES, PAGE_BYTES));
+  const transmit = times(directorCount, (director) => place(`transmit.${director}`, TRANSMIT_BYTES, PAGE_BYTES));
   const journalGather = times(poolCount, (pool) => place(`journalGather.${pool}`, JOURNAL_GATHER_BYTES, PAGE_BYTES));
   const staging = times(poolCount, (pool) => place(`staging.${pool}`, shape.stagingBytesPerPool, PAGE_BYTES));
   const frames = place("frames", shape.frameCount * FRAME_BYTES, PAGE_BYTES);
@@ -211,6 +216,7 @@ export function layoutOf(asked: LayoutShape): Layout {
     channelRings,
     drivePaths,
     receive,
+    transmit,
     journalGather,
     staging,
     frames,

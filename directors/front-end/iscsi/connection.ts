@@ -14,6 +14,7 @@ import { FRONT_END_COUNTERS, KIND } from "../front-end-counters.ts";
 import type { ByteStream } from "./byte-stream.ts";
 import type { FrontEndServices, HoldReason, SessionConnection } from "./front-end-services.ts";
 import { watchIdle } from "./full-feature/nop.ts";
+import type { GatherBuffers } from "./gather-buffers.ts";
 import { type LoginAnswer, LoginConversation, type LoginEnvironment, type LoginIdentity } from "./login/login-conversation.ts";
 import type { SessionParameters } from "./login/negotiation.ts";
 import { BHS_BYTES } from "./pdu/define-bhs.ts";
@@ -38,6 +39,7 @@ const REINSTATEMENT_SECONDS = 15;
 export interface ConnectionHost {
   readonly services: FrontEndServices;
   readonly slabs: SlabPool;
+  readonly gatherBuffers: GatherBuffers;
   readonly loginTimeoutSeconds: number;
   loginEnvironment(): LoginEnvironment;
   /** Gives the login its place among the sessions: now, later, or not. */
@@ -86,6 +88,10 @@ export class Connection implements PduHandler, TransmitterHost, SessionConnectio
 
   get global(): FrontEndServices["global"] {
     return this.#host.services.global;
+  }
+
+  get gatherBuffers(): GatherBuffers {
+    return this.#host.gatherBuffers;
   }
 
   get frames(): FrontEndServices["frames"] {

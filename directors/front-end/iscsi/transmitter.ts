@@ -9,12 +9,13 @@
  *  3. A PDU's bytes are never split between connections or reordered: batches leave in order.
  */
 import { dataCrc32c } from "../../../drivers/shared-memory/data-crc32c.ts";
-import type { GlobalMemory } from "../../../drivers/shared-memory/global-memory.ts";
+import type { Address, GlobalMemory } from "../../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../../drivers/shared-memory/layout.ts";
 import type { FrameRun } from "../../../src/scsi/task.ts";
 import type { FrameSource } from "../../../src/volume/block-io.ts";
 import type { ByteStream } from "./byte-stream.ts";
 import { headerDigest, writeDigest } from "./digest.ts";
+import { GATHER_BUFFER_BYTES, type GatherBuffers } from "./gather-buffers.ts";
 import { BHS_BYTES } from "./pdu/define-bhs.ts";
 
 /** One write to the socket takes at most about this much: its end is the sign that the peer still reads. */
@@ -23,6 +24,10 @@ const SLAB_BYTES = 16_384;
 const SLABS_KEPT_MAX = 256;
 /** Inline data up to this is copied beside its header; more is sent from where it lies. */
 const COPY_BYTES_MAX = 4096;
+
+/** Read data in more pieces than this, of less than 16 KiB on average, is put side by side. */
+const PIECES_MAX = 4;
+const PIECE_BYTES_LEAST = 16_384;
 
 /** What a response keeps until its last byte was taken: a task with pinned frames. */
 export interface Pinned {
@@ -45,6 +50,7 @@ export class SlabPool {
 class Batch {
   readonly pieces: Uint8Array[] = [];
   readonly slabs: Buffer[] = [];
+  readonly gathers: Address[] = [];
   readonly pinned: Pinned[] = [];
   /** Kind and time of receipt of each command answered here, for the latency histograms. */
   readonly kinds: number[] = [];
@@ -55,6 +61,7 @@ class Batch {
 export interface TransmitterHost {
   readonly stream: ByteStream;
   readonly slabs: SlabPool;
+  readonly gatherBuffers: GatherBuffers;
   readonly global: GlobalMemory;
   readonly frames: FrameSource;
   /** Asks for `flush` at the end of this turn. */
@@ -82,6 +89,8 @@ export class Transmitter {
   slab: Buffer;
   #slabAt = 0;
   #pieceStart = 0;
+  /** Bytes used of the filling batch's last gather buffer. */
+  #gathered = GATHER_BUFFER_BYTES;
 
   #crc = 0;
   readonly #written: (error?: Error | null) => void;
@@ -141,6 +150,49 @@ export class Transmitter {
   frames(run: FrameRun, offset: number, bytes: number): void {
     if (bytes === 0) return;
     this.#cutPiece();
+    if (!this.#gather(run, offset, bytes)) this.#sendFrames(run, offset, bytes);
+    this.#account(bytes);
+    this.#endData(bytes);
+  }
+
+  /** False: it is not worth it, or there is no room. */
+  #gather(run: FrameRun, offset: number, bytes: number): boolean {
+    if (bytes <= PIECES_MAX * FRAME_BYTES || bytes > GATHER_BUFFER_BYTES) return false;
+    const { frames, global } = this.#host;
+    const start = run.phase + offset;
+    let pieces = 1;
+    for (let index = Math.floor(start / FRAME_BYTES); (index + 1) * FRAME_BYTES < start + bytes; index += 1)
+      if (!this.#neighbours(run, index)) pieces += 1;
+    if (pieces <= PIECES_MAX || bytes >= pieces * PIECE_BYTES_LEAST) return false;
+    const address = this.#gatherRoom(bytes);
+    if (address === undefined) return false;
+    for (let position = start; position < start + bytes; ) {
+      const within = position % FRAME_BYTES;
+      const taken = Math.min(FRAME_BYTES - within, start + bytes - position);
+      const frame = run.frames[Math.floor(position / FRAME_BYTES)]!;
+      global.kernels.copy(address + position - start, frames.addressOf(frame) + within, taken);
+      position += taken;
+    }
+    const piece = global.view(address, bytes);
+    if (this.dataDigest) this.#crc = dataCrc32c(piece, this.#crc);
+    this.#filling.pieces.push(piece);
+    return true;
+  }
+
+  #gatherRoom(bytes: number): Address | undefined {
+    const { gathers } = this.#filling;
+    if (this.#gathered + bytes > GATHER_BUFFER_BYTES) {
+      const buffer = this.#host.gatherBuffers.take();
+      if (buffer === undefined) return undefined;
+      gathers.push(buffer);
+      this.#gathered = 0;
+    }
+    const address = gathers[gathers.length - 1]! + this.#gathered;
+    this.#gathered += bytes;
+    return address;
+  }
+
+  #sendFrames(run: FrameRun, offset: number, bytes: number): void {
     const { frames, global } = this.#host;
     let position = run.phase + offset;
     let left = bytes;
@@ -162,8 +214,6 @@ export class Transmitter {
       position += piece.length;
       left -= piece.length;
     }
-    this.#account(bytes);
-    this.#endData(bytes);
   }
 
   #neighbours(run: FrameRun, index: number): boolean {
@@ -227,6 +277,7 @@ export class Transmitter {
       this.#pieceStart = 0;
     }
     this.#waiting.push(this.#filling);
+    this.#gathered = GATHER_BUFFER_BYTES;
     this.#filling = this.#spare.pop() ?? new Batch();
   }
 
@@ -261,10 +312,12 @@ export class Transmitter {
   #empty(batch: Batch): void {
     this.unsentBytes -= batch.bytes;
     for (const slab of batch.slabs) this.#host.slabs.give(slab);
+    for (const buffer of batch.gathers) this.#host.gatherBuffers.give(buffer);
     const { pinned } = batch;
     for (let i = 0; i < pinned.length; i += 1) pinned[i]!.sent();
     batch.pieces.length = 0;
     batch.slabs.length = 0;
+    batch.gathers.length = 0;
     pinned.length = 0;
     batch.kinds.length = 0;
     batch.receivedAt.length = 0;
