@@ -4,7 +4,7 @@
  *   node bench/growth.mjs [volumes] [sessions] [drives] [map] [replay] [--out FILE]
  *
  * Without names all of it, in about five minutes. Writes docs/performance/growth.json (parts that were not asked for stay
- * as they are) and the tables of growth.md beside it. Needs libiscsi-dev and a C compiler.
+ * as they are), the tables of growth.md and the plots beside it. Needs libiscsi-dev and a C compiler.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { arch, cpus, release, totalmem } from "node:os";
@@ -12,6 +12,7 @@ import { dirname, join } from "node:path";
 import { ROOT } from "./growth/array.mjs";
 import { measureDrives } from "./growth/drives.mjs";
 import { measureMap } from "./growth/map.mjs";
+import { writePlots } from "./growth/plots.mjs";
 import { measureReplay } from "./growth/replay.mjs";
 import { writeReport } from "./growth/report.mjs";
 import { measureSessions } from "./growth/sessions.mjs";
@@ -38,4 +39,5 @@ for (const name of args.length > 0 ? args : Object.keys(PARTS)) {
   mkdirSync(dirname(out), { recursive: true });
   writeFileSync(out, `${JSON.stringify(results, undefined, 1)}\n`);
   writeReport(out.replace(/json$/, "md"), results);
+  await writePlots(dirname(out), results);
 }
