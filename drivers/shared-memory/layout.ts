@@ -35,7 +35,7 @@ const RING_SLOTS_MAX = 65_536;
 /** What one read from a socket brings at most: larger reads save system calls on large writes. */
 export const RECEIVE_BYTES = 262_144;
 /** What one director has of read data that was put side by side and is not yet sent. */
-export const TRANSMIT_BYTES = 4_194_304;
+export const TRANSMIT_BYTES = 2_097_152;
 /** Payload of one journal record that is gathered before it is written; larger ones go from where they lie. */
 export const JOURNAL_GATHER_BYTES = 524_288;
 

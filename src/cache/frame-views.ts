@@ -11,7 +11,7 @@ import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts"
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 
 /** A power of two. */
-export const VIEWS_MAX = 8192;
+export const VIEWS_MAX = 4096;
 
 export class FrameViews {
   readonly #global: GlobalMemory;
