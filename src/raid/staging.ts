@@ -16,10 +16,10 @@ import type { GroupGeometry } from "./geometry.ts";
 import { TAG_BYTES } from "./strip.ts";
 
 /**
- * Stripes of a batch fill about this much on all drives together, within the bounds below. Twice as much costs 16 MiB of
- * staging with two pools and as much again in LevelDB's copies of the batches; the array has 150 MiB beside its frames.
+ * Stripes of a batch fill about this much on all drives together, within the bounds below. Each half MiB more costs 6 MiB of
+ * staging with two pools, and LevelDB's copies of the batches; the array has 150 MiB beside its frames.
  */
-const BATCH_BYTES = 2 * 1024 * 1024;
+const BATCH_BYTES = 1.5 * 1024 * 1024;
 const BATCH_STRIPES_MIN = 4;
 const BATCH_STRIPES_MAX = 32;
 /** Two destage batches under way, two of compaction, what compaction reads, and where it gathers what lives. */
