@@ -157,6 +157,7 @@ export class ReadPath {
     waiter.deliver = undefined;
     waiter.next = undefined;
     waiter.urgent = false;
+    waiter.overPartial = false;
     waiter.retries = 0;
     this.#freeWaiters.push(waiter);
     if (read === undefined) {
@@ -231,6 +232,7 @@ export class ReadPath {
       return false;
     }
     counters[POOL_COUNT.readBlocksMissed]! += 1;
+    waiter.overPartial = cached >= 0;
     return this.#want(place, waiter, volume, block);
   }
 
@@ -465,10 +467,10 @@ export class ReadPath {
       frames.give(frame);
       return;
     } else {
-      // Rewritten or moved while it was read: right for these readers, whose reads are as old, and for nobody else.
+      // Rewritten or moved while it was read: right for the readers whose reads are as old, and for nobody else.
       frames.pin(frame);
       frames.publish(frame, FRAME_STATE.retired);
-      this.#deliverAll(waiters, frame, BLOCK_STATUS.good);
+      this.#deliverOld(waiters, frame);
       frames.unpin(frame);
       return;
     }
@@ -476,6 +478,23 @@ export class ReadPath {
     frames.pin(frame);
     this.#deliverAll(waiters, frame, BLOCK_STATUS.good);
     frames.unpin(frame);
+  }
+
+  /** The frame lacks what a host had written in part, and what has gone since: who came after that write looks anew. */
+  #deliverOld(waiters: BlockWaiter, frame: number): void {
+    let later: BlockWaiter | undefined;
+    for (let waiter: BlockWaiter | undefined = waiters; waiter !== undefined; ) {
+      const { next }: BlockWaiter = waiter;
+      if (waiter.overPartial) {
+        waiter.next = later;
+        later = waiter;
+      } else {
+        this.#pool.frames.pin(frame);
+        this.#deliver(waiter, frame, BLOCK_STATUS.good);
+      }
+      waiter = next;
+    }
+    this.#resolveAgain(later);
   }
 
   #resolveAgain(waiters: BlockWaiter | undefined): void {
@@ -547,18 +566,22 @@ export class ReadPath {
     if (this.#unsent.length > 0 && !this.#sendDeferred) this.#send();
   }
 
-  /** The pool can't go on. But where a drive refused, frames and region stay as they are: a drive may still have them. */
+  /**
+   * The pool can't go on. Frames and region stay as they are, as a drive may still have them, unless it refused or was never
+   * asked. What waits for a region fails with it: those that are left may be too few to come back.
+   */
   #fail(fetch: StripFetch, error: unknown): void {
     this.#leave(fetch);
     this.#pool.zoneUse.reading[fetch.at.slot]! -= 1;
     this.#pool.health.fail(error);
-    const refused = isFenced(error);
+    const refused = isFenced(error) || !fetch.sent;
     for (let index = 0; index < fetch.frame.length; index++) {
       if (!fetch.wants(index)) continue;
       const waiters = refused ? this.#drop(fetch, index) : fetch.take(index);
       this.#deliverAll(waiters, -1, BLOCK_STATUS.failed);
     }
     if (refused && fetch.scratch >= 0) this.#pool.staging.fetches.give(fetch.scratch);
+    for (const unsent of this.#unsent.splice(0)) this.#fail(unsent, error);
   }
 
   #mergeWithZeros(partial: number, waiter: BlockWaiter): void {

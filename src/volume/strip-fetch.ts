@@ -29,6 +29,8 @@ export class BlockWaiter {
   deliver: Delivery | undefined;
   /** Destage waits for this: it may use the last frames. */
   urgent = false;
+  /** A host had written a part of the block before this was asked: the block as the map names it now is not enough. */
+  overPartial = false;
   retries = 0;
   /** The next one who waits for the same block. */
   next: BlockWaiter | undefined;

@@ -11,6 +11,7 @@ import {
   readBytes,
   volumeDocument,
   writeBytes,
+  zeroBytes,
 } from "../../support/memory-pool.ts";
 
 const BLOCK = 4096;
@@ -77,6 +78,49 @@ describe("ReadPath: what a drive returned late (invariant 2)", () => {
     await turns();
     expect(cache.find(1, 3)).toBe(-1);
     expect((await readBytes(pool, 1, 3 * BLOCK, BLOCK)).data[0]).toBe(2);
+    pool.frames.checkCounts();
+    pool.kill();
+  });
+
+  // Whoever reads after a write of some sectors was acknowledged sees those, or what came after them: never what was before.
+  test.each([
+    {
+      then: "zeroed",
+      change: (pool: OpenedPool) => zeroBytes(pool, 1, 3 * BLOCK, BLOCK),
+      newest: 0,
+    },
+    {
+      then: "rewritten, destaged and evicted",
+      change: async (pool: OpenedPool) => {
+        const { cache } = pool.service.pool(0).parts;
+        await writeBytes(pool, 1, 3 * BLOCK, filled(2));
+        await pool.service.pool(0).destageAll();
+        cache.remove(cache.find(1, 3));
+      },
+      newest: 2,
+    },
+  ])("is not served without the partial write that came before the read, when the block is then $then", async (given) => {
+    const gate = new DriveGate();
+    const media = new MemoryPoolMedia();
+    const first = await openMemoryPool(media);
+    await first.service.createVolume(0, volumeDocument(1, 1500 * BLOCK));
+    await writeBytes(first, 1, 3 * BLOCK, filled(1));
+    media.wrap = (drive) => gate.wrap(drive);
+    const pool = await reopened(media, first);
+    gate.close("readParts");
+    const before = readBytes(pool, 1, 3 * BLOCK, BLOCK);
+    await until(() => gate.waiting("readParts") > 0);
+    expect((await writeBytes(pool, 1, 3 * BLOCK + 512, filled(3, 512))).status).toBe(BLOCK_STATUS.good);
+    const after = readBytes(pool, 1, 3 * BLOCK, BLOCK);
+    await turns();
+    await given.change(pool);
+    gate.open("readParts");
+    const { status, data } = await after;
+    expect(status).toBe(BLOCK_STATUS.good);
+    expect(Buffer.compare(data, filled(given.newest))).toBe(0);
+    expect((await before).status).toBe(BLOCK_STATUS.good);
+    await turns();
+    expect(pool.frames.count(FRAME_STATE.reserved)).toBe(0);
     pool.frames.checkCounts();
     pool.kill();
   });
@@ -314,6 +358,49 @@ describe("ReadPath: a drive that is late (invariant 4)", () => {
     land!();
     await turns();
     expect(pool.frames.count(FRAME_STATE.reserved)).toBe(0);
+    pool.frames.checkCounts();
+    pool.kill();
+  });
+});
+
+describe("ReadPath: a pool that fails", () => {
+  test("answers reads that still waited for a region of the staging area", async () => {
+    const strips = 300;
+    const media = new MemoryPoolMedia();
+    const first = await openMemoryPool(media);
+    await first.service.createVolume(0, volumeDocument(1, 1500 * BLOCK));
+    for (let n = 0; n < strips * 4; n += 60) await writeBytes(first, 1, n * BLOCK, filled(1, 60 * BLOCK));
+    const gate = new DriveGate();
+    let fenced = false;
+    media.wrap = (drive) =>
+      gate.wrap(
+        interceptDrive(drive, async (operation, _parameters, run) => {
+          if (operation === "readParts" && fenced) throw new DriveError("fenced", drive.name, "somebody else has it");
+          return run();
+        }),
+      );
+    const pool = await reopened(media, first);
+    for (const block of [0, 1100]) await readBytes(pool, 1, block * BLOCK, BLOCK); // Loads the map's pages.
+    gate.close("readParts");
+    let answered = 0;
+    const statuses: number[] = [];
+    // From the other end, so that nothing is read ahead.
+    for (let n = strips - 1; n >= 0; n--) {
+      void readBytes(pool, 1, (n * 4 + 2) * BLOCK, BLOCK).then(({ status }) => {
+        statuses.push(status);
+        answered++;
+      });
+    }
+    await turns();
+    // All regions are taken, and there are reads without one.
+    expect(gate.waiting("readParts")).toBeLessThan(strips);
+    fenced = true;
+    gate.open("readParts");
+    await turns(200);
+    expect(answered).toBe(strips);
+    expect(new Set(statuses)).toEqual(new Set([BLOCK_STATUS.failed]));
+    expect(pool.frames.count(FRAME_STATE.reserved)).toBe(0);
+    expect(pool.service.pool(0).parts.zoneUse.reading.some((reads) => reads > 0)).toBe(false);
     pool.frames.checkCounts();
     pool.kill();
   });
