@@ -142,7 +142,15 @@ export class StripeReader {
   async #failed(position: number, error: unknown): Promise<ReadFailure> {
     if (isFenced(error)) throw error;
     if (!(error instanceof DriveError)) return FAILED;
-    if (error.kind !== "notFound" && error.kind !== "unrecoveredRead") await this.#group.lose(position, error);
+    if (error.kind !== "notFound" && error.kind !== "unrecoveredRead") {
+      try {
+        await this.#group.lose(position, error);
+      } catch (cause) {
+        // A refusal to record the loss must not look like one to read: the late drive still has the memory.
+        if (error.landed === undefined) throw cause;
+        throw new Error("the loss of a late drive can't be recorded", { cause });
+      }
+    }
     return { landed: error.landed };
   }
 }

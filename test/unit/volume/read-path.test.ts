@@ -364,6 +364,27 @@ describe("ReadPath: a drive that is late (invariant 4)", () => {
 });
 
 describe("ReadPath: a pool that fails", () => {
+  test("keeps the frames that a late drive may write to, also when recording the drive's loss is refused", async () => {
+    const media = new MemoryPoolMedia();
+    const first = await openMemoryPool(media);
+    await first.service.createVolume(0, volumeDocument(1, 1500 * BLOCK));
+    await writeBytes(first, 1, 0, filled(1));
+    let late = false;
+    media.wrap = (drive) =>
+      interceptDrive(drive, async (operation, _parameters, run) => {
+        if (late && operation === "metadataBatch") throw new DriveError("fenced", drive.name, "somebody else has it");
+        if (operation !== "readParts") return run();
+        late = true;
+        const error = new DriveError("unknown", drive.name, "no answer by the deadline");
+        error.landed = new Promise(() => undefined);
+        throw error;
+      });
+    const pool = await reopened(media, first);
+    expect((await readBytes(pool, 1, 0, BLOCK)).status).toBe(BLOCK_STATUS.failed);
+    expect(pool.frames.count(FRAME_STATE.reserved)).toBe(1);
+    pool.kill();
+  });
+
   test("answers reads that still waited for a region of the staging area", async () => {
     const strips = 300;
     const media = new MemoryPoolMedia();
