@@ -15,6 +15,7 @@
  *  2. A block that can't be read is moved as unreadable: it stays a medium error, and never blocks compaction. (Where
  *     not even the tags of a strip can be had, the zone is kept and people are told.)
  */
+import { DriveError } from "../../drivers/drive/drive.ts";
 import type { Address } from "../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 import { MapChange, ZONE_EVENT } from "../map/map-log.ts";
@@ -200,7 +201,9 @@ export class Compactor {
       try {
         if (drive === undefined) throw new Error("no drive");
         await drive.readStrips({ zone, firstStrip: firstStripe, count, address, strideBytes: stripBytes });
-      } catch {
+      } catch (error) {
+        // A drive that is late may still write there: to what is rebuilt in its place, or to stripes on their way out.
+        if (error instanceof DriveError) await error.landed;
         missing.push(position);
       }
     });

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { DriveError, type StripRead } from "../../../drivers/drive/drive.ts";
 import { ZONE_STATE } from "../../../src/map/zone-table.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
-import { DriveGate, turns, until } from "../../support/gated-drive.ts";
+import { DriveGate, interceptDrive, turns, until } from "../../support/gated-drive.ts";
 import {
   MemoryPoolMedia,
   type OpenedPool,
@@ -107,5 +108,55 @@ describe("Compactor: when a zone goes (invariant 1)", () => {
     const { data } = await readBytes(again, 1, 0, 5 * BLOCK);
     expect([0, 1, 2, 3, 4].map((n) => data[n * BLOCK])).toEqual([1, 1, 9, 1, 2]);
     again.kill();
+  });
+});
+
+describe("Compactor: a drive that is late", () => {
+  test("has the memory that it was asked to read to until it is done", async () => {
+    const media = new MemoryPoolMedia();
+    let late: StripRead | undefined;
+    let land: (() => void) | undefined;
+    let landed = false;
+    let trespasses = 0;
+    media.wrap = (drive) =>
+      interceptDrive(drive, async (operation, parameters, run) => {
+        if (operation !== "readStrips" && operation !== "writeStrips") return run();
+        const asked = parameters[0] as StripRead;
+        if (operation === "readStrips" && asked.count > 1 && late === undefined) {
+          late = asked;
+          const error = new DriveError("unknown", drive.name, "no answer by the deadline");
+          error.landed = new Promise((resolve) => {
+            land = resolve;
+          });
+          throw error;
+        }
+        const isOther = late === undefined || landed || asked.address >= late.address + late.count * late.strideBytes;
+        if (!isOther && asked.address + asked.count * asked.strideBytes > late!.address) trespasses++;
+        return run();
+      });
+    const pool = await pooled(media);
+    // Four blocks of the first zone stay.
+    await writeBytes(pool, 1, 4 * BLOCK, filled(2, ZONE_BLOCKS - 4));
+    await pool.service.pool(0).destageAll();
+    for (let round = 3; round < 11; round++) {
+      await writeBytes(pool, 1, (round - 2) * ZONE_BLOCKS * BLOCK, filled(round, ZONE_BLOCKS));
+      const destaged = pool.service.pool(0).destageAll();
+      await Promise.race([destaged, until(() => late !== undefined)]);
+      if (late !== undefined) break;
+    }
+    await until(() => late !== undefined);
+    await turns(300);
+    // Destage goes on, through regions of its own.
+    for (let n = 0; n < 3; n++) {
+      await writeBytes(pool, 1, 1900 * BLOCK, filled(20 + n, 12));
+      await Promise.race([pool.service.pool(0).destageAll(), turns(500)]);
+    }
+    expect(trespasses).toBe(0);
+    landed = true;
+    land!();
+    await until(() => media.drives.every((drive) => !drive!.zones.has(1)));
+    const { data } = await readBytes(pool, 1, 0, 5 * BLOCK);
+    expect([0, 1, 2, 3, 4].map((n) => data[n * BLOCK])).toEqual([1, 1, 1, 1, 2]);
+    pool.kill();
   });
 });
