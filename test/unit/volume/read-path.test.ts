@@ -85,12 +85,12 @@ describe("ReadPath: what a drive returned late (invariant 2)", () => {
   // Whoever reads after a write of some sectors was acknowledged sees those, or what came after them: never what was before.
   test.each([
     {
-      then: "zeroed",
+      ending: "zeroed",
       change: (pool: OpenedPool) => zeroBytes(pool, 1, 3 * BLOCK, BLOCK),
       newest: 0,
     },
     {
-      then: "rewritten, destaged and evicted",
+      ending: "rewritten, destaged and evicted",
       change: async (pool: OpenedPool) => {
         const { cache } = pool.service.pool(0).parts;
         await writeBytes(pool, 1, 3 * BLOCK, filled(2));
@@ -99,7 +99,7 @@ describe("ReadPath: what a drive returned late (invariant 2)", () => {
       },
       newest: 2,
     },
-  ])("is not served without the partial write that came before the read, when the block is then $then", async (given) => {
+  ])("is not served without the partial write that came before the read, when the block is then $ending", async (given) => {
     const gate = new DriveGate();
     const media = new MemoryPoolMedia();
     const first = await openMemoryPool(media);
