@@ -9,6 +9,7 @@
  *     in use are bounded by the operations in flight.
  */
 import type { GlobalMemory } from "../shared-memory/global-memory.ts";
+import { AtMost } from "./at-most.ts";
 import type { DiskSpace } from "./disk-space.ts";
 import {
   DriveError,
@@ -39,6 +40,12 @@ export type LevelDriveBounds = {
   readonly finishedOpenMax: number;
 };
 
+/**
+ * Reads of one drive in libuv's threads. The whole process has 16 of them, LevelDB's writes run there too, and a disk that
+ * hangs keeps those that it was given: the other drives must have some left.
+ */
+const READS_ASIDE_MAX = 4;
+
 const FINISHED = "finished/";
 const FINISHED_END = "finished0";
 
@@ -52,6 +59,7 @@ export class LevelZones {
   readonly #folders: ZoneFolders;
   readonly #bounds: LevelDriveBounds;
   readonly #pace = new ReadPace();
+  readonly #aside = new AtMost(READS_ASIDE_MAX);
   readonly #zones = new Map<ZoneNumber, LevelZone>();
   /** Open zones, the least recently used first: a read looks at no other zone than its own. */
   readonly #recentFinished = new Set<LevelZone>();
@@ -191,8 +199,10 @@ export class LevelZones {
   }
 
   async readParts(read: PartsRead): Promise<void> {
-    const zone = this.#find(read.zone);
-    await this.#opened(zone, () => zone.readParts(read));
+    await this.#aside.run(() => {
+      const zone = this.#find(read.zone);
+      return this.#opened(zone, () => zone.readParts(read));
+    });
   }
 
   async close(): Promise<void> {
