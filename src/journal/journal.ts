@@ -75,6 +75,9 @@ export class Journal {
   #syncedSequence = 0;
   #syncRunning = false;
   readonly #syncWaiters: { sequence: number; done: (durable: boolean) => void }[] = [];
+  /** While it is recovered: epoch of the last record that was read, and what was once durable as the journal says. */
+  #recoveringEpoch: number | undefined;
+  #recoveredSynced = 0;
   #superblockCounter = 0;
   #superblockRunning = false;
   #trimWanted = false;
@@ -251,9 +254,10 @@ export class Journal {
       identity: this.#identity,
       tailOffset,
       tailSequence: oldest?.sequence ?? this.#nextSequence,
-      tailEpoch: oldest?.epoch ?? this.#epoch,
+      // Destage may trim all that was replayed so far: the record that comes next is of an older owner still.
+      tailEpoch: oldest?.epoch ?? this.#recoveringEpoch ?? this.#epoch,
       ownerEpoch: this.#epoch,
-      syncedSequence: this.#syncedSequence,
+      syncedSequence: Math.max(this.#syncedSequence, this.#recoveredSynced),
       fileBytes: this.#file.bytes,
     };
     this.#writeFile(SUPERBLOCK_POSITIONS[this.#superblockCounter % 2]!, [encodeSuperblock(superblock)]);
@@ -297,6 +301,8 @@ export class Journal {
       if (found === "wrap") continue;
       epoch = found.epoch;
       syncedSequence = Math.max(syncedSequence, found.syncedSequence);
+      this.#recoveringEpoch = epoch;
+      this.#recoveredSynced = syncedSequence;
       await apply(found.record);
       this.#live.push(found.record.sequence, epoch, this.#head);
       this.#head += found.bytes;
@@ -304,6 +310,7 @@ export class Journal {
       records += 1;
     }
     this.#reader.readAhead(0);
+    this.#recoveringEpoch = undefined;
     if (syncedSequence >= this.#nextSequence) {
       throw new JournalError(
         "damaged",

@@ -197,6 +197,28 @@ describe("Journal: durability (invariant 4)", () => {
     expect(told).toEqual([1, 2, 3]);
   });
 
+  test("what is trimmed while the journal is replayed hides nothing of the rest from the next start", async () => {
+    const state = await format(64 * 1024);
+    const first = open(state, 1, { manualSync: false });
+    await recover(first);
+    for (const seed of [1, 2, 3]) append(first.journal, [seed]);
+    await first.journal.synced(3);
+    // The next owner has destaged record 1 when it is in the middle of record 2, and is killed.
+    const second = open(state, 2, { manualSync: false });
+    await expect(
+      second.journal.recover(
+        () => true,
+        async ({ sequence }) => {
+          if (sequence === 1) return;
+          second.journal.trim(2);
+          await new Promise((resolve) => setTimeout(resolve, 5));
+          throw new Error("killed");
+        },
+      ),
+    ).rejects.toThrow("killed");
+    expect((await recover(open(state, 3))).map(({ sequence }) => sequence)).toEqual([2, 3]);
+  });
+
   test("counts nothing as durable that it only recovered: the page cache may have had it", async () => {
     const state = await format(64 * FRAME);
     const first = open(state, 1);
