@@ -113,6 +113,7 @@ export class Compactor {
     return chooseVictim({
       zones: map.zones,
       blocksPerZone: geometry.blocksPerZone,
+      blocksPerStripe: geometry.blocksPerStripe,
       isUrgent: space.shortage >= URGENT_SHORTAGE,
       mayEmpty: (slot) => zoneUse.uncommitted[slot] === 0 && !this.#stuck.has(slot),
     });
@@ -139,8 +140,10 @@ export class Compactor {
 
   async #moveLive(slot: number): Promise<boolean> {
     const { map, staging } = this.#pool;
-    const source = await staging.batches.take();
+    let source = await staging.batches.take();
     const gather = await staging.batches.take();
+    /** Reads that were given up on, and may still land in `source`. */
+    const late: Promise<void>[] = [];
     try {
       const stripes = map.zones.stripes[slot]!;
       const step = this.#options.stripesPerBatch;
@@ -148,8 +151,13 @@ export class Compactor {
         if (this.#stopping) break;
         const began = this.#pool.runtime.nowMilliseconds();
         const count = Math.min(step, stripes - stripe);
-        await this.#readStripes(slot, stripe, count, source);
+        await this.#readStripes({ slot, firstStripe: stripe, count, source, late });
         await this.#collect(slot, { firstStripe: stripe, count, source, gather });
+        if (late.length > 0) {
+          // What lands now is what was asked for; later it would be in the middle of something else.
+          staging.batches.giveLanded(source, late.splice(0));
+          source = await staging.batches.take();
+        }
         await this.#rest(this.#pool.runtime.nowMilliseconds() - began);
       }
       if (this.#batch.count > 0) await this.#flush();
@@ -159,7 +167,7 @@ export class Compactor {
       await Promise.allSettled(this.#writes.splice(0));
       this.#batch.count = 0;
       staging.batches.give(gather);
-      staging.batches.give(source);
+      staging.batches.giveLanded(source, late);
     }
     return !this.#stopping;
   }
@@ -190,8 +198,15 @@ export class Compactor {
   }
 
   /** Reads a run of stripes from all drives; strips that can't be had are rebuilt in their place. */
-  async #readStripes(slot: number, firstStripe: number, count: number, source: Address): Promise<void> {
+  async #readStripes(read: {
+    readonly slot: number;
+    readonly firstStripe: number;
+    readonly count: number;
+    readonly source: Address;
+    readonly late: Promise<void>[];
+  }): Promise<void> {
     const { group, geometry, global, map } = this.#pool;
+    const { slot, firstStripe, count, source, late } = read;
     const zone = map.zones.zone[slot]!;
     const { stripBytes } = geometry.shape;
     const missing: number[] = [];
@@ -202,9 +217,8 @@ export class Compactor {
         if (drive === undefined) throw new Error("no drive");
         await drive.readStrips({ zone, firstStrip: firstStripe, count, address, strideBytes: stripBytes });
       } catch (error) {
-        // A drive that is late may still write there: to what is rebuilt in its place, or to stripes on their way out.
-        if (error instanceof DriveError) await error.landed;
         missing.push(position);
+        if (error instanceof DriveError && error.landed !== undefined) late.push(error.landed);
       }
     });
     await Promise.all(reads);
@@ -330,7 +344,7 @@ export class Compactor {
   }
 
   async #write(batch: StripeBatch, copied: () => void): Promise<void> {
-    const { staging, map, counters, volumes } = this.#pool;
+    const { staging, map, counters } = this.#pool;
     try {
       const base = await staging.batches.take();
       try {
@@ -344,8 +358,8 @@ export class Compactor {
           const change = new MapChange();
           for (let n = 0; n < batch.count; n++) {
             const volume = batch.volume[n]!;
-            // Overwritten or unmapped meanwhile: the copy is garbage.
-            if (!volumes.has(volume) || map.lookup(volume, batch.block[n]!) !== batch.from[n]) continue;
+            // Overwritten or unmapped meanwhile: the copy is garbage. What is being deleted is moved as long as it is mapped.
+            if (map.lookup(volume, batch.block[n]!) !== batch.from[n]) continue;
             change.add(volume, batch.block[n]!, batch.place[n]!, batch.from[n]!);
           }
           await map.commit(change);

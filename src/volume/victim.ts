@@ -7,25 +7,31 @@
  */
 import { ZONE_STATE, type ZoneTable } from "../map/zone-table.ts";
 
-/** A zone fuller than this is not worth moving. */
+/**
+ * A zone fuller than this is not worth moving, unless zones are short: destage may wait for one, and where the garbage of
+ * a full pool is spread evenly no zone has more. Then one stripe to be gained is enough.
+ */
 const LIVE_SHARE_MAX = 0.97;
 
 export interface VictimOptions {
   readonly zones: ZoneTable;
   readonly blocksPerZone: number;
+  readonly blocksPerStripe: number;
   /** Zones are short: the one that gives the most room now is wanted. */
   readonly isUrgent: boolean;
   readonly mayEmpty: (slot: number) => boolean;
 }
 
 /** The slot of the zone to empty, or −1. */
-export function chooseVictim({ zones, blocksPerZone, isUrgent, mayEmpty }: VictimOptions): number {
+export function chooseVictim({ zones, blocksPerZone, blocksPerStripe, isUrgent, mayEmpty }: VictimOptions): number {
+  const worthIt = blocksPerZone * LIVE_SHARE_MAX;
+  const liveMax = isUrgent ? Math.max(worthIt, blocksPerZone - blocksPerStripe) : worthIt;
   let best = -1;
   let bestScore = 0;
   for (let slot = 0; slot < zones.slotCount; slot++) {
     if (zones.state[slot] !== ZONE_STATE.sealed || !mayEmpty(slot)) continue;
+    if (zones.live[slot]! > liveMax) continue;
     const share = zones.live[slot]! / blocksPerZone;
-    if (share > LIVE_SHARE_MAX) continue;
     const age = zones.nextZone - zones.zone[slot]!;
     const score = victimScore(share, isUrgent ? 1 : age);
     if (score <= bestScore) continue;

@@ -19,6 +19,7 @@ function choose(
   return chooseVictim({
     zones,
     blocksPerZone: BLOCKS,
+    blocksPerStripe: 2,
     isUrgent: options.isUrgent ?? false,
     mayEmpty: options.mayEmpty ?? (() => true),
   });
@@ -59,6 +60,16 @@ describe("chooseVictim", () => {
         { live: 0, age: 1 },
       ]),
     ).toBe(1);
+  });
+
+  test("takes a zone with a stripe of garbage when zones are short: the garbage of a full pool may be spread evenly", () => {
+    const zones = [
+      { live: 99, age: 900 },
+      { live: 98, age: 1 },
+    ];
+    expect(choose(zones)).toBe(-1);
+    expect(choose(zones, { isUrgent: true })).toBe(1);
+    expect(choose([{ live: 99, age: 900 }], { isUrgent: true })).toBe(-1);
   });
 
   test("leaves zones that are full of live blocks, open, or kept", () => {
