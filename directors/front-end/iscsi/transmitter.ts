@@ -334,6 +334,7 @@ export class Transmitter {
     for (const batch of this.#waiting.splice(0)) this.#empty(batch);
     const filling = this.#filling;
     this.#filling = new Batch();
+    this.#gathered = GATHER_BUFFER_BYTES;
     this.#empty(filling);
     this.#host.slabs.give(this.slab);
   }
