@@ -13,6 +13,8 @@ import { chooseVictim } from "../src/volume/victim.ts";
 
 const ZONES = 128;
 const ZONE_BLOCKS = 1024;
+/** Of a stripe of 3+1 with strips of 32 KiB. */
+const STRIPE_BLOCKS = 24;
 const RESERVE_ZONES = 11;
 const CACHE_SHARE = 0.043;
 const OVERWRITES = 6;
@@ -146,6 +148,7 @@ class SimulatedPool {
       const slot = chooseVictim({
         zones,
         blocksPerZone: ZONE_BLOCKS,
+        blocksPerStripe: STRIPE_BLOCKS,
         isUrgent: this.#victims === "greedy",
         mayEmpty: () => true,
       });
