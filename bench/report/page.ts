@@ -79,7 +79,7 @@ function pairsSections({ pairs }: Results, picture: (plot: string, text: string)
     stagesTable(pairs),
     "JavaScript in the owner's thread; allocation is estimated by young generations filled.",
     javaScriptTable(pairs),
-    "Copies of what hosts wrote. Data that is read is sent from its frame, and copied by nobody but the kernel.",
+    "Copies of what hosts wrote. Small writes are copied once more, side by side for the journal (not in the table). Data that is read is sent from its frame; of large reads whose frames lie apart the copy kernel makes one piece first.",
     copiesTable(writes),
     "Write amplification, through the owner. What was destaged in the measured time is in it, so a burst that the cache takes shows less than 1 for strips.",
     amplificationTable(
