@@ -22,9 +22,7 @@ export type TurnPhase = "storage" | "channel" | "frontEnd";
 const ROUNDS_MAX = 4;
 
 export class TurnEnd {
-  #storage: (() => void)[] = [];
-  #channel: (() => void)[] = [];
-  #frontEnd: (() => void)[] = [];
+  readonly #deferred: Record<TurnPhase, (() => void)[]> = { storage: [], channel: [], frontEnd: [] };
   #spare: (() => void)[] = [];
   #armed = false;
   #takeInbox: () => void = () => {};
@@ -46,38 +44,26 @@ export class TurnEnd {
   }
 
   defer(phase: TurnPhase, callback: () => void): void {
-    this.#listOf(phase).push(callback);
+    this.#deferred[phase].push(callback);
     if (this.#armed) return;
     this.#armed = true;
     this.#stages?.begin();
     this.#schedule(this.#run);
   }
 
-  #listOf(phase: TurnPhase): (() => void)[] {
-    if (phase === "storage") return this.#storage;
-    return phase === "channel" ? this.#channel : this.#frontEnd;
-  }
-
   get #hasWork(): boolean {
-    return this.#storage.length + this.#channel.length + this.#frontEnd.length > 0;
+    const { storage, channel, frontEnd } = this.#deferred;
+    return storage.length + channel.length + frontEnd.length > 0;
   }
 
   #turn(): void {
     this.#takeInbox();
     this.#stages?.turnEnds();
     for (let round = 0; round < ROUNDS_MAX && this.#hasWork; round += 1) {
-      for (let again = 0; again < ROUNDS_MAX && this.#storage.length > 0; again += 1) {
-        const storage = this.#storage;
-        this.#storage = this.#spare;
-        this.#drain(storage);
-      }
+      for (let again = 0; again < ROUNDS_MAX && this.#deferred.storage.length > 0; again += 1) this.#drain("storage");
       this.#stages?.stored();
-      const channel = this.#channel;
-      this.#channel = this.#spare;
-      this.#drain(channel);
-      const frontEnd = this.#frontEnd;
-      this.#frontEnd = this.#spare;
-      this.#drain(frontEnd);
+      this.#drain("channel");
+      this.#drain("frontEnd");
       this.#stages?.answered();
     }
     this.#stages?.done();
@@ -89,8 +75,10 @@ export class TurnEnd {
     this.onEnd();
   }
 
-  /** Runs a list that nobody adds to any more, and keeps its array for the next time. */
-  #drain(callbacks: (() => void)[]): void {
+  /** Runs what a phase has; what comes meanwhile goes into the spare array, and this one is the next spare. */
+  #drain(phase: TurnPhase): void {
+    const callbacks = this.#deferred[phase];
+    this.#deferred[phase] = this.#spare;
     for (const callback of callbacks) callback();
     callbacks.length = 0;
     this.#spare = callbacks;

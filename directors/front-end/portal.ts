@@ -10,7 +10,8 @@
 import { createServer, type Server, Socket } from "node:net";
 import { counterBlock } from "../../drivers/shared-memory/counters.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
-import { RECEIVE_BYTES } from "../../drivers/shared-memory/layout.ts";
+import { RECEIVE_BYTES, TRANSMIT_BYTES } from "../../drivers/shared-memory/layout.ts";
+import { RegionPool } from "../../drivers/shared-memory/region-pool.ts";
 import type { Config, DirectorConfig } from "../../src/config/config.ts";
 import type { ArrayEvent, SessionStatus, Severity } from "../../src/control/contract.ts";
 import type { LogicalUnitServer } from "../../src/scsi/task.ts";
@@ -21,14 +22,13 @@ import { FRONT_END_COUNTERS } from "./front-end-counters.ts";
 import { Connection, type ConnectionHost } from "./iscsi/connection.ts";
 import type { FrontEndLimits, FrontEndServices } from "./iscsi/front-end-services.ts";
 import { askLogout } from "./iscsi/full-feature/ask-logout.ts";
-import { GatherBuffers } from "./iscsi/gather-buffers.ts";
 import { type Access, sameName } from "./iscsi/login/access.ts";
 import type { LoginEnvironment } from "./iscsi/login/login-conversation.ts";
 import type { LoginError } from "./iscsi/peer-error.ts";
 import { ReadBudget } from "./iscsi/read-budget.ts";
 import type { Session } from "./iscsi/session.ts";
 import { SessionRegistry } from "./iscsi/session-registry.ts";
-import { SlabPool } from "./iscsi/transmitter.ts";
+import { GATHER_BUFFER_BYTES, SlabPool } from "./iscsi/transmitter.ts";
 import { checkPortal, listedOnly } from "./portal-safety.ts";
 
 const C = FRONT_END_COUNTERS.slots;
@@ -167,7 +167,11 @@ export class Portal {
     return {
       services: this.#services,
       slabs: new SlabPool(),
-      gatherBuffers: new GatherBuffers(global, director.index),
+      gatherBuffers: new RegionPool(
+        global.layout.transmit[director.index]!,
+        GATHER_BUFFER_BYTES,
+        TRANSMIT_BYTES / GATHER_BUFFER_BYTES,
+      ),
       loginTimeoutSeconds: config.iscsi.loginTimeoutSeconds,
       loginEnvironment: () => this.#loginEnvironment(),
       makeRoom: (candidate) => this.#registry.makeRoom(candidate),

@@ -12,6 +12,7 @@
 
 import { PART_BYTES } from "../../drivers/drive/strip-parts.ts";
 import type { Address } from "../../drivers/shared-memory/global-memory.ts";
+import { RegionPool } from "../../drivers/shared-memory/region-pool.ts";
 import type { GroupGeometry } from "./geometry.ts";
 import { TAG_BYTES } from "./strip.ts";
 
@@ -65,38 +66,5 @@ export class Staging {
     const rebuilds = strips + STRIP_REGIONS * stripBytes;
     this.rebuilds = new RegionPool(rebuilds, stripe, REBUILD_REGIONS);
     this.fetches = new RegionPool(rebuilds + REBUILD_REGIONS * stripe, fetchBytes(geometry), FETCH_REGIONS);
-  }
-}
-
-export class RegionPool {
-  readonly #free: Address[] = [];
-  readonly #waiters: ((address: Address) => void)[] = [];
-
-  constructor(address: Address, bytes: number, count: number) {
-    for (let n = 0; n < count; n++) this.#free.push(address + n * bytes);
-  }
-
-  /** Resolves in the order of asking. Waiters are bounded by the I/Os that the sessions' windows let in. */
-  take(): Promise<Address> {
-    const address = this.#free.pop();
-    if (address !== undefined) return Promise.resolve(address);
-    return new Promise((resolve) => this.#waiters.push(resolve));
-  }
-
-  /** A region if one is free, else −1. Who uses this asks again when it has given one back. */
-  tryTake(): Address {
-    return this.#free.pop() ?? -1;
-  }
-
-  /** As `give`, once the drives that may still write there have ended. */
-  giveLanded(address: Address, landed: readonly Promise<void>[]): void {
-    if (landed.length === 0) this.give(address);
-    else void Promise.all(landed).then(() => this.give(address));
-  }
-
-  give(address: Address): void {
-    const waiter = this.#waiters.shift();
-    if (waiter !== undefined) waiter(address);
-    else this.#free.push(address);
   }
 }

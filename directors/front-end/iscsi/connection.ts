@@ -10,11 +10,11 @@
  *  3. Digests come into force with the first PDU after the last login response, both ways (§6.3).
  */
 import { observe } from "../../../drivers/shared-memory/counters.ts";
+import type { RegionPool } from "../../../drivers/shared-memory/region-pool.ts";
 import { FRONT_END_COUNTERS, KIND } from "../front-end-counters.ts";
 import type { ByteStream } from "./byte-stream.ts";
 import type { FrontEndServices, HoldReason, SessionConnection } from "./front-end-services.ts";
 import { watchIdle } from "./full-feature/nop.ts";
-import type { GatherBuffers } from "./gather-buffers.ts";
 import { type LoginAnswer, LoginConversation, type LoginEnvironment, type LoginIdentity } from "./login/login-conversation.ts";
 import type { SessionParameters } from "./login/negotiation.ts";
 import { BHS_BYTES } from "./pdu/define-bhs.ts";
@@ -39,7 +39,7 @@ const REINSTATEMENT_SECONDS = 15;
 export interface ConnectionHost {
   readonly services: FrontEndServices;
   readonly slabs: SlabPool;
-  readonly gatherBuffers: GatherBuffers;
+  readonly gatherBuffers: RegionPool;
   readonly loginTimeoutSeconds: number;
   loginEnvironment(): LoginEnvironment;
   /** Gives the login its place among the sessions: now, later, or not. */
@@ -90,7 +90,7 @@ export class Connection implements PduHandler, TransmitterHost, SessionConnectio
     return this.#host.services.global;
   }
 
-  get gatherBuffers(): GatherBuffers {
+  get gatherBuffers(): RegionPool {
     return this.#host.gatherBuffers;
   }
 

@@ -11,11 +11,11 @@
 import { dataCrc32c } from "../../../drivers/shared-memory/data-crc32c.ts";
 import type { Address, GlobalMemory } from "../../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../../drivers/shared-memory/layout.ts";
+import type { RegionPool } from "../../../drivers/shared-memory/region-pool.ts";
 import type { FrameRun } from "../../../src/scsi/task.ts";
 import type { FrameSource } from "../../../src/volume/block-io.ts";
 import type { ByteStream } from "./byte-stream.ts";
 import { headerDigest, writeDigest } from "./digest.ts";
-import { GATHER_BUFFER_BYTES, type GatherBuffers } from "./gather-buffers.ts";
 import { BHS_BYTES } from "./pdu/define-bhs.ts";
 
 /** One write to the socket takes at most about this much: its end is the sign that the peer still reads. */
@@ -25,6 +25,7 @@ const SLABS_KEPT_MAX = 256;
 /** Inline data up to this is copied beside its header; more is sent from where it lies. */
 const COPY_BYTES_MAX = 4096;
 
+export const GATHER_BUFFER_BYTES = 262_144;
 /** Read data in more pieces than this, of less than 16 KiB on average, is put side by side. */
 const PIECES_MAX = 4;
 const PIECE_BYTES_LEAST = 16_384;
@@ -61,7 +62,8 @@ class Batch {
 export interface TransmitterHost {
   readonly stream: ByteStream;
   readonly slabs: SlabPool;
-  readonly gatherBuffers: GatherBuffers;
+  /** Where large reads whose frames lie apart are put side by side (docs/decisions/0009), GATHER_BUFFER_BYTES each. */
+  readonly gatherBuffers: RegionPool;
   readonly global: GlobalMemory;
   readonly frames: FrameSource;
   /** Asks for `flush` at the end of this turn. */
@@ -165,7 +167,7 @@ export class Transmitter {
       if (!this.#neighbours(run, index)) pieces += 1;
     if (pieces <= PIECES_MAX || bytes >= pieces * PIECE_BYTES_LEAST) return false;
     const address = this.#gatherRoom(bytes);
-    if (address === undefined) return false;
+    if (address < 0) return false;
     for (let position = start; position < start + bytes; ) {
       const within = position % FRAME_BYTES;
       const taken = Math.min(FRAME_BYTES - within, start + bytes - position);
@@ -179,11 +181,12 @@ export class Transmitter {
     return true;
   }
 
-  #gatherRoom(bytes: number): Address | undefined {
+  /** −1: all buffers are on their way, and the data goes from its frames. */
+  #gatherRoom(bytes: number): Address {
     const { gathers } = this.#filling;
     if (this.#gathered + bytes > GATHER_BUFFER_BYTES) {
-      const buffer = this.#host.gatherBuffers.take();
-      if (buffer === undefined) return undefined;
+      const buffer = this.#host.gatherBuffers.tryTake();
+      if (buffer < 0) return -1;
       gathers.push(buffer);
       this.#gathered = 0;
     }

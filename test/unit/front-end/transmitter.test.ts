@@ -1,9 +1,9 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { ByteStream } from "../../../directors/front-end/iscsi/byte-stream.ts";
-import { GatherBuffers } from "../../../directors/front-end/iscsi/gather-buffers.ts";
-import { SlabPool, Transmitter } from "../../../directors/front-end/iscsi/transmitter.ts";
-import { FRAME_BYTES } from "../../../drivers/shared-memory/layout.ts";
+import { GATHER_BUFFER_BYTES, SlabPool, Transmitter } from "../../../directors/front-end/iscsi/transmitter.ts";
+import { FRAME_BYTES, TRANSMIT_BYTES } from "../../../drivers/shared-memory/layout.ts";
+import { RegionPool } from "../../../drivers/shared-memory/region-pool.ts";
 import type { FrameSource } from "../../../src/volume/block-io.ts";
 import { testGlobalMemory } from "../../support/global-memory.ts";
 
@@ -27,7 +27,7 @@ function transmitter() {
     },
   } as unknown as ByteStream;
   const addressOf = (frame: number) => global.layout.frames + frame * FRAME_BYTES;
-  const gatherBuffers = new GatherBuffers(global, 0);
+  const gatherBuffers = new RegionPool(global.layout.transmit[0]!, GATHER_BUFFER_BYTES, TRANSMIT_BYTES / GATHER_BUFFER_BYTES);
   const tx = new Transmitter({
     stream,
     gatherBuffers,
