@@ -1,5 +1,5 @@
 /** A drive whose operations of one kind wait until they are let go: to hold the array in the middle of something. */
-import type { Drive } from "../../drivers/drive/drive.ts";
+import { type Drive, DriveError } from "../../drivers/drive/drive.ts";
 
 export type DriveOperation = Exclude<keyof Drive, "name">;
 
@@ -65,4 +65,14 @@ export async function until(condition: () => boolean, turnsMax = 20_000): Promis
     if (n > turnsMax) throw new Error(`not within ${turnsMax} turns: ${condition.toString()}`);
     await turns(1);
   }
+}
+
+/** What a read is told whose drive did not answer in time, and `land`, by which the drive ends after all. */
+export function lateAnswer(drive: string): { readonly error: DriveError; readonly land: () => void } {
+  const error = new DriveError("unknown", drive, "no answer by the deadline");
+  let land!: () => void;
+  error.landed = new Promise((resolve) => {
+    land = resolve;
+  });
+  return { error, land };
 }

@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { DriveError } from "../../../drivers/drive/drive.ts";
 import { ZONE_STATE } from "../../../src/map/zone-table.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
-import { DriveGate, interceptDrive, turns, until } from "../../support/gated-drive.ts";
+import { DriveGate, interceptDrive, lateAnswer, turns, until } from "../../support/gated-drive.ts";
 import {
   MemoryPoolMedia,
   type OpenedPool,
@@ -120,11 +119,9 @@ describe("Compactor: a read that was given up on", () => {
       interceptDrive(drive, async (operation, parameters, run) => {
         if (operation !== "readStrips" || position !== 1 || lateAt >= 0) return run();
         lateAt = (parameters[0] as { address: number }).address;
-        const error = new DriveError("unknown", "1", "no answer by the deadline");
-        error.landed = new Promise((resolve) => {
-          land = resolve;
-        });
-        throw error;
+        const late = lateAnswer("1");
+        land = late.land;
+        throw late.error;
       });
     const pool = await pooled(media);
     const { staging, geometry } = pool.service.pool(0).parts;

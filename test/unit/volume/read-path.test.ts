@@ -3,7 +3,7 @@ import { DriveError, type PartsRead } from "../../../drivers/drive/drive.ts";
 import { FRAME_STATE } from "../../../src/cache/frame-pool.ts";
 import { BLOCK_STATUS, BlockIo } from "../../../src/volume/block-io.ts";
 import { POOL_COUNT } from "../../../src/volume/pool-counters.ts";
-import { DriveGate, interceptDrive, turns, until } from "../../support/gated-drive.ts";
+import { DriveGate, interceptDrive, lateAnswer, turns, until } from "../../support/gated-drive.ts";
 import {
   MemoryPoolMedia,
   type OpenedPool,
@@ -340,11 +340,9 @@ describe("ReadPath: a drive that is late (invariant 4)", () => {
       interceptDrive(drive, async (operation, parameters, run) => {
         if (operation !== "readParts" || asked !== undefined) return run();
         asked = parameters[0] as PartsRead;
-        const late = new DriveError("unknown", drive.name, "no answer by the deadline");
-        late.landed = new Promise((resolve) => {
-          land = resolve;
-        });
-        throw late;
+        const late = lateAnswer(drive.name);
+        land = late.land;
+        throw late.error;
       });
     const pool = await reopened(media, first);
     const { status, data } = await readBytes(pool, 1, 5 * BLOCK, BLOCK);
@@ -375,9 +373,7 @@ describe("ReadPath: a pool that fails", () => {
         if (late && operation === "metadataBatch") throw new DriveError("fenced", drive.name, "somebody else has it");
         if (operation !== "readParts") return run();
         late = true;
-        const error = new DriveError("unknown", drive.name, "no answer by the deadline");
-        error.landed = new Promise(() => undefined);
-        throw error;
+        throw lateAnswer(drive.name).error;
       });
     const pool = await reopened(media, first);
     expect((await readBytes(pool, 1, 0, BLOCK)).status).toBe(BLOCK_STATUS.failed);
