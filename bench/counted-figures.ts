@@ -6,12 +6,12 @@ const BLOCK_BYTES = 4096;
 export type Counted = Readonly<Record<string, number>>;
 
 /** Commands of hosts that were answered meanwhile. */
-export function hostCommands(counted: Counted): number {
+function hostCommands(counted: Counted): number {
   const of = (kind: string) => total(counted, "varray_frontend_commands_total", { kind });
   return of("read") + of("write");
 }
 
-export function hostWriteBytes(counted: Counted): number {
+function hostWriteBytes(counted: Counted): number {
   return total(counted, "varray_frontend_data_bytes_total", { kind: "write" });
 }
 
@@ -42,7 +42,7 @@ export function histogramQuantile(
 }
 
 /** Mean of a histogram's observations, in seconds. */
-export function histogramMean(counted: Counted, name: string, labels: Readonly<Record<string, string>> = {}): number {
+function histogramMean(counted: Counted, name: string, labels: Readonly<Record<string, string>> = {}): number {
   return total(counted, `${name}_sum`, labels) / total(counted, `${name}_count`, labels);
 }
 

@@ -8,7 +8,7 @@ export const PART_NAMES = ["pairs", "durable", "scrapes", "endless", "misses", "
 const LONG_PARTS: readonly string[] = ["misses", "sustained"];
 export type PartName = (typeof PART_NAMES)[number];
 
-export const PAIR_TARGETS = ["stock", "tuned", "owner", "other", "both"] as const;
+const PAIR_TARGETS = ["stock", "tuned", "owner", "other", "both"] as const;
 export type PairTarget = (typeof PAIR_TARGETS)[number];
 
 export interface BenchOptions {

@@ -17,7 +17,7 @@ export interface MissResults {
   readonly medians: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }
 
-export interface SustainedWindow {
+interface SustainedWindow {
   readonly atSeconds: number;
   readonly iops: number;
   readonly bytesPerSecond: number;
