@@ -20,7 +20,7 @@ export async function measureReplay({ sizes = [16, 64, 256], blocksPerRecord = [
   const { FramePool } = await of("src/cache/frame-pool.js");
   const { FrameChunks } = await of("drivers/shared-memory/frame-chunks.js");
   const { createGlobalMemory } = await of("drivers/shared-memory/global-memory.js");
-  const { dataCrc32c } = await of("drivers/shared-memory/data-crc32c.js");
+  const { dataChecksum } = await of("drivers/shared-memory/data-checksum.js");
   const { global } = createGlobalMemory({
     directorCount: 1,
     poolCount: 1,
@@ -38,7 +38,7 @@ export async function measureReplay({ sizes = [16, 64, 256], blocksPerRecord = [
     dirtyPercentMax: 90,
   });
   const block = new Uint8Array(4096).fill(7);
-  const crc = dataCrc32c(block);
+  const crc = dataChecksum(block);
   const journalOf = (file, epoch) =>
     new Journal({ file, identity: ID, epoch, onFailure: (error) => process.stderr.write(`${error}\n`), onProgress: () => {} });
 

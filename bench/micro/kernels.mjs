@@ -1,4 +1,6 @@
 /** The kernels of global memory, and the native CRC32C, by size. */
+
+import { dataChecksum } from "../../dist/drivers/shared-memory/data-checksum.js";
 import { dataCrc32c } from "../../dist/drivers/shared-memory/data-crc32c.js";
 import { makeMemory } from "./memory.mjs";
 
@@ -20,6 +22,7 @@ export function cases() {
     "is it all zeros": [["4 KiB"], (bytes) => kernels.isZero(b, bytes)],
     "CRC32C, WASM": [["48 B", "4 KiB"], (bytes) => kernels.crc32c(b, bytes)],
     "CRC32C, native": [["48 B", "4 KiB", "64 KiB", "1 MiB"], (bytes) => dataCrc32c(native.get(bytes))],
+    "CRC-32, native": [["48 B", "4 KiB", "64 KiB", "1 MiB"], (bytes) => dataChecksum(native.get(bytes))],
   };
   return Object.entries(kinds).flatMap(([kind, [sizes, work]]) =>
     sizes.map((size) => {

@@ -6,7 +6,7 @@
 import type { GlobalMemory } from "../shared-memory/global-memory.ts";
 import { DriveError, type DriveGeometry, type MetadataOperation, type MetadataRange, type StripRead } from "./drive.ts";
 
-export const DRIVE_FORMAT_VERSION = 1;
+export const DRIVE_FORMAT_VERSION = 2;
 /** Zones are folders of eight digits. */
 const ZONE_NUMBER_MAX = 99_999_999;
 /** Strips of one read or write. */

@@ -5,7 +5,7 @@
  * where the bytes were just moved and are still in that processor's cache, over what lies in the asker's memory
  * afterwards; whether it is the right one is for the asker to say.
  */
-import { dataCrc32c } from "../shared-memory/data-crc32c.ts";
+import { dataChecksum } from "../shared-memory/data-checksum.ts";
 import type { Address, GlobalMemory } from "../shared-memory/global-memory.ts";
 import { DriveError, type DriveGeometry, type PartsRead } from "./drive.ts";
 import { checkZoneNumber } from "./drive-checks.ts";
@@ -15,7 +15,7 @@ const PART_WORD = {
   offsetBytes: 0, // in the strip
   bytes: 1,
   address: 2, // unsigned
-  crc32c: 3, // in: 1 when it is wanted, else 0; out: the CRC32C of the part, unsigned
+  checksum: 3, // in: 1 when it is wanted, else 0; out: the checksum of the part, unsigned
 } as const;
 const PART_WORDS = 4;
 export const PART_BYTES = PART_WORDS * 4;
@@ -36,12 +36,12 @@ export function writePart(global: GlobalMemory, list: Address, index: number, pa
   i32[word + PART_WORD.offsetBytes] = part.offsetBytes;
   i32[word + PART_WORD.bytes] = part.bytes;
   i32[word + PART_WORD.address] = part.address;
-  i32[word + PART_WORD.crc32c] = part.checksum ? 1 : 0;
+  i32[word + PART_WORD.checksum] = part.checksum ? 1 : 0;
 }
 
 /** The checksum that the drive put into the list. */
 export function partChecksum(global: GlobalMemory, list: Address, index: number): number {
-  return global.i32[(list >> 2) + index * PART_WORDS + PART_WORD.crc32c]! >>> 0;
+  return global.i32[(list >> 2) + index * PART_WORDS + PART_WORD.checksum]! >>> 0;
 }
 
 /** @throws DriveError "invalid": the zone, the list or a part is not within what there is. */
@@ -78,7 +78,7 @@ export function deliverParts(global: GlobalMemory, strip: Buffer, read: PartsRea
     const address = i32[word + PART_WORD.address]! >>> 0;
     // Buffer.copy, as a misaligned TypedArray.set into shared memory is several times slower.
     strip.copy(u8, address, offsetBytes, offsetBytes + bytes);
-    if (i32[word + PART_WORD.crc32c] !== 0) i32[word + PART_WORD.crc32c] = dataCrc32c(global.view(address, bytes));
+    if (i32[word + PART_WORD.checksum] !== 0) i32[word + PART_WORD.checksum] = dataChecksum(global.view(address, bytes));
   }
 }
 
@@ -99,7 +99,7 @@ export function refreshChecksums(global: GlobalMemory, read: PartsRead, wanted: 
     const word = (read.list >> 2) + index * PART_WORDS;
     if (wanted[index] !== true) continue;
     const bytes = i32[word + PART_WORD.bytes]!;
-    i32[word + PART_WORD.crc32c] = dataCrc32c(global.view(i32[word + PART_WORD.address]! >>> 0, bytes));
+    i32[word + PART_WORD.checksum] = dataChecksum(global.view(i32[word + PART_WORD.address]! >>> 0, bytes));
   }
 }
 

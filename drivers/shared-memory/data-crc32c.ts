@@ -1,5 +1,6 @@
 /**
- * CRC32C of data: the native one, four times as fast as WASM on a block (the kernel's is as much faster on a header).
+ * CRC32C of iSCSI data segments (RFC 7143 §13.1): the native one, four times as fast as WASM on a block (the kernel's is as
+ * much faster on a header). What the array sums for itself is in data-checksum.ts.
  *
  * Runs on: any thread, synchronously. Takes Buffers over global memory as they are.
  */

@@ -7,7 +7,7 @@
  * The header's checksum covers header and entries; each write entry has the checksum of its frame. So a record proves
  * itself whole, and a torn one is the end of the journal.
  */
-import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
+import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 
 export const RECORD_HEADER_BYTES = 64;
 export const ENTRY_BYTES = 32;
@@ -94,7 +94,7 @@ export function sealRecord(words: Uint32Array, checked: Uint8Array, id: JournalI
   words[RECORD_WORD.syncedHigh] = Math.floor(header.syncedSequence / TWO_32);
   words[RECORD_WORD.kind] = header.kind;
   words.fill(0, RECORD_WORD.kind + 1, RECORD_HEADER_BYTES / 4);
-  words[RECORD_WORD.headerCrc] = dataCrc32c(checked);
+  words[RECORD_WORD.headerCrc] = dataChecksum(checked);
 }
 
 /** The header at the start of `words` if it is plausible; the checksum needs the entries and comes after. */
@@ -114,7 +114,7 @@ export function parseRecordHeader(words: Uint32Array, id: JournalId): RecordHead
 }
 
 export function recordChecksumHolds(words: Uint32Array, bytes: Uint8Array, entryCount: number): boolean {
-  return words[RECORD_WORD.headerCrc] === dataCrc32c(checkedPart(bytes, entryCount));
+  return words[RECORD_WORD.headerCrc] === dataChecksum(checkedPart(bytes, entryCount));
 }
 
 export interface Superblock {
@@ -141,7 +141,7 @@ export const SUPERBLOCK_BYTES = 128;
 /** Records start here; the superblocks lie before. */
 export const JOURNAL_DATA_START = 8192;
 export const SUPERBLOCK_POSITIONS = [0, 4096] as const;
-const JOURNAL_FORMAT_VERSION = 1;
+const JOURNAL_FORMAT_VERSION = 2;
 
 export function encodeSuperblock(superblock: Superblock): Buffer {
   const bytes = Buffer.alloc(SUPERBLOCK_BYTES);
@@ -155,14 +155,14 @@ export function encodeSuperblock(superblock: Superblock): Buffer {
   bytes.writeDoubleLE(superblock.fileBytes, 64);
   bytes.writeDoubleLE(superblock.tailEpoch, 72);
   bytes.writeDoubleLE(superblock.ownerEpoch, 80);
-  bytes.writeUInt32LE(dataCrc32c(bytes.subarray(8)), 4);
+  bytes.writeUInt32LE(dataChecksum(bytes.subarray(8)), 4);
   return bytes;
 }
 
 /** "version": it is one of ours in a format that this program does not know. */
 export function decodeSuperblock(bytes: Buffer): Superblock | "version" | undefined {
   if (bytes.length < SUPERBLOCK_BYTES || bytes.readUInt32LE(0) !== SUPERBLOCK_MAGIC) return undefined;
-  if (bytes.readUInt32LE(4) !== dataCrc32c(bytes.subarray(8, SUPERBLOCK_BYTES))) return undefined;
+  if (bytes.readUInt32LE(4) !== dataChecksum(bytes.subarray(8, SUPERBLOCK_BYTES))) return undefined;
   if (bytes.readUInt32LE(8) !== JOURNAL_FORMAT_VERSION) return "version";
   return {
     counter: bytes.readDoubleLE(16),

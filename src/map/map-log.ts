@@ -5,7 +5,7 @@
  * atomic and durable at once; pages are written at checkpoints only. A record's entries carry the old place too, so
  * that replay can keep the zones' live counts without reading pages.
  */
-import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
+import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import { ZONE_STATE, type ZoneState, ZoneTable } from "./zone-table.ts";
 
 const HEADER_BYTES = 32;
@@ -93,7 +93,7 @@ export function encodeLogRecord(sequence: number, change: MapChange): Uint8Array
     at += ENTRY_WORDS;
   }
   const bytes = new Uint8Array(words.buffer);
-  words[1] = dataCrc32c(bytes.subarray(8));
+  words[1] = dataChecksum(bytes.subarray(8));
   return bytes;
 }
 
@@ -101,7 +101,7 @@ export function encodeLogRecord(sequence: number, change: MapChange): Uint8Array
 export function decodeLogRecord(value: Uint8Array, sequence: number): MapChange | undefined {
   if (value.length < HEADER_BYTES || value.length % 4 !== 0) return undefined;
   const words = new Uint32Array(new Uint8Array(value).buffer);
-  if (words[0] !== LOG_MAGIC || words[1] !== dataCrc32c(new Uint8Array(words.buffer).subarray(8))) return undefined;
+  if (words[0] !== LOG_MAGIC || words[1] !== dataChecksum(new Uint8Array(words.buffer).subarray(8))) return undefined;
   if (words[2]! + words[3]! * 2 ** 32 !== sequence) return undefined;
   const eventCount = words[4]!;
   const entryCount = words[5]!;
@@ -151,7 +151,7 @@ export function encodeCheckpoint({ logSequence, zones, mapped }: Checkpoint): Ui
     at += 2;
   }
   const bytes = new Uint8Array(words.buffer);
-  words[1] = dataCrc32c(bytes.subarray(8));
+  words[1] = dataChecksum(bytes.subarray(8));
   return bytes;
 }
 
@@ -159,7 +159,7 @@ export function encodeCheckpoint({ logSequence, zones, mapped }: Checkpoint): Ui
 export function decodeCheckpoint(value: Uint8Array, slotCount: number): Checkpoint | undefined {
   if (value.length < (CHECKPOINT_HEADER_WORDS + slotCount * 4) * 4 || value.length % 4 !== 0) return undefined;
   const words = new Uint32Array(new Uint8Array(value).buffer);
-  if (words[0] !== CHECKPOINT_MAGIC || words[1] !== dataCrc32c(new Uint8Array(words.buffer).subarray(8))) return undefined;
+  if (words[0] !== CHECKPOINT_MAGIC || words[1] !== dataChecksum(new Uint8Array(words.buffer).subarray(8))) return undefined;
   if (words[4] !== slotCount || words.length !== CHECKPOINT_HEADER_WORDS + slotCount * 4 + words[6]! * 2) return undefined;
   const zones = new ZoneTable(slotCount);
   zones.nextZone = words[5]!;

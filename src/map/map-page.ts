@@ -1,5 +1,5 @@
 /** A page of the map as it lies on the drives: its key, and its bytes with checksum and identity. */
-import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
+import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import { PAGE_BLOCKS } from "./map-pages.ts";
 
 const PAGE_HEADER_WORDS = 8;
@@ -31,7 +31,7 @@ export function encodePage(volume: number, page: number, logSequence: number, pl
   words[5] = Math.floor(logSequence / 2 ** 32);
   words.set(places, PAGE_HEADER_WORDS);
   const bytes = new Uint8Array(words.buffer);
-  words[1] = dataCrc32c(bytes.subarray(8));
+  words[1] = dataChecksum(bytes.subarray(8));
   return bytes;
 }
 
@@ -43,7 +43,7 @@ export function decodePage(
 ): { readonly places: Uint32Array; readonly logSequence: number } | undefined {
   if (value.length !== PAGE_BYTES) return undefined;
   const words = new Uint32Array(new Uint8Array(value).buffer);
-  if (words[0] !== PAGE_MAGIC || words[1] !== dataCrc32c(new Uint8Array(words.buffer).subarray(8))) return undefined;
+  if (words[0] !== PAGE_MAGIC || words[1] !== dataChecksum(new Uint8Array(words.buffer).subarray(8))) return undefined;
   if (words[2] !== volume || words[3] !== page) return undefined;
   return { places: words.subarray(PAGE_HEADER_WORDS), logSequence: words[4]! + words[5]! * 2 ** 32 };
 }

@@ -11,7 +11,7 @@
  */
 import type { Drive, MetadataOperation } from "../../drivers/drive/drive.ts";
 import { keyAfter, METADATA_ENTRY_OVERHEAD_BYTES, METADATA_KEY_CHARS_MAX } from "../../drivers/drive/drive-checks.ts";
-import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
+import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import { GroupFailedError, type RaidGroup } from "../raid/raid-group.ts";
 
 const SCAN_BYTES = 256 * 1024;
@@ -114,7 +114,7 @@ export class MetadataStore {
 export function encodeDocument(document: unknown): Uint8Array {
   const json = Buffer.from(JSON.stringify(document), "utf8");
   const bytes = Buffer.alloc(4 + json.length);
-  bytes.writeUInt32LE(dataCrc32c(json), 0);
+  bytes.writeUInt32LE(dataChecksum(json), 0);
   json.copy(bytes, 4);
   return bytes;
 }
@@ -122,7 +122,7 @@ export function encodeDocument(document: unknown): Uint8Array {
 /** The document, or undefined when the bytes are damaged. */
 export function decodeDocument(value: Uint8Array): unknown {
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-  if (bytes.length < 4 || bytes.readUInt32LE(0) !== dataCrc32c(bytes.subarray(4))) return undefined;
+  if (bytes.length < 4 || bytes.readUInt32LE(0) !== dataChecksum(bytes.subarray(4))) return undefined;
   try {
     return JSON.parse(bytes.toString("utf8", 4));
   } catch {

@@ -10,7 +10,7 @@
  *
  * Numbers are little-endian: everything here is written and read by this array only.
  */
-import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
+import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import type { Address, GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 
@@ -101,7 +101,7 @@ export function blockMatches(
     i32[word + TAG_WORD.volume]! >>> 0 === expected.volume &&
     i32[word + TAG_WORD.block]! >>> 0 === expected.block &&
     i32[word + TAG_WORD.zone]! >>> 0 === expected.zone &&
-    i32[word + TAG_WORD.crc]! >>> 0 === dataCrc32c(global.view(strip + index * FRAME_BYTES, FRAME_BYTES))
+    i32[word + TAG_WORD.crc]! >>> 0 === dataChecksum(global.view(strip + index * FRAME_BYTES, FRAME_BYTES))
   );
 }
 
@@ -136,7 +136,7 @@ export function writeStripHeader(global: GlobalMemory, strip: Address, shape: St
   i32[word + HEADER_WORD.isParity] = place.isParity ? 1 : 0;
   i32[word + HEADER_WORD.tagsCrc] = global.kernels.crc32c(strip + shape.tagsAt, shape.parityBytes - shape.tagsAt);
   // A data block is covered by its tag; parity has no tags of its own that could cover it.
-  if (place.isParity) i32[word + HEADER_WORD.dataCrc] = dataCrc32c(global.view(strip, shape.dataBytes));
+  if (place.isParity) i32[word + HEADER_WORD.dataCrc] = dataChecksum(global.view(strip, shape.dataBytes));
   i32[word + HEADER_WORD.headerCrc] = global.kernels.crc32c(strip + shape.headerAt, HEADER_WORD.headerCrc * 4);
 }
 
@@ -152,5 +152,5 @@ export function stripIsSound(global: GlobalMemory, strip: Address, shape: StripS
     return false;
   const tagsCrc = global.kernels.crc32c(strip + shape.tagsAt, shape.parityBytes - shape.tagsAt) >>> 0;
   if (i32[word + HEADER_WORD.tagsCrc]! >>> 0 !== tagsCrc) return false;
-  return !place.isParity || i32[word + HEADER_WORD.dataCrc]! >>> 0 === dataCrc32c(global.view(strip, shape.dataBytes));
+  return !place.isParity || i32[word + HEADER_WORD.dataCrc]! >>> 0 === dataChecksum(global.view(strip, shape.dataBytes));
 }

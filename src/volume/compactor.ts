@@ -16,6 +16,7 @@
  *     not even the tags of a strip can be had, the zone is kept and people are told.)
  */
 import { DriveError } from "../../drivers/drive/drive.ts";
+import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import type { Address } from "../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 import { MapChange, ZONE_EVENT } from "../map/map-log.ts";
@@ -324,7 +325,7 @@ export class Compactor {
       crc = readTag(global, whole, shape, index).crc;
       return true;
     });
-    return outcome === "lost" ? unreadableChecksum(global.kernels.crc32c(address, FRAME_BYTES)) : crc;
+    return outcome === "lost" ? unreadableChecksum(dataChecksum(global.view(address, FRAME_BYTES))) : crc;
   }
 
   /** Begins to write what was gathered; resolves when the gathering place may be used again. */

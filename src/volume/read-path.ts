@@ -23,7 +23,7 @@
  */
 
 import { partChecksum, writePart } from "../../drivers/drive/strip-parts.ts";
-import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
+import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import type { Address } from "../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 import { FRAME_STATE, MASK_FULL } from "../cache/frame-pool.ts";
@@ -415,7 +415,7 @@ export class ReadPath {
       if (!fetch.wants(index)) continue;
       const frame = fetch.frame[index]!;
       global.kernels.copy(frames.addressOf(frame), strips + index * FRAME_BYTES, FRAME_BYTES);
-      const crc = dataCrc32c(frames.view(frame));
+      const crc = dataChecksum(frames.view(frame));
       if (!this.#isExpected(fetch, index, strips + shape.tagsAt + index * TAG_BYTES, crc)) continue;
       if (group.state === "optimal") {
         counters[POOL_COUNT.repairedBlocks]! += 1;
@@ -459,7 +459,7 @@ export class ReadPath {
     }
     if (cached >= 0) {
       overlay(global.kernels, frames.addressOf(frame), frames.mask[cached]!, frames.addressOf(cached));
-      cache.replaceByMerged(cached, frame, dataCrc32c(frames.view(frame)));
+      cache.replaceByMerged(cached, frame, dataChecksum(frames.view(frame)));
     } else if (current && !zeros.covers(volume, block)) {
       if (waiters === undefined) cache.publishAhead(frame, volume, block, crc);
       else cache.publishClean(frame, volume, block, crc);
@@ -594,7 +594,7 @@ export class ReadPath {
     const address = frames.addressOf(frame);
     global.kernels.copy(address, frames.addressOf(partial), FRAME_BYTES);
     zeroMissing(global.kernels, address, frames.mask[partial]!);
-    cache.replaceByMerged(partial, frame, dataCrc32c(frames.view(frame)));
+    cache.replaceByMerged(partial, frame, dataChecksum(frames.view(frame)));
     frames.pin(frame);
     this.#deliver(waiter, frame, BLOCK_STATUS.good);
   }

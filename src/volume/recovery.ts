@@ -4,7 +4,7 @@
  * Replay does what the writes did: the same blocks become dirty under the same sequences, in the same order, and destage
  * takes them from there. It can be repeated at will: a crash during recovery is just another crash.
  */
-import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
+import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import { MASK_FULL } from "../cache/frame-pool.ts";
 import type { RecoveredEntry, RecoveredRecord } from "../journal/journal-reader.ts";
 import { ENTRY_KIND } from "../journal/record.ts";
@@ -60,7 +60,7 @@ export async function replayJournal(parts: PoolParts, destage: { press: () => vo
   const scratch = Buffer.alloc(4096);
   const blockIsWhole = (entry: RecoveredEntry): boolean => {
     journal.readPayload(entry.payloadPosition, scratch);
-    return dataCrc32c(scratch) === entry.crc;
+    return dataChecksum(scratch) === entry.crc;
   };
   const { records, bytes } = await journal.recover(blockIsWhole, (record) => applyRecord(parts, record, destage));
   if (records > 0) {
@@ -99,7 +99,7 @@ async function applyWrite(
   const frame = await takeFrame(parts, destage);
   journal.readPayload(entry.payloadPosition, frames.view(frame));
   const mask = completeBlock(parts, { volume, block, frame, mask: entry.mask });
-  const crc = entry.mask === MASK_FULL ? entry.crc : dataCrc32c(frames.view(frame));
+  const crc = entry.mask === MASK_FULL ? entry.crc : dataChecksum(frames.view(frame));
   cache.publishDirty(frame, volume, block, mask, crc, sequence);
 }
 

@@ -14,7 +14,7 @@
  *  2. Writes are published in the order of the queue; one that must wait for its map pages goes to the end.
  *  3. What does not fit (journal, pool) waits in the queue, which the sessions' windows bound.
  */
-import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
+import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import { FRAME_BYTES, JOURNAL_GATHER_BYTES } from "../../drivers/shared-memory/layout.ts";
 import { MASK_FULL } from "../cache/frame-pool.ts";
 import { PayloadGather } from "../journal/payload-gather.ts";
@@ -276,7 +276,7 @@ export class WritePath {
         mask = completeBlock(this.#pool, { volume: io.volume, block, frame, mask: sectorMask(from, to) });
       entry.block = block;
       entry.mask = mask;
-      entry.crc = dataCrc32c(gathers ? this.#gather.add(frames.addressOf(frame)) : frames.view(frame));
+      entry.crc = dataChecksum(gathers ? this.#gather.add(frames.addressOf(frame)) : frames.view(frame));
       journal.record.addWrite(entry);
       cache.publishDirty(frame, io.volume, block, mask, entry.crc, sequence);
     }

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Drive, MetadataOperation } from "../../drivers/drive/drive.ts";
 import { keyAfter } from "../../drivers/drive/drive-checks.ts";
 import { partChecksum, writePart } from "../../drivers/drive/strip-parts.ts";
-import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
+import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import { type DriveFixture, TEST_GEOMETRY } from "../support/drive-fixtures.ts";
 
 const { stripBytes, stripsPerZone, zoneCount } = TEST_GEOMETRY;
@@ -71,7 +71,7 @@ export function driveContract(subject: string, make: () => Promise<DriveFixture>
         ...TEST_GEOMETRY,
         name: drive.name,
         driveId: `id-${drive.name}`,
-        formatVersion: 1,
+        formatVersion: 2,
       });
     });
 
@@ -121,13 +121,13 @@ export function driveContract(subject: string, make: () => Promise<DriveFixture>
           expect(Buffer.compare(fixture.global.view(address, bytes), wanted)).toBe(0);
           expect(fixture.global.u8[address - 1]).toBe(0xee);
           expect(fixture.global.u8[address + bytes]).toBe(0xee);
-          expect(partChecksum(fixture.global, list, index)).toBe(checksum ? dataCrc32c(wanted) : 0);
+          expect(partChecksum(fixture.global, list, index)).toBe(checksum ? dataChecksum(wanted) : 0);
         }
       }
       await restart();
       for (const [index, part] of parts.entries()) writePart(fixture.global, list, index, part);
       await drive.readParts({ zone, strip: 1, list, count: parts.length });
-      expect(partChecksum(fixture.global, list, 1)).toBe(dataCrc32c(strip.subarray(0, 512)));
+      expect(partChecksum(fixture.global, list, 1)).toBe(dataChecksum(strip.subarray(0, 512)));
       await expect(drive.readParts({ zone, strip: 3, list, count: 1 })).rejects.toMatchObject({ kind: "notFound" });
       await expect(drive.readParts({ zone: 99_999, strip: 0, list, count: 1 })).rejects.toMatchObject({ kind: "notFound" });
       await drive.resetZone(zone);

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { type Drive, DriveError } from "../../drivers/drive/drive.ts";
 import { MemoryDrive, MemoryDriveState } from "../../drivers/drive/memory-drive.ts";
-import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
+import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import { createGlobalMemory, type GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 import { decodePlace, type GroupGeometry, groupGeometry } from "../../src/raid/geometry.ts";
@@ -61,7 +61,7 @@ async function raidRig(dataDrives: number, stripes: number, items: number): Prom
   for (let item = 0; item < items; item++) {
     const source = global.layout.frames + item * FRAME_BYTES;
     global.u8.set(contentOf(item), source);
-    batch.add({ volume: VOLUME, block: 100 + item, crc: dataCrc32c(contentOf(item)), source, frame: -1, from: 0 });
+    batch.add({ volume: VOLUME, block: 100 + item, crc: dataChecksum(contentOf(item)), source, frame: -1, from: 0 });
   }
   const base = await staging.batches.take();
   const stripesMax = staging.batchStripes;

@@ -1,5 +1,7 @@
+import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
+import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
 import { createKernels, type Kernels } from "../../drivers/shared-memory/kernels.ts";
 import { referenceCrc32c, referenceKernels } from "../../drivers/shared-memory/reference-kernels.ts";
@@ -152,6 +154,35 @@ describe("CRC32C, RFC 3720 appendix B.4", () => {
     expect(kernels.crc32c(base, bytes.length)).toBe(expected);
     expect(dataCrc32c(window.subarray(0, bytes.length))).toBe(expected);
     expect(referenceCrc32c(bytes)).toBe(expected);
+  });
+});
+
+describe("checksum of data", () => {
+  test("is CRC-32 of IEEE 802.3: its check value", () => {
+    window.set(Buffer.from("123456789"));
+    expect(dataChecksum(window.subarray(0, 9))).toBe(0xcbf43926);
+  });
+
+  test("of two parts, the second seeded with the first, is that of the whole", () => {
+    fc.assert(
+      fc.property(range, fc.nat(), ({ at, bytes }, cut) => {
+        const first = bytes === 0 ? 0 : cut % bytes;
+        const whole = dataChecksum(window.subarray(at, at + bytes));
+        expect(dataChecksum(window.subarray(at + first, at + bytes), dataChecksum(window.subarray(at, at + first)))).toBe(whole);
+        expect(whole).toBe(crc32(Buffer.from(window.subarray(at, at + bytes))));
+      }),
+    );
+  });
+
+  test("any flipped bit of a block changes it", () => {
+    fc.assert(
+      fc.property(fc.nat({ max: 4096 * 8 - 1 }), fc.integer(), (bit, seed) => {
+        const block = window.subarray(0, 4096).fill(seed);
+        const before = dataChecksum(block);
+        block[bit >> 3]! ^= 1 << (bit & 7);
+        expect(dataChecksum(block)).not.toBe(before);
+      }),
+    );
   });
 });
 

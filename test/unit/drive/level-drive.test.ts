@@ -98,10 +98,10 @@ describe("formatDrive and opening", () => {
   });
 
   test.each([
-    ["another format version", { formatVersion: 2, name: "d0", driveId: "id", geometry: GEOMETRY }],
-    ["an impossible geometry", { formatVersion: 1, name: "d0", driveId: "id", geometry: { ...GEOMETRY, stripBytes: -1 } }],
-    ["no geometry", { formatVersion: 1, name: "d0", driveId: "id" }],
-    ["another drive's name", { formatVersion: 1, name: "d1", driveId: "id", geometry: GEOMETRY }],
+    ["another format version", { formatVersion: 1, name: "d0", driveId: "id", geometry: GEOMETRY }],
+    ["an impossible geometry", { formatVersion: 2, name: "d0", driveId: "id", geometry: { ...GEOMETRY, stripBytes: -1 } }],
+    ["no geometry", { formatVersion: 2, name: "d0", driveId: "id" }],
+    ["another drive's name", { formatVersion: 2, name: "d1", driveId: "id", geometry: GEOMETRY }],
     ["nothing in it", null],
   ])("is foreign with a label of %s", async (_what, label) => {
     const folder = await formatted();

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { MemoryJournalFile, MemoryJournalState } from "../../../drivers/journal-file/memory-journal-file.ts";
-import { dataCrc32c } from "../../../drivers/shared-memory/data-crc32c.ts";
+import { dataChecksum } from "../../../drivers/shared-memory/data-checksum.ts";
 import { Journal } from "../../../src/journal/journal.ts";
 import type { JournalError, RecoveredEntry } from "../../../src/journal/journal-reader.ts";
 import {
@@ -50,7 +50,7 @@ function append(journal: Journal, writes: readonly number[], zeros = 0): number 
   for (let n = 0; n < zeros; n++) journal.record.addZero({ volume: 9, block: n, count: 3, nexus: 1, initiatorTaskTag: 2 });
   for (const seed of writes) {
     const data = payload(seed);
-    journal.record.addWrite({ volume: 1, block: seed, mask: 0xff, crc: dataCrc32c(data), nexus: 1, initiatorTaskTag: seed });
+    journal.record.addWrite({ volume: 1, block: seed, mask: 0xff, crc: dataChecksum(data), nexus: 1, initiatorTaskTag: seed });
     journal.record.addPayload(data);
   }
   return journal.commit();
@@ -70,7 +70,7 @@ async function recover({ journal }: Opened): Promise<Recovered[]> {
     return scratch;
   };
   await journal.recover(
-    (entry) => dataCrc32c(read(entry)) === entry.crc,
+    (entry) => dataChecksum(read(entry)) === entry.crc,
     async ({ sequence, entries }) => {
       const writes = entries.filter((entry) => entry.kind === 1);
       for (const entry of writes) expect(Buffer.compare(read(entry), payload(entry.block))).toBe(0);
@@ -397,7 +397,7 @@ describe("Journal: what it refuses to recover (architecture, invariant 8)", () =
     const at = SUPERBLOCK_POSITIONS[1];
     const bytes = Buffer.from(version.cached.subarray(at, at + SUPERBLOCK_BYTES));
     bytes.writeUInt32LE(99, 8);
-    bytes.writeUInt32LE(dataCrc32c(bytes.subarray(8)), 4);
+    bytes.writeUInt32LE(dataChecksum(bytes.subarray(8)), 4);
     version.cached.set(bytes, at);
     expect(await refusal(version)).toBe("version");
 

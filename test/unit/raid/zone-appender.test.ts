@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { MemoryDrive, MemoryDriveState } from "../../../drivers/drive/memory-drive.ts";
-import { dataCrc32c } from "../../../drivers/shared-memory/data-crc32c.ts";
+import { dataChecksum } from "../../../drivers/shared-memory/data-checksum.ts";
 import { createGlobalMemory } from "../../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../../drivers/shared-memory/layout.ts";
 import { MetadataStore } from "../../../src/map/metadata-store.ts";
@@ -79,7 +79,7 @@ async function rig(options: { zonesArePlenty?: boolean } = {}) {
       const source = global.layout.frames + (block % 256) * FRAME_BYTES;
       const content = new Uint8Array(FRAME_BYTES).fill(block + 1);
       global.u8.set(content, source);
-      batch.add({ volume: VOLUME, block, crc: dataCrc32c(content), source, frame: -1, from: 0 });
+      batch.add({ volume: VOLUME, block, crc: dataChecksum(content), source, frame: -1, from: 0 });
     }
     return batch;
   };
