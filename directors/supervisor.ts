@@ -43,6 +43,7 @@ const SAME_SIGNAL_MILLISECONDS = 500;
 
 const DIRECTOR_ENTRY = new URL("./director.worker.js", import.meta.url);
 const CONTROL_ENTRY = new URL("../src/control/control.worker.js", import.meta.url);
+/** A young generation of half the size would be collected 340 times a second at depth 1, 0.1 to 0.2 ms each: that is p99 then. */
 const DIRECTOR_LIMITS: ThreadLimits = { heapMebibytesMax: 160, youngMebibytesMax: 6 };
 const CONTROL_LIMITS: ThreadLimits = { heapMebibytesMax: 256, youngMebibytesMax: 3 };
 

@@ -3,11 +3,16 @@
  *
  * Runs on: main. An uncaught exception or an unhandled rejection in the thread arrives here as an error, with its stack.
  */
+import { setFlagsFromString } from "node:v8";
 import { type Transferable, Worker } from "node:worker_threads";
+
+// `npm start` gives --max-semi-space-size, for main's own heap. V8 would put it above each thread's limit, too.
+setFlagsFromString("--max-semi-space-size=0");
 
 export interface ThreadLimits {
   /** Heap of the thread; data is outside of it. */
   readonly heapMebibytesMax: number;
+  /** Young generation: it is collected when a third of this is full. */
   readonly youngMebibytesMax: number;
 }
 

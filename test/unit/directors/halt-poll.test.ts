@@ -2,16 +2,18 @@ import { describe, expect, test } from "vitest";
 import { HaltPoll } from "../../../directors/halt-poll.ts";
 
 /** A director whose time and event loop the test turns: `spin` goes round once, a microsecond or more later. */
-function polled() {
+function polled(tick = 0) {
   let now = 1000;
   let commands = 0;
   const queue: (() => void)[] = [];
-  const poll = new HaltPoll({ commands: () => commands, nowMicroseconds: () => now, schedule: (run) => queue.push(run) });
+  const poll = new HaltPoll({ commands: () => commands, nowMicroseconds: () => (now += tick), schedule: (run) => queue.push(run) });
   return {
     poll,
-    turn(count: number): void {
+    turn(count: number): number {
       commands += count;
+      const began = now;
       poll.turnEnded();
+      return now - began;
     },
     /** Goes round until it would sleep or the time is over; says for how long it stayed awake. */
     spin(microseconds = Number.POSITIVE_INFINITY): number {
@@ -56,6 +58,27 @@ describe("halt polling", () => {
     }
     expect(polls).toBeGreaterThan(8); // it never gives up
     expect(polls).toBeLessThan(60);
+  });
+
+  test("counts before the first look for a third of the time between commands, and for 12 µs at most", () => {
+    const { turn, spin } = polled(0.5);
+    turn(1);
+    for (let n = 0; n < 300; n++) {
+      spin(24);
+      turn(1);
+    }
+    spin(24);
+    const quiet = turn(1);
+    expect(quiet).toBeGreaterThan(6);
+    expect(quiet).toBeLessThan(14);
+    for (let n = 0; n < 1000; n++) {
+      spin(55);
+      expect(turn(1)).toBeLessThan(14);
+    }
+    spin(4);
+    turn(1);
+    spin(4);
+    expect(turn(1)).toBeLessThan(4); // the shortest of late counts at once
   });
 
   test("is left alone by turns without commands, and ended by several at once", () => {
