@@ -23,6 +23,7 @@ import { Target } from "../src/scsi/target.ts";
 import { PoolService } from "../src/volume/pool-service.ts";
 import { openPools } from "./back-end/open-pools.ts";
 import { poolRuntime } from "./back-end/pool-runtime.ts";
+import { AnswerNap } from "./channel/answer-nap.ts";
 import { Channel } from "./channel/channel.ts";
 import { CHANNEL_COUNTERS } from "./channel/channel-counters.ts";
 import { TRANSFER_FRAMES_MAX } from "./channel/messages.ts";
@@ -155,6 +156,16 @@ const deviceServer = new DeviceServer({
 });
 const channel = new Channel({ global, directorIndex, frames, server: deviceServer, turnEnd });
 drains.unshift(() => channel.drain());
+const answerNap = new AnswerNap({
+  pdus: () => frontEndCounters[FRONT_END_COUNTERS.slots.pdusIn]!,
+  sent: () => channelCounters[CHANNEL_COUNTERS.slots.requestsSent]!,
+  unanswered: () => channel.unanswered,
+  nap: (milliseconds) => doorbell.nap(milliseconds),
+});
+turnEnd.onEnd = () => {
+  haltPoll.turnEnded();
+  answerNap.turnEnded();
+};
 const target = new Target({
   directorIndex,
   directorCount: config.directors.length,

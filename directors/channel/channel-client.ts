@@ -80,6 +80,7 @@ export class ChannelClient implements LogicalUnitServer {
   /** Tokens whose release is not sent yet. */
   readonly #released = new Int32Array(TOKENS);
   #releasedCount = 0;
+  #unanswered = 0;
   readonly #release: (task: ScsiTask) => void;
 
   constructor(options: ChannelClientOptions) {
@@ -112,6 +113,7 @@ export class ChannelClient implements LogicalUnitServer {
     if (lists > 0 && !this.#frames.tryTake(lists, this.#lists, at)) return false;
     const token = this.#takeToken();
     this.#tasks[token] = task;
+    this.#unanswered += 1;
     this.#counters[COUNT.requestsSent]! += 1;
     this.#sendRequest(task, token);
     return true;
@@ -156,12 +158,18 @@ export class ChannelClient implements LogicalUnitServer {
     return TOKENS - this.#freeCount;
   }
 
+  /** Tasks that are on their way and not answered. */
+  get unanswered(): number {
+    return this.#unanswered;
+  }
+
   // — from the owner —
 
   onReply(words: Int32Array, at: number): void {
     const token = words[at + TOKEN_WORD]!;
     const task = this.#tasks[token];
     if (task === undefined) throw new Error(`invariant: a reply for token ${token}, which stands for no task`);
+    this.#unanswered -= 1;
     this.#giveBackDataOut(task, token);
 
     const status = words[at + REPLY.status]!;

@@ -125,6 +125,13 @@ export class Channel {
     for (const { outbox } of this.#partners) if (outbox.quiet) outbox.ring();
   };
 
+  /** Tasks that this director has with the owners of their volumes. */
+  get unanswered(): number {
+    let unanswered = 0;
+    for (const { client } of this.#partners) unanswered += client.unanswered;
+    return unanswered;
+  }
+
   /** For metrics: the thread's doorbells. Now and then, not for each message. */
   publishSignals(): void {
     const { sent, saved, wakeups } = signalCounts(this.#global, this.#thread);

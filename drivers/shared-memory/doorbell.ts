@@ -2,28 +2,42 @@
 /**
  * The running/sleeping flag of US 8,417,862: a producer signals only a consumer that sleeps.
  *
- * Each thread has one doorbell, whatever number of rings it consumes. Word `doorbell` of its line says running or sleeping.
+ * Each thread has one doorbell, whatever number of rings it consumes. Word `doorbell` of its line says running, sleeping or napping.
  *
  *   consumer                                   producer
  *   1. drain until nothing is left             1. publish (head of a ring, or a word)
- *   2. flag := sleeping                        2. flag = sleeping? then flag := running (compare and swap) and notify
+ *   2. flag := sleeping                        2. flag not running? then flag := running (compare and swap) and notify
  *   3. look again; found: flag := running, 1
  *   4. wait while flag = sleeping
  *
  * Both sides write first and read then, and all of these accesses are sequentially consistent: either the consumer's
  * second look finds what was published, or the producer finds it sleeping. So no wake-up is lost.
  *
+ * A thread with an event loop sleeps in it, and what wakes it goes the long way round: eventfd, task, promise. Where it
+ * knows that it will be rung in a moment it naps instead: flag := napping, look again, wait in the kernel on a word of its
+ * own (word `nap`: the wait of its sleep may be outstanding on the flag, and is to stay asleep), for a bounded time. The
+ * producer's compare and swap is the same; it notifies the word that the flag named.
+ *
  * Invariants:
  *  1. After `ring` the consumer drains at least once more, if it is started at all.
  *  2. Of all producers that find it sleeping, exactly one signals.
- *  3. A thread that serves sockets never blocks: EventLoopDoorbell waits with Atomics.waitAsync, BlockingDoorbell is for
- *     threads that serve nothing else.
+ *  3. A thread that serves sockets never blocks for longer than a nap, a fraction of a millisecond: EventLoopDoorbell waits
+ *     with Atomics.waitAsync, BlockingDoorbell is for threads that serve nothing else.
+ *  4. After a nap the consumer drains, rung or not, before it sleeps or naps again.
  */
 import type { GlobalMemory } from "./global-memory.ts";
 import { THREAD_DOUBLE, THREAD_WORD, type ThreadNumber, threadWords } from "./layout.ts";
 
 const RUNNING = 0;
 const SLEEPING = 1;
+const NAPPING = 2;
+
+/** Of word `nap`. */
+const AWAKE = 0;
+const ASLEEP = 1;
+
+/** A thread that serves sockets blocks no longer. */
+const NAP_MILLISECONDS_MAX = 1;
 
 /** Rounds of draining before the event loop gets its turn (sockets, timers). */
 const DRAIN_ROUNDS_MAX = 16;
@@ -35,6 +49,7 @@ export class Doorbell {
   private readonly i32: Int32Array;
   private readonly f64: Float64Array;
   private readonly flagWord: number;
+  private readonly napWord: number;
   private readonly sentDouble: number;
   private readonly savedDouble: number;
 
@@ -42,7 +57,9 @@ export class Doorbell {
   constructor(global: GlobalMemory, threads: { readonly consumer: ThreadNumber; readonly producer: ThreadNumber }) {
     this.i32 = global.i32;
     this.f64 = global.f64;
-    this.flagWord = threadWords(global.layout, threads.consumer) + THREAD_WORD.doorbell;
+    const words = threadWords(global.layout, threads.consumer);
+    this.flagWord = words + THREAD_WORD.doorbell;
+    this.napWord = words + THREAD_WORD.nap;
     const doubles = threadDoubles(global, threads.producer);
     this.sentDouble = doubles + THREAD_DOUBLE.signalsSent;
     this.savedDouble = doubles + THREAD_DOUBLE.signalsSaved;
@@ -50,15 +67,20 @@ export class Doorbell {
 
   /** After publishing. */
   ring(): void {
-    if (
-      Atomics.load(this.i32, this.flagWord) === SLEEPING &&
-      Atomics.compareExchange(this.i32, this.flagWord, SLEEPING, RUNNING) === SLEEPING
-    ) {
-      Atomics.notify(this.i32, this.flagWord);
-      this.f64[this.sentDouble]! += 1;
-    } else {
+    const flag = Atomics.load(this.i32, this.flagWord);
+    // Another flag than we saw: the consumer has set it since, and looks again after that.
+    if (flag === RUNNING || Atomics.compareExchange(this.i32, this.flagWord, flag, RUNNING) !== flag) {
       this.f64[this.savedDouble]! += 1;
+      return;
     }
+    if (flag === NAPPING) {
+      // Order: the word first, so that a nap that is only about to begin does not.
+      Atomics.store(this.i32, this.napWord, AWAKE);
+      Atomics.notify(this.i32, this.napWord);
+    } else {
+      Atomics.notify(this.i32, this.flagWord);
+    }
+    this.f64[this.sentDouble]! += 1;
   }
 }
 
@@ -67,6 +89,7 @@ export class EventLoopDoorbell {
   private readonly i32: Int32Array;
   private readonly f64: Float64Array;
   private readonly flagWord: number;
+  private readonly napWord: number;
   private readonly wakeupsDouble: number;
   private drain: (() => boolean) | undefined;
   private draining = false;
@@ -79,7 +102,9 @@ export class EventLoopDoorbell {
   constructor(global: GlobalMemory, thread: ThreadNumber) {
     this.i32 = global.i32;
     this.f64 = global.f64;
-    this.flagWord = threadWords(global.layout, thread) + THREAD_WORD.doorbell;
+    const words = threadWords(global.layout, thread);
+    this.flagWord = words + THREAD_WORD.doorbell;
+    this.napWord = words + THREAD_WORD.nap;
     this.wakeupsDouble = threadDoubles(global, thread) + THREAD_DOUBLE.wakeups;
   }
 
@@ -107,6 +132,20 @@ export class EventLoopDoorbell {
     if (this.drain !== undefined && !this.draining) this.drainOnce();
   }
 
+  /**
+   * Waits here until somebody rings, `milliseconds` at most, and drains; says whether there was anything. Sockets and timers
+   * wait too: for the end of a turn that knows that it will be rung in a moment. Does nothing from inside `drain`.
+   */
+  nap(milliseconds: number): boolean {
+    if (this.drain === undefined || this.draining) return false;
+    // Order: napping first, then look again, then wait, as for sleep.
+    Atomics.store(this.i32, this.napWord, ASLEEP);
+    Atomics.store(this.i32, this.flagWord, NAPPING);
+    const found = this.drainOnce() || this.waitForRing(Math.min(milliseconds, NAP_MILLISECONDS_MAX));
+    this.run();
+    return found;
+  }
+
   /** No `drain` after this, and the thread may exit. */
   stop(): void {
     this.drain = undefined;
@@ -115,6 +154,13 @@ export class EventLoopDoorbell {
     // Running, so that producers save their signals; and our own waiter goes.
     Atomics.store(this.i32, this.flagWord, RUNNING);
     if (this.waiting) Atomics.notify(this.i32, this.flagWord);
+  }
+
+  /** False: nobody rang in time. */
+  private waitForRing(milliseconds: number): boolean {
+    const ended = Atomics.wait(this.i32, this.napWord, ASLEEP, milliseconds);
+    if (ended === "ok") this.f64[this.wakeupsDouble]! += 1;
+    return ended !== "timed-out";
   }
 
   private run(): void {

@@ -13,7 +13,7 @@ import { COUNTER_BLOCK_SLOTS, COUNTER_BLOCKS, type CounterSubsystem } from "./co
 import type { Address } from "./global-memory.ts";
 
 /** Raised with every change of what is placed where; threads of two versions never share a memory. */
-export const LAYOUT_VERSION = 2;
+export const LAYOUT_VERSION = 3;
 export const LAYOUT_MAGIC = 0x76617272; // "varr"
 
 export const FRAME_BYTES = 4096;
@@ -54,6 +54,7 @@ export const RING_HEADER_BYTES = 256;
 /** A thread's line pair. */
 export const THREAD_WORD = {
   doorbell: 0, // bytes 0–63: the thread writes it, and whoever rings
+  nap: 1, // likewise: 1 while the thread naps and was not rung
   heartbeat: 16, // bytes 64–127, writer: the thread. Milliseconds of the time base, 0: none yet
   epoch: 17, // incarnation of the thread; writer: main, while no such thread runs
   kernelThread: 24, // bytes 96–99, writer: the thread, once: its number in the kernel. 0: unknown

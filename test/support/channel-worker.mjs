@@ -10,6 +10,7 @@ const dist = (path) => import(new URL(`../../dist/${path}`, import.meta.url).hre
 const { attachGlobalMemory } = await dist("drivers/shared-memory/global-memory.js");
 const { EventLoopDoorbell } = await dist("drivers/shared-memory/doorbell.js");
 const { counterBlock } = await dist("drivers/shared-memory/counters.js");
+const { AnswerNap } = await dist("directors/channel/answer-nap.js");
 const { Channel } = await dist("directors/channel/channel.js");
 const { CHANNEL_COUNTERS } = await dist("directors/channel/channel-counters.js");
 const { TurnEnd } = await dist("directors/turn-end.js");
@@ -73,7 +74,8 @@ const server = {
   nexusClosed() {},
 };
 
-const channel = new Channel({ global, directorIndex: director, frames, server, turnEnd: new TurnEnd() });
+const turnEnd = new TurnEnd();
+const channel = new Channel({ global, directorIndex: director, frames, server, turnEnd });
 const client = channel.clientTo(1 - director);
 const written = new Uint8Array(BLOCKS);
 const busy = new Set();
@@ -122,11 +124,23 @@ function finish() {
   channel.publishSignals();
   const block = counterBlock(global, "channel", director);
   const { signalsSent, signalsSaved } = CHANNEL_COUNTERS.slots;
-  parentPort.postMessage({ wrong, completed, signals: block[signalsSent] + block[signalsSaved] });
+  parentPort.postMessage({ wrong, completed, naps, signals: block[signalsSent] + block[signalsSaved] });
 }
 
 const doorbell = new EventLoopDoorbell(global, director);
 doorbell.consume(() => channel.drain());
+const channelCounters = counterBlock(global, "channel", director);
+let naps = 0;
+const answerNap = new AnswerNap({
+  pdus: () => 0,
+  sent: () => channelCounters[CHANNEL_COUNTERS.slots.requestsSent],
+  unanswered: () => channel.unanswered,
+  nap: (milliseconds) => {
+    naps += 1;
+    return doorbell.nap(milliseconds);
+  },
+});
+turnEnd.onEnd = () => answerNap.turnEnded();
 parentPort.on("message", () => {
   // The partner is done too: nothing but releases can be on the way.
   setTimeout(() => {

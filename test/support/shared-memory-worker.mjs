@@ -77,17 +77,19 @@ const roles = {
   },
 
   /** Director `to` takes `count` messages from each of `from`; ends when it has them. */
-  async eventLoopConsumer({ from, to, count, seed, pollEvery }) {
+  async eventLoopConsumer({ from, to, count, seed, pollEvery, napEvery }) {
     const next = random(seed);
     const ends = from.map((director) => checker(director, to));
     const doorbell = new doorbells.EventLoopDoorbell(global, to);
     const poller = pollEvery === undefined ? undefined : setInterval(() => doorbell.poll(), pollEvery);
+    const napper = napEvery === undefined ? undefined : setInterval(() => doorbell.nap(next(1000) / 1000), napEvery);
     doorbell.consume(() => {
       let taken = 0;
       for (const end of ends) taken += end.drain(1 + next(200));
       if (ends.every((end) => end.seen.received >= count)) {
         doorbell.stop();
         clearInterval(poller);
+        clearInterval(napper);
         parentPort.postMessage(ends.map((end) => end.seen));
       }
       return taken > 0;

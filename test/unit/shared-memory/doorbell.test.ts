@@ -184,6 +184,73 @@ describe("doorbell, event loop", () => {
     expect(work.done).toBe(1);
   });
 
+  test("a nap that nobody ends drains, and leaves the consumer asleep: who rings then is heard", async () => {
+    const { global, bell, consumer, work } = await sleepingConsumer();
+    const { drains } = work;
+    expect(consumer.nap(0.1)).toBe(false);
+    expect(work.drains).toBeGreaterThan(drains + 1); // before the wait, and after it
+    work.todo = 1;
+    bell.ring();
+    await turns();
+    expect(work.done).toBe(1);
+    expect(signalCounts(global, PRODUCER)).toMatchObject({ sent: 1, saved: 0 });
+    expect(signalCounts(global, CONSUMER).wakeups).toBe(1);
+  });
+
+  test("a nap is over at once when there is work, and takes it all", async () => {
+    const { consumer, work } = await sleepingConsumer();
+    work.todo = 3;
+    expect(consumer.nap(1)).toBe(true);
+    expect(work.done).toBe(3);
+  });
+
+  test("a nap does not begin when the bell was rung between its look and its wait", async () => {
+    let onDrain = () => {};
+    const { global, bell, consumer } = await sleepingConsumer(() => onDrain());
+    onDrain = () => {
+      onDrain = () => {};
+      bell.ring(); // by now the flag says napping, and a producer signals
+    };
+    expect(consumer.nap(1)).toBe(true);
+    expect(signalCounts(global, PRODUCER)).toMatchObject({ sent: 1, saved: 0 });
+    await turns();
+    expect(signalCounts(global, CONSUMER).wakeups).toBe(0); // it had not slept
+  });
+
+  test("a nap is bounded, whatever is asked for", async () => {
+    const { consumer } = await sleepingConsumer();
+    // One that took it at its word would outlast the test's time.
+    expect(consumer.nap(60_000)).toBe(false);
+  }, 5_000);
+
+  test("a nap does nothing from inside drain, nor once stopped", async () => {
+    const naps: (boolean | undefined)[] = [];
+    const { bell, consumer, work } = await sleepingConsumer(() => naps.push(started.at(-1)?.nap(60_000)));
+    work.todo = 1;
+    bell.ring();
+    await turns();
+    expect(work.done).toBe(1);
+    expect(naps).not.toContain(true);
+    consumer.stop();
+    work.todo = 1;
+    expect(consumer.nap(1)).toBe(false);
+    expect(work.done).toBe(1);
+  });
+
+  test("loses nothing when a nap comes between the signal and the wake-up", async () => {
+    const { bell, consumer, work } = await sleepingConsumer();
+    for (let i = 0; i < 20; i++) {
+      const before = work.done;
+      work.todo = 1;
+      bell.ring();
+      consumer.nap(0.01);
+      work.todo += 1;
+      bell.ring();
+      await turns();
+      expect(work.done).toBe(before + 2);
+    }
+  });
+
   test("gives the event loop its turn while there is work without end", async () => {
     const { consumer, work, bell } = await sleepingConsumer();
     work.todo = Number.MAX_SAFE_INTEGER;

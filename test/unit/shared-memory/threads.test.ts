@@ -49,6 +49,7 @@ describe("ring and doorbell between threads", () => {
   test.each([
     ["by waitAsync", "eventLoopConsumer", {}],
     ["by waitAsync, and by poll at its own times", "eventLoopConsumer", { pollEvery: 1 }],
+    ["by waitAsync, and by naps at its own times", "eventLoopConsumer", { napEvery: 1 }],
     ["blocking", "blockingConsumer", {}],
   ])(
     "two producers with random pauses, one consumer %s: all arrive in order, once, whole; signals add up",

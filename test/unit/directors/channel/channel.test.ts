@@ -355,6 +355,25 @@ describe("channel between two directors", () => {
     );
   });
 
+  test("counts what is not answered: neither what waits for a token, nor what was answered and is not released", () => {
+    const pair = makePair();
+    const reads: ScsiTask[] = [];
+    for (let n = 0; n < TOKENS + 5; n += 1) {
+      const read = { command: UNIT_COMMAND.read, offset: 0, bytes: 1, seed: 0 };
+      submit(pair.asked, pair.asked.channel.clientTo(1), read, (_result, task) => reads.push(task));
+    }
+    expect(pair.asked.channel.unanswered).toBe(TOKENS);
+    expect(pair.owner.channel.unanswered).toBe(0);
+    pair.settle();
+    expect(pair.asked.channel.unanswered).toBe(0);
+    for (const task of reads.splice(0, 3)) task.release();
+    expect(pair.asked.channel.unanswered).toBe(3); // those that waited
+    pair.settle();
+    for (const task of reads.splice(0)) task.release();
+    pair.settle();
+    expect(pair.asked.channel.unanswered).toBe(0);
+  });
+
   test("makes what finds no token wait its turn, and loses none of it", () => {
     const pair = makePair({ ringSlots: 16 });
     const client = pair.asked.channel.clientTo(1);

@@ -36,6 +36,8 @@ describe("channel between two threads", () => {
     for (const result of results) {
       expect(result).toMatchObject({ wrong: 0, completed: COMMANDS });
       expect(result.signals).toBeGreaterThan(0);
+      if (depth === 1) expect(result.naps).toBe(0);
+      else expect(result.naps).toBeGreaterThan(0);
     }
     const ends = threads.map((thread) => once(thread, "message"));
     for (const thread of threads) thread.postMessage("end");
