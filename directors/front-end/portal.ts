@@ -11,7 +11,6 @@ import { createServer, type Server, Socket } from "node:net";
 import { counterBlock } from "../../drivers/shared-memory/counters.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import { RECEIVE_BYTES, TRANSMIT_BYTES } from "../../drivers/shared-memory/layout.ts";
-import { RegionPool } from "../../drivers/shared-memory/region-pool.ts";
 import type { Config, DirectorConfig } from "../../src/config/config.ts";
 import type { ArrayEvent, SessionStatus, Severity } from "../../src/control/contract.ts";
 import type { LogicalUnitServer } from "../../src/scsi/task.ts";
@@ -28,7 +27,7 @@ import type { LoginError } from "./iscsi/peer-error.ts";
 import { ReadBudget } from "./iscsi/read-budget.ts";
 import type { Session } from "./iscsi/session.ts";
 import { SessionRegistry } from "./iscsi/session-registry.ts";
-import { GATHER_BUFFER_BYTES, SlabPool } from "./iscsi/transmitter.ts";
+import { SlabPool } from "./iscsi/slab-pool.ts";
 import { checkPortal, listedOnly } from "./portal-safety.ts";
 
 const C = FRONT_END_COUNTERS.slots;
@@ -166,12 +165,7 @@ export class Portal {
     const { config, director, global, turnEnd } = this.#options;
     return {
       services: this.#services,
-      slabs: new SlabPool(),
-      gatherBuffers: new RegionPool(
-        global.layout.transmit[director.index]!,
-        GATHER_BUFFER_BYTES,
-        TRANSMIT_BYTES / GATHER_BUFFER_BYTES,
-      ),
+      slabs: new SlabPool(global, global.layout.transmit[director.index]!, TRANSMIT_BYTES),
       loginTimeoutSeconds: config.iscsi.loginTimeoutSeconds,
       loginEnvironment: () => this.#loginEnvironment(),
       makeRoom: (candidate) => this.#registry.makeRoom(candidate),

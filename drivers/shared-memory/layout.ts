@@ -140,7 +140,7 @@ export interface Layout {
   readonly drivePaths: readonly (readonly DrivePath[])[];
   /** What a director's sockets are read into, RECEIVE_BYTES each. */
   readonly receive: readonly Address[];
-  /** Where a director puts read data side by side, TRANSMIT_BYTES each. */
+  /** Where a director puts together what it sends, TRANSMIT_BYTES each. */
   readonly transmit: readonly Address[];
   /** Where each pool's journal gathers the payload of a record, JOURNAL_GATHER_BYTES each. */
   readonly journalGather: readonly Address[];

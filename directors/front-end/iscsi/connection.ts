@@ -10,7 +10,6 @@
  *  3. Digests come into force with the first PDU after the last login response, both ways (§6.3).
  */
 import { observe } from "../../../drivers/shared-memory/counters.ts";
-import type { RegionPool } from "../../../drivers/shared-memory/region-pool.ts";
 import { FRONT_END_COUNTERS, KIND } from "../front-end-counters.ts";
 import type { ByteStream } from "./byte-stream.ts";
 import type { FrontEndServices, HoldReason, SessionConnection } from "./front-end-services.ts";
@@ -26,7 +25,8 @@ import { DATA, type DataDisposition, type PduHandler, type ReceiveFault, Receive
 import { addSN, nextSN } from "./serial-number.ts";
 import { Session } from "./session.ts";
 import type { LoginCandidate } from "./session-registry.ts";
-import { type SlabPool, Transmitter, type TransmitterHost } from "./transmitter.ts";
+import type { SlabPool } from "./slab-pool.ts";
+import { Transmitter, type TransmitterHost } from "./transmitter.ts";
 
 const C = FRONT_END_COUNTERS.slots;
 const LOGIN_BYTES_MAX = 65_536;
@@ -39,7 +39,6 @@ const REINSTATEMENT_SECONDS = 15;
 export interface ConnectionHost {
   readonly services: FrontEndServices;
   readonly slabs: SlabPool;
-  readonly gatherBuffers: RegionPool;
   readonly loginTimeoutSeconds: number;
   loginEnvironment(): LoginEnvironment;
   /** Gives the login its place among the sessions: now, later, or not. */
@@ -88,10 +87,6 @@ export class Connection implements PduHandler, TransmitterHost, SessionConnectio
 
   get global(): FrontEndServices["global"] {
     return this.#host.services.global;
-  }
-
-  get gatherBuffers(): RegionPool {
-    return this.#host.gatherBuffers;
   }
 
   get frames(): FrontEndServices["frames"] {

@@ -1,5 +1,6 @@
 /**
- * What one connection has to send: headers in slabs, data from where it lies, one gathered write for each turn.
+ * What one connection has to send: headers and short data side by side in slabs, long data from where it lies, one gathered
+ * write for each turn.
  *
  * Runs on: the director's thread. Owns: the batches that are being filled, wait, or are in the socket's hands.
  * Invariants:
@@ -9,25 +10,20 @@
  *  3. A PDU's bytes are never split between connections or reordered: batches leave in order.
  */
 import { dataCrc32c } from "../../../drivers/shared-memory/data-crc32c.ts";
-import type { Address, GlobalMemory } from "../../../drivers/shared-memory/global-memory.ts";
+import type { GlobalMemory } from "../../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../../drivers/shared-memory/layout.ts";
-import type { RegionPool } from "../../../drivers/shared-memory/region-pool.ts";
 import type { FrameRun } from "../../../src/scsi/task.ts";
 import type { FrameSource } from "../../../src/volume/block-io.ts";
 import type { ByteStream } from "./byte-stream.ts";
 import { headerDigest, writeDigest } from "./digest.ts";
 import { BHS_BYTES } from "./pdu/define-bhs.ts";
+import type { Slab, SlabPool } from "./slab-pool.ts";
 
 /** One write to the socket takes at most about this much: its end is the sign that the peer still reads. */
 const BATCH_BYTES_MAX = 1 << 20;
-const SLAB_BYTES = 16_384;
-const SLABS_KEPT_MAX = 256;
 /** Inline data up to this is copied beside its header; more is sent from where it lies. */
 const COPY_BYTES_MAX = 4096;
-
-export const GATHER_BUFFER_BYTES = 262_144;
-/** Read data in more pieces than this, of less than 16 KiB on average, is put side by side. */
-const PIECES_MAX = 4;
+/** Read data whose pieces are shorter than this on average is copied too: a piece costs more than its bytes (docs/decisions/0009). */
 const PIECE_BYTES_LEAST = 16_384;
 
 /** What a response keeps until its last byte was taken: a task with pinned frames. */
@@ -35,23 +31,9 @@ export interface Pinned {
   sent(): void;
 }
 
-/** Slabs of headers, shared by the connections of one director. */
-export class SlabPool {
-  readonly #free: Buffer[] = [];
-
-  take(): Buffer {
-    return this.#free.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES);
-  }
-
-  give(slab: Buffer): void {
-    if (this.#free.length < SLABS_KEPT_MAX) this.#free.push(slab);
-  }
-}
-
 class Batch {
   readonly pieces: Uint8Array[] = [];
-  readonly slabs: Buffer[] = [];
-  readonly gathers: Address[] = [];
+  readonly slabs: Slab[] = [];
   readonly pinned: Pinned[] = [];
   /** Kind and time of receipt of each command answered here, for the latency histograms. */
   readonly kinds: number[] = [];
@@ -62,8 +44,6 @@ class Batch {
 export interface TransmitterHost {
   readonly stream: ByteStream;
   readonly slabs: SlabPool;
-  /** Where large reads whose frames lie apart are put side by side (docs/decisions/0009), GATHER_BUFFER_BYTES each. */
-  readonly gatherBuffers: RegionPool;
   readonly global: GlobalMemory;
   readonly frames: FrameSource;
   /** Asks for `flush` at the end of this turn. */
@@ -88,11 +68,10 @@ export class Transmitter {
   #inFlight: Batch | undefined = undefined;
   readonly #spare: Batch[] = [];
 
-  slab: Buffer;
+  /** That is being filled; taken when there is something to send, so that a quiet connection holds none. */
+  #slab: Slab | undefined = undefined;
   #slabAt = 0;
   #pieceStart = 0;
-  /** Bytes used of the filling batch's last gather buffer. */
-  #gathered = GATHER_BUFFER_BYTES;
 
   #crc = 0;
   readonly #written: (error?: Error | null) => void;
@@ -100,7 +79,6 @@ export class Transmitter {
 
   constructor(host: TransmitterHost) {
     this.#host = host;
-    this.slab = host.slabs.take();
     this.#written = (error) => this.#batchWritten(error ?? undefined);
   }
 
@@ -110,6 +88,11 @@ export class Transmitter {
 
   get idle(): boolean {
     return this.unsentBytes === 0;
+  }
+
+  /** Where a header goes, between `beginHeader` and `endHeader`. */
+  get slab(): Buffer {
+    return this.#slab!.bytes;
   }
 
   /** Offset in `slab` of 48 zeroed bytes; fill them in, then call `endHeader` before anything else. */
@@ -151,48 +134,46 @@ export class Transmitter {
   /** A data segment out of frames: `bytes` bytes from `offset` into the run. Neighbouring frames go as one piece. */
   frames(run: FrameRun, offset: number, bytes: number): void {
     if (bytes === 0) return;
-    this.#cutPiece();
-    if (!this.#gather(run, offset, bytes)) this.#sendFrames(run, offset, bytes);
+    const copied = this.#isWorthCopying(run, offset, bytes) ? this.#copyFrames(run, offset, bytes) : 0;
+    if (copied < bytes) {
+      this.#cutPiece();
+      this.#sendFrames(run, offset + copied, bytes - copied);
+    }
     this.#account(bytes);
     this.#endData(bytes);
   }
 
-  /** False: it is not worth it, or there is no room. */
-  #gather(run: FrameRun, offset: number, bytes: number): boolean {
-    if (bytes <= PIECES_MAX * FRAME_BYTES || bytes > GATHER_BUFFER_BYTES) return false;
-    const { frames, global } = this.#host;
+  #isWorthCopying(run: FrameRun, offset: number, bytes: number): boolean {
     const start = run.phase + offset;
     let pieces = 1;
     for (let index = Math.floor(start / FRAME_BYTES); (index + 1) * FRAME_BYTES < start + bytes; index += 1)
       if (!this.#neighbours(run, index)) pieces += 1;
-    if (pieces <= PIECES_MAX || bytes >= pieces * PIECE_BYTES_LEAST) return false;
-    const address = this.#gatherRoom(bytes);
-    if (address < 0) return false;
-    for (let position = start; position < start + bytes; ) {
-      const within = position % FRAME_BYTES;
-      const taken = Math.min(FRAME_BYTES - within, start + bytes - position);
-      const frame = run.frames[Math.floor(position / FRAME_BYTES)]!;
-      global.kernels.copy(address + position - start, frames.addressOf(frame) + within, taken);
-      position += taken;
-    }
-    const piece = global.view(address, bytes);
-    if (this.dataDigest) this.#crc = dataCrc32c(piece, this.#crc);
-    this.#filling.pieces.push(piece);
-    return true;
+    return bytes < pieces * PIECE_BYTES_LEAST;
   }
 
-  /** −1: all buffers are on their way, and the data goes from its frames. */
-  #gatherRoom(bytes: number): Address {
-    const { gathers } = this.#filling;
-    if (this.#gathered + bytes > GATHER_BUFFER_BYTES) {
-      const buffer = this.#host.gatherBuffers.tryTake();
-      if (buffer < 0) return -1;
-      gathers.push(buffer);
-      this.#gathered = 0;
+  /** Into slabs, as far as there are some that the kernel reaches; returns how many bytes. */
+  #copyFrames(run: FrameRun, offset: number, bytes: number): number {
+    const { frames, global } = this.#host;
+    const start = run.phase + offset;
+    const end = start + bytes;
+    let position = start;
+    while (position < end) {
+      this.#makeRoom(1);
+      const slab = this.#slab!;
+      if (slab.address < 0) break;
+      const at = this.#slabAt;
+      const room = Math.min(end - position, slab.bytes.length - at);
+      for (const stop = position + room; position < stop; ) {
+        const within = position % FRAME_BYTES;
+        const taken = Math.min(FRAME_BYTES - within, stop - position);
+        const frame = run.frames[Math.floor(position / FRAME_BYTES)]!;
+        global.kernels.copy(slab.address + this.#slabAt, frames.addressOf(frame) + within, taken);
+        this.#slabAt += taken;
+        position += taken;
+      }
+      if (this.dataDigest) this.#crc = dataCrc32c(slab.bytes.subarray(at, this.#slabAt), this.#crc);
     }
-    const address = gathers[gathers.length - 1]! + this.#gathered;
-    this.#gathered += bytes;
-    return address;
+    return position - start;
   }
 
   #sendFrames(run: FrameRun, offset: number, bytes: number): void {
@@ -256,10 +237,17 @@ export class Transmitter {
 
   /** Room in the slab for `bytes` in one stretch. */
   #makeRoom(bytes: number): void {
-    if (this.#slabAt + bytes <= SLAB_BYTES) return;
+    if (this.#slab !== undefined && this.#slabAt + bytes <= this.#slab.bytes.length) return;
+    this.#endSlab();
+    this.#slab = this.#host.slabs.take();
+  }
+
+  /** The slab is the filling batch's from now on. */
+  #endSlab(): void {
+    if (this.#slab === undefined) return;
     this.#cutPiece();
-    this.#filling.slabs.push(this.slab);
-    this.slab = this.#host.slabs.take();
+    this.#filling.slabs.push(this.#slab);
+    this.#slab = undefined;
     this.#slabAt = 0;
     this.#pieceStart = 0;
   }
@@ -267,20 +255,13 @@ export class Transmitter {
   /** What was written into the slab since the last piece becomes a piece. */
   #cutPiece(): void {
     if (this.#pieceStart === this.#slabAt) return;
-    this.#filling.pieces.push(this.slab.subarray(this.#pieceStart, this.#slabAt));
+    this.#filling.pieces.push(this.#slab!.bytes.subarray(this.#pieceStart, this.#slabAt));
     this.#pieceStart = this.#slabAt;
   }
 
   #closeBatch(): void {
-    this.#cutPiece();
-    if (this.#slabAt > 0) {
-      this.#filling.slabs.push(this.slab);
-      this.slab = this.#host.slabs.take();
-      this.#slabAt = 0;
-      this.#pieceStart = 0;
-    }
+    this.#endSlab();
     this.#waiting.push(this.#filling);
-    this.#gathered = GATHER_BUFFER_BYTES;
     this.#filling = this.#spare.pop() ?? new Batch();
   }
 
@@ -315,12 +296,10 @@ export class Transmitter {
   #empty(batch: Batch): void {
     this.unsentBytes -= batch.bytes;
     for (const slab of batch.slabs) this.#host.slabs.give(slab);
-    for (const buffer of batch.gathers) this.#host.gatherBuffers.give(buffer);
     const { pinned } = batch;
     for (let i = 0; i < pinned.length; i += 1) pinned[i]!.sent();
     batch.pieces.length = 0;
     batch.slabs.length = 0;
-    batch.gathers.length = 0;
     pinned.length = 0;
     batch.kinds.length = 0;
     batch.receivedAt.length = 0;
@@ -335,10 +314,9 @@ export class Transmitter {
     if (this.#inFlight !== undefined) this.#empty(this.#inFlight);
     this.#inFlight = undefined;
     for (const batch of this.#waiting.splice(0)) this.#empty(batch);
+    this.#endSlab();
     const filling = this.#filling;
     this.#filling = new Batch();
-    this.#gathered = GATHER_BUFFER_BYTES;
     this.#empty(filling);
-    this.#host.slabs.give(this.slab);
   }
 }

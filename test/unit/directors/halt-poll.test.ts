@@ -6,7 +6,11 @@ function polled(tick = 0) {
   let now = 1000;
   let commands = 0;
   const queue: (() => void)[] = [];
-  const poll = new HaltPoll({ commands: () => commands, nowMicroseconds: () => (now += tick), schedule: (run) => queue.push(run) });
+  const poll = new HaltPoll({
+    commands: () => commands,
+    nowMicroseconds: () => (now += tick),
+    schedule: (run) => queue.push(run),
+  });
   return {
     poll,
     turn(count: number): number {

@@ -1,9 +1,10 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { ByteStream } from "../../../directors/front-end/iscsi/byte-stream.ts";
-import { GATHER_BUFFER_BYTES, SlabPool, Transmitter } from "../../../directors/front-end/iscsi/transmitter.ts";
+import { SLAB_BYTES, SlabPool } from "../../../directors/front-end/iscsi/slab-pool.ts";
+import { Transmitter } from "../../../directors/front-end/iscsi/transmitter.ts";
+import { dataCrc32c } from "../../../drivers/shared-memory/data-crc32c.ts";
 import { FRAME_BYTES, TRANSMIT_BYTES } from "../../../drivers/shared-memory/layout.ts";
-import { RegionPool } from "../../../drivers/shared-memory/region-pool.ts";
 import type { FrameSource } from "../../../src/volume/block-io.ts";
 import { testGlobalMemory } from "../../support/global-memory.ts";
 
@@ -27,11 +28,10 @@ function transmitter() {
     },
   } as unknown as ByteStream;
   const addressOf = (frame: number) => global.layout.frames + frame * FRAME_BYTES;
-  const gatherBuffers = new RegionPool(global.layout.transmit[0]!, GATHER_BUFFER_BYTES, TRANSMIT_BYTES / GATHER_BUFFER_BYTES);
+  const slabs = new SlabPool(global, global.layout.transmit[0]!, TRANSMIT_BYTES);
   const tx = new Transmitter({
     stream,
-    gatherBuffers,
-    slabs: new SlabPool(),
+    slabs,
     global,
     frames: { addressOf, view: (frame: number) => global.view(addressOf(frame), FRAME_BYTES) } as FrameSource,
     wantsFlush() {},
@@ -40,7 +40,7 @@ function transmitter() {
   });
   return {
     tx,
-    gatherBuffers,
+    slabs,
     pieces,
     frame: (frame: number) => Buffer.from(global.u8.slice(addressOf(frame), addressOf(frame) + FRAME_BYTES)),
     pdu(frames: number[], phase: number, offset: number, bytes: number): void {
@@ -84,38 +84,67 @@ describe("the transmitter, data out of frames", () => {
     );
   });
 
-  test("puts a large read's scattered frames side by side, and gives the buffer back once it was taken", () => {
-    const { tx, pdu, pieces, gatherBuffers, taken } = transmitter();
-    const { free } = gatherBuffers;
+  test("puts short pieces beside their headers in as few slabs as hold them, given back once they were taken", () => {
+    const { tx, pdu, pieces, slabs, taken } = transmitter();
+    const { free } = slabs;
+    for (let n = 0; n < 8; n++) pdu([n * 2], 0, 0, FRAME_BYTES);
     pdu([9, 7, 5, 3, 1, 11, 13, 15], 0, 0, 8 * FRAME_BYTES);
-    pdu([2, 4, 6, 8, 10, 12, 14, 16], 0, 0, 8 * FRAME_BYTES);
     tx.flush();
-    expect(pieces.map(({ length }) => length)).toEqual([BHS, 8 * FRAME_BYTES, BHS, 8 * FRAME_BYTES]);
-    expect(gatherBuffers.free).toBe(free - 1);
+    const bytes = 9 * BHS + 16 * FRAME_BYTES;
+    expect(pieces.map(({ length }) => length)).toEqual([SLAB_BYTES, SLAB_BYTES, bytes - 2 * SLAB_BYTES]);
+    expect(slabs.free).toBe(free - 3);
     taken();
-    expect(gatherBuffers.free).toBe(free);
+    expect(slabs.free).toBe(free);
   });
 
-  test("sends neighbours and small reads from where they lie", () => {
-    const { tx, pdu, pieces, gatherBuffers } = transmitter();
-    const { free } = gatherBuffers;
+  test("sends long stretches of neighbours from where they lie", () => {
+    const { tx, pdu, pieces } = transmitter();
     pdu([3, 4, 5, 6, 7, 8, 9, 10], 0, 0, 8 * FRAME_BYTES);
-    pdu([30, 20], 0, 0, 2 * FRAME_BYTES);
+    pdu([20, 21, 22, 23, 30, 31, 32, 33], 0, 0, 8 * FRAME_BYTES);
     tx.flush();
-    expect(pieces.map(({ length }) => length)).toEqual([BHS, 8 * FRAME_BYTES, BHS, FRAME_BYTES, FRAME_BYTES]);
-    expect(gatherBuffers.free).toBe(free);
+    expect(pieces.map(({ length }) => length)).toEqual([BHS, 8 * FRAME_BYTES, BHS, 4 * FRAME_BYTES, 4 * FRAME_BYTES]);
   });
 
-  test("goes on from the frames when every buffer is on its way, and gives all back at the close", () => {
-    const { tx, pdu, pieces, gatherBuffers } = transmitter();
-    const { free } = gatherBuffers;
-    const scattered = Array.from({ length: 64 }, (_, n) => (n * 37) % 256);
-    for (let n = 0; n < free; n++) pdu(scattered, 0, 0, 64 * FRAME_BYTES);
-    expect(gatherBuffers.free).toBe(0);
-    pdu(scattered, 0, 0, 64 * FRAME_BYTES);
+  test("a quiet connection holds no slab", () => {
+    const { tx, pdu, slabs, taken } = transmitter();
+    const { free } = slabs;
+    pdu([1], 0, 0, FRAME_BYTES);
+    expect(slabs.free).toBe(free - 1);
     tx.flush();
-    expect(pieces.length).toBeGreaterThan(0);
-    tx.close();
-    expect(gatherBuffers.free).toBe(free);
+    taken();
+    expect(slabs.free).toBe(free);
+  });
+
+  test.each([false, true])(
+    "goes on from the frames when every slab is on its way, and gives all back at the close (digest %s)",
+    (digest) => {
+      const { tx, pdu, pieces, slabs, frame } = transmitter();
+      tx.dataDigest = digest;
+      const { free } = slabs;
+      const scattered = Array.from({ length: 64 }, (_, n) => (n * 37) % 256);
+      while (slabs.free > 0) pdu(scattered, 0, 0, 64 * FRAME_BYTES);
+      const last = pieces.length;
+      tx.answered(0, 0, undefined);
+      for (let n = 0; n < 3; n++) pdu(scattered, 0, 0, 64 * FRAME_BYTES);
+      expect(slabs.free).toBe(0);
+      tx.flush();
+      tx.close();
+      expect(pieces.length).toBeGreaterThan(last);
+      expect(slabs.free).toBe(free);
+      // What was handed to the socket is whole PDUs, whatever they were made of.
+      const sent = Buffer.concat(pieces);
+      const content = Buffer.concat(scattered.map(frame));
+      expect(sent.subarray(BHS, BHS + content.length).equals(content)).toBe(true);
+    },
+  );
+
+  test("the digest of copied data is that of the data", () => {
+    const { tx, pdu, pieces, frame } = transmitter();
+    tx.dataDigest = true;
+    const scattered = [9, 7, 5, 3, 1, 11, 13, 15, 17];
+    pdu(scattered, 0, 0, 9 * FRAME_BYTES);
+    tx.flush();
+    const sent = Buffer.concat(pieces);
+    expect(sent.readUInt32LE(BHS + 9 * FRAME_BYTES)).toBe(dataCrc32c(Buffer.concat(scattered.map(frame))));
   });
 });
