@@ -1,7 +1,7 @@
 /** What destage does on the director's thread for a batch: the oldest dirty blocks found, stripes put together. */
 import { groupGeometry } from "../../dist/src/raid/geometry.js";
 import { StripeBatch } from "../../dist/src/raid/stripe-batch.js";
-import { buildStripes } from "../../dist/src/raid/stripe-builder.js";
+import { buildStripe } from "../../dist/src/raid/stripe-builder.js";
 import { MASK_FULL, makeCache, makeMemory, randomNumbers, VOLUME } from "./memory.mjs";
 
 const STRIPES = 16;
@@ -53,5 +53,8 @@ function pack(geometry, count) {
   // Any memory of the size will do for staging: the upper half of the frames.
   const base = global.layout.frames + 1024 * FRAME_BYTES;
   const run = { slot: 0, zone: 1, firstStripe: 0, stripeCount: STRIPES };
-  return () => buildStripes({ global, geometry, batch, firstItem: 0, run, base, stripesMax: STRIPES });
+  const job = { global, geometry, batch, firstItem: 0, run, base, stripesMax: STRIPES };
+  return () => {
+    for (let n = 0; n < STRIPES; n++) buildStripe(job, n);
+  };
 }
