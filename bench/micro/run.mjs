@@ -15,11 +15,12 @@ import { cases as destage } from "./destage.mjs";
 import { cases as eviction } from "./eviction.mjs";
 import { cases as index } from "./index.mjs";
 import { cases as journal } from "./journal.mjs";
+import { cases as journalAside } from "./journal-aside.mjs";
 import { cases as kernels } from "./kernels.mjs";
 import { cases as pdu } from "./pdu.mjs";
 import { cases as rings } from "./rings.mjs";
 
-const GROUPS = [pdu, index, rings, kernels, journal, destage, compaction, eviction];
+const GROUPS = [pdu, index, rings, kernels, journal, journalAside, destage, compaction, eviction];
 const WARM_SHARE = 0.25;
 
 const { values: options } = parseArgs({

@@ -2,7 +2,8 @@
  * The journal's file: preallocated, written at positions by its one owner thread, made durable by a thread of its own.
  *
  * It knows nothing of records (src/journal/ does). Writes are synchronous (a write into the page cache takes 2 to 4 µs
- * and can't queue behind LevelDB in libuv's pool); fdatasync never runs on the caller's thread.
+ * and can't queue behind LevelDB in libuv's pool; of large ones docs/decisions/0012); fdatasync never runs on the
+ * caller's thread.
  */
 export class JournalFileError extends Error {
   readonly kind: "io" | "noSpace" | "foreign" | "missing";
