@@ -62,6 +62,21 @@ export class BlockCache implements Reclaimer {
     return this.index.find(volume, block);
   }
 
+  /**
+   * As `find`, for the block after the one that `frame` holds (−1: unknown). What was taken together lies together, so the next
+   * frame is looked at first: rows of the table side by side, where the index would be anywhere.
+   */
+  findAfter(frame: number, volume: number, block: number): number {
+    const { state, volume: volumes, block: blocks } = this.#frames;
+    const next = frame + 1;
+    // A frame that is dirty or clean is the one that the index names (invariant 2); volumes of different pools have different numbers.
+    if (frame >= 0 && blocks[next] === block && volumes[next] === volume) {
+      const its = state[next];
+      if (its === FRAME_STATE.dirty || its === FRAME_STATE.clean) return next;
+    }
+    return this.index.find(volume, block);
+  }
+
   isDirty(frame: number): boolean {
     return this.#frames.state[frame] === FRAME_STATE.dirty;
   }

@@ -21,6 +21,7 @@ import type { FrameChunks } from "../../drivers/shared-memory/frame-chunks.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 import type { FrameSource } from "../volume/block-io.ts";
+import { FrameGroups } from "./frame-groups.ts";
 import { FrameViews } from "./frame-views.ts";
 
 export const FRAME_STATE = { absent: 0, free: 1, reserved: 2, dirty: 3, clean: 4, retired: 5 } as const;
@@ -105,8 +106,7 @@ export class FramePool implements FrameSource {
   readonly #fairChunks: number;
   readonly #counts = new Float64Array(STATE_COUNT);
   readonly #views: FrameViews;
-  readonly #freeStack: Int32Array;
-  #freeTop = 0;
+  readonly #free: FrameGroups;
   readonly #held = new Set<number>();
   readonly #reclaimers: Reclaimer[] = [];
   /** The first is everybody's: no limit but that of host writes. */
@@ -137,13 +137,13 @@ export class FramePool implements FrameSource {
     this.previous = new Int32Array(frameCount);
     this.#takenBy = new Uint8Array(frameCount);
     this.#views = new FrameViews(global, (frame) => this.addressOf(frame));
-    this.#freeStack = new Int32Array(frameCount);
+    this.#free = new FrameGroups(frameCount);
     this.#fairChunks = Math.max(1, Math.floor(frameCount / CHUNK_FRAMES / directorCount));
     // Half of the fair share is taken at once and never given back below it; the rest goes to who needs it first.
     const first = Math.max(1, Math.floor(this.#fairChunks / 2));
     for (let n = 0; n < first; n++) if (!this.#claimChunk()) break;
     this.#internalReserve = Math.min(1024, Math.floor((first * CHUNK_FRAMES) / 8));
-    this.zeroFrame = this.#pop();
+    this.zeroFrame = this.#free.takeOne();
     global.kernels.fill(this.addressOf(this.zeroFrame), 0, FRAME_BYTES);
     this.#setState(this.zeroFrame, retired);
     this.pins[this.zeroFrame] = 1;
@@ -205,7 +205,7 @@ export class FramePool implements FrameSource {
 
   give(frame: number): void {
     if (this.state[frame] !== reserved) throw new Error(`invariant: frame ${frame} given back in state ${this.state[frame]}`);
-    this.#free(frame);
+    this.#setFree(frame);
     if (this.waiting > 0) this.serveWaiters();
   }
 
@@ -256,7 +256,8 @@ export class FramePool implements FrameSource {
   takeInternal(last: boolean): number {
     const floor = last ? 0 : this.#internalReserve >> 2;
     if (!this.#ensureFree(1 + floor) && this.#freeCount() < 1 + floor) return -1;
-    const frame = this.#pop();
+    const frame = this.#free.takeOne();
+    if (frame < 0) throw new Error("invariant: no free frame");
     this.#setState(frame, reserved);
     return frame;
   }
@@ -269,7 +270,7 @@ export class FramePool implements FrameSource {
 
   /** The frame is superseded or evicted: free when its last user is gone. */
   retire(frame: number): void {
-    if (this.pins[frame] === 0 && this.destaging[frame] === 0) this.#free(frame);
+    if (this.pins[frame] === 0 && this.destaging[frame] === 0) this.#setFree(frame);
     else this.#setState(frame, retired);
   }
 
@@ -281,13 +282,13 @@ export class FramePool implements FrameSource {
     if (frame === this.zeroFrame) return;
     if (this.pins[frame] === 0) throw new Error(`invariant: frame ${frame} unpinned once too often`);
     this.pins[frame]! -= 1;
-    if (this.pins[frame] === 0 && this.state[frame] === retired && this.destaging[frame] === 0) this.#free(frame);
+    if (this.pins[frame] === 0 && this.state[frame] === retired && this.destaging[frame] === 0) this.#setFree(frame);
   }
 
   /** A destage batch lets go of the frame. */
   endDestage(frame: number): void {
     this.destaging[frame] = 0;
-    if (this.state[frame] === retired && this.pins[frame] === 0) this.#free(frame);
+    if (this.state[frame] === retired && this.pins[frame] === 0) this.#setFree(frame);
   }
 
   /**
@@ -305,6 +306,8 @@ export class FramePool implements FrameSource {
     let sum = 0;
     for (let state = free; state < STATE_COUNT; state++) sum += this.#counts[state]!;
     if (sum !== this.heldFrames) throw new Error(`invariant: ${sum} frames in states, ${this.heldFrames} held`);
+    if (this.#free.count !== this.#freeCount())
+      throw new Error(`invariant: ${this.#free.count} frames can be taken, ${this.#freeCount()} are free`);
   }
 
   #whenAvailableFor(share: Share, count: number, ready: () => void): number {
@@ -319,11 +322,11 @@ export class FramePool implements FrameSource {
     if (share.waiters.length > 0 && !this.#serving) return false;
     if (!this.#mayTake(share, count)) return false;
     const takenBy = this.#shares.indexOf(share) + 1;
-    for (let n = 0; n < count; n++) {
-      const frame = this.#pop();
+    if (this.#free.take(count, out, at) < count) throw new Error("invariant: no free frame");
+    for (let n = at; n < at + count; n++) {
+      const frame = out[n]!;
       this.#setState(frame, reserved);
       this.#takenBy[frame] = takenBy;
-      out[at + n] = frame;
     }
     share.held += count;
     return true;
@@ -364,19 +367,10 @@ export class FramePool implements FrameSource {
     return this.#counts[free]!;
   }
 
-  #pop(): number {
-    for (;;) {
-      if (this.#freeTop === 0) throw new Error("invariant: no free frame");
-      const frame = this.#freeStack[--this.#freeTop]!;
-      // Frames of a chunk that was given back stay in the stack as absent ones.
-      if (this.state[frame] === free) return frame;
-    }
-  }
-
-  #free(frame: number): void {
+  #setFree(frame: number): void {
     this.poisoned[frame] = 0;
     this.#setState(frame, free);
-    this.#freeStack[this.#freeTop++] = frame;
+    this.#free.give(frame);
   }
 
   #setState(frame: number, state: number): void {
@@ -398,10 +392,9 @@ export class FramePool implements FrameSource {
       return false;
     }
     this.#held.add(chunk);
-    // Highest first, so that frames are popped in rising order: neighbours make one gathered buffer.
-    for (let frame = (chunk + 1) * CHUNK_FRAMES - 1; frame >= chunk * CHUNK_FRAMES; frame--) {
+    for (let frame = chunk * CHUNK_FRAMES; frame < (chunk + 1) * CHUNK_FRAMES; frame++) {
       this.#counts[absent]! += 1;
-      this.#free(frame);
+      this.#setFree(frame);
     }
     return true;
   }
@@ -411,8 +404,10 @@ export class FramePool implements FrameSource {
     for (const chunk of this.#held) {
       const first = chunk * CHUNK_FRAMES;
       if (!this.#isIdle(first) || !this.#evictAll(first)) continue;
-      for (let frame = first; frame < first + CHUNK_FRAMES; frame++) this.#setState(frame, absent);
-      this.#compactFreeStack();
+      for (let frame = first; frame < first + CHUNK_FRAMES; frame++) {
+        this.#free.withdraw(frame);
+        this.#setState(frame, absent);
+      }
       this.#held.delete(chunk);
       this.#chunks.release(chunk);
       return;
@@ -433,15 +428,6 @@ export class FramePool implements FrameSource {
       if (this.state[frame] === clean && !this.#reclaimers.some((reclaimer) => reclaimer.evict(frame))) return false;
     }
     return true;
-  }
-
-  #compactFreeStack(): void {
-    let kept = 0;
-    for (let n = 0; n < this.#freeTop; n++) {
-      const frame = this.#freeStack[n]!;
-      if (this.state[frame] === free) this.#freeStack[kept++] = frame;
-    }
-    this.#freeTop = kept;
   }
 }
 

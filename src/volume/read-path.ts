@@ -78,8 +78,9 @@ export class ReadPath {
     run.frameCount = count;
     io.status = BLOCK_STATUS.good;
     let missing = 0;
+    let frame = -1;
     for (let n = 0; n < count; n++) {
-      const frame = cache.find(volume, first + n);
+      frame = cache.findAfter(frame, volume, first + n);
       if (frame >= 0 && frames.mask[frame] === MASK_FULL) {
         frames.pins[frame]! += 1;
         frames.referenced[frame] = 1;
@@ -240,12 +241,14 @@ export class ReadPath {
   #readAhead(volume: number, { stream, from, to }: ReadAhead): void {
     const { cache, zeros, map, frames, health, counters, volumes } = this.#pool;
     const end = Math.min(to, volumes.get(volume)?.blockCount ?? 0);
+    let cached = -1;
     for (let block = from; block < end; block++) {
       if (health.failed || frames.waiting > 0 || this.#aheadUnderWay >= this.#aheadMax()) {
         this.#streams.stopped(stream, block, true);
         return;
       }
-      if (cache.find(volume, block) >= 0 || zeros.covers(volume, block)) continue;
+      cached = cache.findAfter(cached, volume, block);
+      if (cached >= 0 || zeros.covers(volume, block)) continue;
       const place = map.lookup(volume, block);
       if (place === PAGE_NOT_LOADED) {
         // Whoever reads there next waits for the same loading; what fails then fails them.

@@ -77,6 +77,10 @@ describe("BlockCache: dirty list and index (invariants 2 and 3)", () => {
             cache.reclaim(count);
             for (const [at, held] of clean) if (pool.state[held] === FRAME_STATE.free) clean.delete(at);
           }
+          for (let n = 0; n <= 31; n++) {
+            const there = cache.find(1, n);
+            for (let near = -1; near < 40; near++) expect(cache.findAfter(near, 1, n)).toBe(there);
+          }
           for (let n = 0; n <= 40; n++) expect(cache.find(1, n)).toBe(dirty.get(n)?.frame ?? clean.get(n) ?? -1);
           const list = dirtyList(pool, cache);
           expect(list).toEqual([...list].sort((a, b) => a[1] - b[1]));
