@@ -17,7 +17,8 @@
  *  4. After a vain nap it lets 1, 2, 4 … SKIPS_MAX opportunities pass before it tries again: where the owner has to go to
  *     its drives, hosts are not kept waiting.
  */
-const UNANSWERED_MIN = 8;
+/** More than a host has that keeps eight commands going: reads at that depth lost a seventh by naps (docs/performance/channel.md). */
+const UNANSWERED_MIN = 9;
 /** Some four times what an owner takes for what lies in memory; the kernel adds its timer slack, half as much again. */
 const NAP_MILLISECONDS = 0.1;
 const SKIPS_MAX = 256;

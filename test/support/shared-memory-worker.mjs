@@ -110,8 +110,8 @@ const roles = {
     parentPort.postMessage(ends.map((end) => end.seen));
   },
 
-  /** Sends each message of director 0 back to it, by nothing but its doorbell; a negative one ends it. */
-  echo() {
+  /** Sends each message of director 0 back to it, by nothing but its doorbell; a negative one ends it. May nap all the time. */
+  echo({ naps }) {
     const requests = new rings.RingConsumer(global, layouts.channelRing(layout, 0, 1));
     const replies = new rings.RingProducer(global, layouts.channelRing(layout, 1, 0));
     const bell = new doorbells.Doorbell(global, { consumer: 0, producer: 1 });
@@ -126,6 +126,11 @@ const roles = {
       bell.ring();
       return true;
     });
+    const nap = () => {
+      doorbell.nap(1);
+      setImmediate(nap);
+    };
+    if (naps) nap();
     parentPort.postMessage("started");
   },
 

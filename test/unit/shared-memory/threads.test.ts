@@ -135,18 +135,21 @@ describe("a thread that has nothing but its doorbell", () => {
     expect(await exit).toBe(0);
   });
 
-  test("can be terminated while it sleeps, and its successor takes over ring and doorbell", async () => {
+  test.each([
+    ["sleeps", { naps: false }],
+    ["naps", { naps: true }],
+  ])("can be terminated while it %s, and its successor takes over ring and doorbell", async (_, how) => {
     const { global, transfer } = testGlobalMemory();
     const { ask, send } = asker(global);
     for (let round = 0; round < 3; round++) {
-      const worker = start(transfer, "echo");
+      const worker = start(transfer, "echo", how);
       await answer(worker);
       expect(await ask(10 + round)).toBe(10 + round);
       await worker.terminate();
     }
-    // The dead one may have left its flag at sleeping: this signal goes nowhere, and the successor looks at its ring first.
+    // The dead one may have left its flag at sleeping or napping: this signal goes nowhere, and the successor looks at its ring first.
     send(77);
-    await answer(start(transfer, "echo"));
+    await answer(start(transfer, "echo", how));
     expect(await ask(78)).toBeGreaterThanOrEqual(77);
   });
 
