@@ -140,6 +140,30 @@ export class BlockCache implements Reclaimer {
     this.#unlinkAndRetire(partial);
   }
 
+  /**
+   * The content of `old`, a full frame in no destage batch, was copied to `frame` (reserved), which takes its place everywhere:
+   * in the index, in the dirty list or its queue, under the same sequence.
+   */
+  move(old: number, frame: number): void {
+    const frames = this.#frames;
+    const state = frames.state[old] as typeof FRAME_STATE.dirty | typeof FRAME_STATE.clean;
+    frames.volume[frame] = frames.volume[old]!;
+    frames.block[frame] = frames.block[old]!;
+    frames.mask[frame] = MASK_FULL;
+    frames.crc[frame] = frames.crc[old]!;
+    frames.sequence[frame] = frames.sequence[old]!;
+    frames.publish(frame, state);
+    this.index.replace(old, frame);
+    if (state === FRAME_STATE.clean) this.clean.replace(old, frame);
+    else {
+      frames.queue[frame] = frames.queue[old]!;
+      frames.referenced[frame] = frames.referenced[old]!;
+      this.#insertDirtyAfter(frame, old);
+      this.#unlinkDirty(old);
+    }
+    frames.retire(old);
+  }
+
   /** The block's content is durable on the drives and the map says so. Only for the newest version. */
   markClean(frame: number): void {
     this.#unlinkDirty(frame);

@@ -134,6 +134,22 @@ export class CleanQueues {
     else queue[frame] = queue[old] === main ? main : probation;
   }
 
+  /** The content of `old` has moved to `frame`, which takes its place in the queue. */
+  replace(old: number, frame: number): void {
+    const { next, previous, queue, referenced } = this.#frames;
+    const its = queue[old]!;
+    queue[frame] = its;
+    referenced[frame] = referenced[old]!;
+    const before = previous[old]!;
+    const after = next[old]!;
+    previous[frame] = before;
+    next[frame] = after;
+    if (before >= 0) next[before] = frame;
+    else this.#head[its] = frame;
+    if (after >= 0) previous[after] = frame;
+    else this.#tail[its] = frame;
+  }
+
   /** A dirty frame has become clean. The time in which it was dirty was its nursery. */
   enterWritten(frame: number): void {
     const { queue, referenced } = this.#frames;

@@ -21,7 +21,7 @@ import type { FrameChunks } from "../../drivers/shared-memory/frame-chunks.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 import type { FrameSource } from "../volume/block-io.ts";
-import { FrameGroups } from "./frame-groups.ts";
+import { FrameGroups, GROUP_FRAMES } from "./frame-groups.ts";
 import { FrameViews } from "./frame-views.ts";
 
 export const FRAME_STATE = { absent: 0, free: 1, reserved: 2, dirty: 3, clean: 4, retired: 5 } as const;
@@ -260,6 +260,21 @@ export class FramePool implements FrameSource {
     if (frame < 0) throw new Error("invariant: no free frame");
     this.#setState(frame, reserved);
     return frame;
+  }
+
+  /**
+   * Frames that lie in one stretch or a few, for content that moves there from as many others: whole groups of memory that nobody
+   * waits for and nobody uses, or false.
+   */
+  tryTakeTogether(count: number, out: Int32Array): boolean {
+    const groups = Math.ceil(count / GROUP_FRAMES);
+    if (this.waiting > 0) return false;
+    while (this.#free.wholeCount < groups || this.#freeCount() < count + this.#internalReserve) {
+      if (this.#chunks.freeChunks() === 0 || !this.#claimChunk()) return false;
+    }
+    this.#free.take(count, out, 0);
+    for (let n = 0; n < count; n++) this.#setState(out[n]!, reserved);
+    return true;
   }
 
   // — states, called by the block cache —

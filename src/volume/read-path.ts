@@ -27,6 +27,7 @@ import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import type { Address } from "../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 import { FRAME_STATE, MASK_FULL } from "../cache/frame-pool.ts";
+import { Regroup } from "../cache/regroup.ts";
 import { PAGE_BLOCKS, PAGE_NOT_LOADED } from "../map/map-pages.ts";
 import { decodePlace, NOT_MAPPED } from "../raid/geometry.ts";
 import { isFenced } from "../raid/raid-group.ts";
@@ -48,6 +49,7 @@ export class ReadPath {
   readonly #pool: PoolParts;
   readonly #onRepaired: (volume: number, block: number, place: number) => void;
   readonly #streams = new ReadStreams();
+  readonly #regroup: Regroup;
   /** Strip (place without the block's index) → the youngest fetch of it; the others follow by `earlier`. */
   readonly #fetches = new Map<number, StripFetch>();
   /** Fetches that gather blocks until the end of the turn, or wait for a staging region. */
@@ -64,6 +66,7 @@ export class ReadPath {
   constructor(pool: PoolParts, onRepaired: (volume: number, block: number, place: number) => void) {
     this.#pool = pool;
     this.#onRepaired = onRepaired;
+    this.#regroup = new Regroup(pool.frames, pool.cache, pool.global);
   }
 
   read(io: BlockIo): void {
@@ -96,6 +99,7 @@ export class ReadPath {
       this.#readMissing(io, first, missing, ahead);
       return;
     }
+    this.#regroup.regroup(run);
     if (ahead.to > ahead.from) this.#readAhead(volume, ahead);
     io.done(io);
   }

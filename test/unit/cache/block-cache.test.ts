@@ -31,9 +31,13 @@ function dirtyList(pool: FramePool, cache: BlockCache): [block: number, sequence
 
 describe("BlockCache: dirty list and index (invariants 2 and 3)", () => {
   test("name the newest version of each block, in the order of the journal, whatever is done", () => {
-    type Act = { kind: "write" | "clean" | "remove" | "removeRange" | "merge" | "reclaim"; block: number; count: number };
+    type Act = {
+      kind: "write" | "clean" | "remove" | "removeRange" | "merge" | "move" | "reclaim";
+      block: number;
+      count: number;
+    };
     const act: fc.Arbitrary<Act> = fc.record({
-      kind: fc.constantFrom<Act["kind"]>("write", "write", "write", "clean", "remove", "removeRange", "merge", "reclaim"),
+      kind: fc.constantFrom<Act["kind"]>("write", "write", "write", "clean", "remove", "removeRange", "merge", "move", "reclaim"),
       block: fc.nat({ max: 30 }),
       count: fc.oneof(fc.integer({ min: 1, max: 8 }), fc.constant(500)),
     });
@@ -62,6 +66,11 @@ describe("BlockCache: dirty list and index (invariants 2 and 3)", () => {
             cache.replaceByMerged(there.frame, merged, 0);
             there.frame = merged;
             there.partial = false;
+          } else if (kind === "move" && there?.partial !== true && cache.find(1, block) >= 0) {
+            const made = frame(pool);
+            cache.move(cache.find(1, block), made);
+            if (there !== undefined) there.frame = made;
+            else clean.set(block, made);
           } else if (kind === "remove") {
             const found = cache.find(1, block);
             if (found >= 0) cache.remove(found);
