@@ -262,18 +262,26 @@ export class FramePool implements FrameSource {
     return frame;
   }
 
-  /**
-   * Frames that lie in one stretch or a few, for content that moves there from as many others: whole groups of memory that nobody
-   * waits for and nobody uses, or false.
-   */
-  tryTakeTogether(count: number, out: Int32Array): boolean {
-    const groups = Math.ceil(count / GROUP_FRAMES);
-    if (this.waiting > 0) return false;
-    while (this.#free.wholeCount < groups || this.#freeCount() < count + this.#internalReserve) {
-      if (this.#chunks.freeChunks() === 0 || !this.#claimChunk()) return false;
+  /** Whether so many frames can be borrowed for a moment, of memory that nobody waits for. */
+  hasSpare(count: number): boolean {
+    return this.waiting === 0 && this.#freeCount() >= count + this.#internalReserve;
+  }
+
+  /** A group of free frames, side by side, for content that moves there; false when there is none that nobody needs. */
+  tryTakeGroup(out: Int32Array): boolean {
+    while (this.#free.wholeCount === 0 || !this.hasSpare(GROUP_FRAMES)) {
+      if (this.waiting > 0 || this.#chunks.freeChunks() === 0 || !this.#claimChunk()) return false;
     }
-    this.#free.take(count, out, 0);
-    for (let n = 0; n < count; n++) this.#setState(out[n]!, reserved);
+    this.#free.take(GROUP_FRAMES, out, 0);
+    for (let n = 0; n < GROUP_FRAMES; n++) this.#setState(out[n]!, reserved);
+    return true;
+  }
+
+  /** This frame, if it is free. */
+  tryTakeThis(frame: number): boolean {
+    if (this.state[frame] !== free) return false;
+    this.#free.withdraw(frame);
+    this.#setState(frame, reserved);
     return true;
   }
 

@@ -34,6 +34,25 @@ function scattered() {
   return { global, pool, cache, regroup: new Regroup(pool, cache, global) };
 }
 
+const OTHER = 4;
+
+/** Blocks of another volume, in no order, wherever there was room for a host's data. */
+function fill(pool: FramePool, cache: BlockCache): void {
+  const taken: number[] = [];
+  const kept = found(pool, cache, 0, BLOCKS); // what is pinned does not leave
+  for (let frame = pool.takeInternal(true); frame >= 0; frame = pool.takeInternal(true)) taken.push(frame);
+  release(pool, kept);
+  for (const [n, frame] of taken.entries()) {
+    const block = (n * 61) % taken.length;
+    pool.view(frame).fill(0);
+    new Int32Array(pool.view(frame).buffer, pool.view(frame).byteOffset, 1)[0] = -1 - block;
+    cache.publishDirty(frame, OTHER, block, 0xff, 0, 500 + n);
+    cache.markClean(frame);
+  }
+  // There is room again, here and there: no group is free.
+  for (let n = 0; !pool.hasSpare(40); n += 5) cache.remove(taken[n]!);
+}
+
 /** What a read of these blocks has found and pinned. */
 function found(pool: FramePool, cache: BlockCache, first: number, count: number): FrameRun {
   const frames = Int32Array.from({ length: count }, (_, n) => cache.find(VOLUME, first + n));
@@ -56,7 +75,7 @@ describe("regrouping the blocks of a large read", () => {
     const { global, pool, cache, regroup } = scattered();
     const free = pool.count(FRAME_STATE.free);
     const run = found(pool, cache, 0, BLOCKS);
-    expect(regroup.regroup(run)).toBe(true);
+    regroup.regroup(run);
     expect(stretches(run)).toBeLessThanOrEqual(4);
     for (let block = 0; block < BLOCKS; block++) {
       const frame = cache.find(VOLUME, block);
@@ -80,7 +99,7 @@ describe("regrouping the blocks of a large read", () => {
     const { global, pool, cache, regroup } = scattered();
     const other = found(pool, cache, 0, BLOCKS);
     const run = found(pool, cache, 0, BLOCKS);
-    expect(regroup.regroup(run)).toBe(true);
+    regroup.regroup(run);
     for (let n = 0; n < BLOCKS; n++) {
       expect(pool.state[other.frames[n]!]).toBe(FRAME_STATE.retired);
       expect(global.i32[pool.addressOf(other.frames[n]!) >> 2]).toBe(n + 1);
@@ -91,36 +110,87 @@ describe("regrouping the blocks of a large read", () => {
     pool.checkCounts();
   });
 
-  test.each(["destaging", "poisoned"] as const)("leaves all where they are when one is %s", (mark) => {
+  test.each(["destaging", "poisoned"] as const)("leaves the sixteen blocks where they are of which one is %s", (mark) => {
     const { pool, cache, regroup } = scattered();
     const run = found(pool, cache, 0, BLOCKS);
     const before = [...run.frames];
     pool[mark][run.frames[40]!] = 1;
-    expect(regroup.regroup(run)).toBe(false);
+    regroup.regroup(run);
+    expect([...run.frames.subarray(32, 48)]).toEqual(before.slice(32, 48));
+    expect(run.frames[31]).toBe(run.frames[16]! + 15);
+    expect(run.frames[63]).toBe(run.frames[48]! + 15);
+  });
+
+  test("where no group is free it clears one, and what lay there stays what it was", () => {
+    const { global, pool, cache, regroup } = scattered();
+    fill(pool, cache);
+    expect(pool.count(FRAME_STATE.free)).toBeGreaterThan(16);
+    for (let round = 0; round < 3; round++) {
+      const run = found(pool, cache, 0, BLOCKS);
+      regroup.regroup(run);
+      release(pool, run);
+    }
+    const run = found(pool, cache, 0, BLOCKS);
+    expect(stretches(run)).toBeLessThanOrEqual(8);
+    release(pool, run);
+    for (let block = 0; block < BLOCKS; block++)
+      expect(global.i32[pool.addressOf(cache.find(VOLUME, block)) >> 2], `block ${block}`).toBe(block + 1);
+    for (let block = 0; block < 1024; block++)
+      if (cache.find(OTHER, block) >= 0)
+        expect(global.i32[pool.addressOf(cache.find(OTHER, block)) >> 2], `other ${block}`).toBe(-1 - block);
+    pool.checkCounts();
+  });
+
+  test.each(["pinned", "destaging", "another pool's"] as const)("a group with a frame that is %s is not cleared", (what) => {
+    const { pool, cache, regroup } = scattered();
+    fill(pool, cache);
+    const run = found(pool, cache, 0, BLOCKS);
+    const before = [...run.frames];
+    const other = new BlockCache(pool);
+    for (let frame = 0; frame < 1024; frame++) {
+      if (pool.volume[frame] !== OTHER || pool.state[frame] !== FRAME_STATE.clean) continue;
+      if (what === "pinned") pool.pin(frame);
+      else if (what === "destaging") pool.destaging[frame] = 1;
+      else {
+        const { block } = pool;
+        cache.remove(frame);
+        pool.tryTakeThis(frame);
+        other.publishClean(frame, OTHER, block[frame]!, 0);
+      }
+    }
+    regroup.regroup(run);
     expect([...run.frames]).toEqual(before);
   });
 
-  test("takes nothing that host writes may need: with memory nearly full it does nothing", () => {
+  test("takes nothing that host writes may need: with memory full it does nothing", () => {
     const { pool, cache, regroup } = scattered();
-    const out = new Int32Array(1024);
-    while (pool.tryTake(1, out, 0));
+    while (pool.takeInternal(true) >= 0);
     const run = found(pool, cache, 0, BLOCKS);
-    expect(regroup.regroup(run)).toBe(false);
-    expect(stretches(run)).toBeGreaterThan(4);
+    const before = [...run.frames];
+    regroup.regroup(run);
+    expect([...run.frames]).toEqual(before);
   });
 
-  test("does not move what another read has moved together", () => {
+  test("does not move what another read has moved together, also when a block of it was rewritten", () => {
     fc.assert(
-      fc.property(fc.integer({ min: 0, max: BLOCKS - 16 }), fc.integer({ min: 16, max: BLOCKS }), (first, count) => {
-        const { pool, cache, regroup } = scattered();
-        const whole = found(pool, cache, 0, BLOCKS);
-        regroup.regroup(whole);
-        release(pool, whole);
-        const run = found(pool, cache, first, Math.min(count, BLOCKS - first));
-        expect(regroup.regroup(run)).toBe(false);
-        release(pool, run);
-      }),
-      { numRuns: 30 },
+      fc.property(
+        fc.integer({ min: 0, max: BLOCKS - 16 }),
+        fc.integer({ min: 16, max: BLOCKS }),
+        fc.option(fc.nat({ max: BLOCKS - 1 })),
+        (first, count, rewritten) => {
+          const { pool, cache, regroup } = scattered();
+          const whole = found(pool, cache, 0, BLOCKS);
+          regroup.regroup(whole);
+          release(pool, whole);
+          if (rewritten !== null) cache.publishDirty(pool.takeInternal(false), VOLUME, rewritten, 0xff, rewritten, 1000);
+          const run = found(pool, cache, first, Math.min(count, BLOCKS - first));
+          const before = [...run.frames];
+          regroup.regroup(run);
+          expect([...run.frames]).toEqual(before);
+          release(pool, run);
+        },
+      ),
+      { numRuns: 50 },
     );
   });
 });
