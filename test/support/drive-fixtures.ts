@@ -101,7 +101,7 @@ export class DriveThread {
   readonly global: GlobalMemory;
   readonly channel: DriveChannel;
   readonly #doorbell: EventLoopDoorbell;
-  readonly #replies: ((message: FromDriveThread) => void)[] = [];
+  readonly #replies: { resolve(message: FromDriveThread): void; reject(error: unknown): void }[] = [];
   states: readonly DriveState[] = [];
 
   private constructor(options: DriveThreadOptions) {
@@ -118,7 +118,9 @@ export class DriveThread {
     this.worker = new Worker(new URL("../../dist/drivers/drive/drive.worker.js", import.meta.url), {
       workerData: { transfer, pool: 0, drives: options.drives },
     });
-    this.worker.on("message", (message: FromDriveThread) => this.#replies.shift()?.(message));
+    this.worker.on("message", (message: FromDriveThread) => this.#replies.shift()?.resolve(message));
+    this.worker.on("error", (error) => this.#lose(error));
+    this.worker.on("exit", (code) => this.#lose(new Error(`the drive thread ended with ${code}`)));
   }
 
   static async start(options: DriveThreadOptions): Promise<DriveThread> {
@@ -129,11 +131,12 @@ export class DriveThread {
   }
 
   reply(): Promise<FromDriveThread> {
-    return new Promise((resolve, reject) => {
-      this.#replies.push(resolve);
-      this.worker.once("error", reject);
-      this.worker.once("exit", (code) => reject(new Error(`the drive thread ended with ${code}`)));
-    });
+    return new Promise((resolve, reject) => this.#replies.push({ resolve, reject }));
+  }
+
+  /** Nobody answers any more. */
+  #lose(error: unknown): void {
+    for (const { reject } of this.#replies.splice(0)) reject(error);
   }
 
   post(message: ToDriveThread): void {
