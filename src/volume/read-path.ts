@@ -3,8 +3,7 @@
  *
  *   each block: cache ─hit─▶ pin the frame
  *                 └miss─▶ zeroed, or not mapped ─▶ the zero frame
- *                         mapped ─▶ wanted of its strip, with all that is wanted of it in this turn ─▶ one read, straight into
- *                                   frames ─▶ checked ─▶ published, pinned for all who wait
+ *                         mapped ─▶ wanted of its strip (strip-fetcher.ts) ─▶ in its frame, checked ─▶ published, pinned for all who wait
  *
  * Blocks that a host is going to read next are wanted too, with nobody waiting (read-streams.ts says which). Where memory
  * is short they are not.
@@ -17,55 +16,40 @@
  *  1. Every frame handed to a reader is full and pinned for it.
  *  2. What came from a drive is published, or merged into what a host wrote in part, only if the map still names the
  *     place it was read from.
- *  3. Nobody joins a fetch whose blocks are being looked at: each reader has its block looked for in what the drive has,
- *     and only then is it lost.
- *  4. A frame that a drive may still write to is neither published nor free (StripeReader, invariant 1).
  */
 
-import { partChecksum, writePart } from "../../drivers/drive/strip-parts.ts";
 import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
-import type { Address } from "../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 import { FRAME_STATE, MASK_FULL } from "../cache/frame-pool.ts";
 import { Regroup } from "../cache/regroup.ts";
 import { PAGE_BLOCKS, PAGE_NOT_LOADED } from "../map/map-pages.ts";
-import { decodePlace, NOT_MAPPED } from "../raid/geometry.ts";
-import { isFenced } from "../raid/raid-group.ts";
-import { TAG_BYTES, tagMatches } from "../raid/strip.ts";
+import { NOT_MAPPED } from "../raid/geometry.ts";
 import { growFrameRun } from "../scsi/task.ts";
 import { BLOCK_BYTES, BLOCK_STATUS, type BlockIo, type BlockStatus } from "./block-io.ts";
 import { overlay, zeroMissing } from "./block-merge.ts";
 import { POOL_COUNT } from "./pool-counters.ts";
 import type { PoolParts } from "./pool-parts.ts";
 import { type ReadAhead, ReadStreams } from "./read-streams.ts";
-import { BlockWaiter, type PendingRead, StripFetch } from "./strip-fetch.ts";
+import { BlockWaiter, type PendingRead, RETRIES_MAX, type StripFetch } from "./strip-fetch.ts";
+import { type FetchResults, StripFetcher } from "./strip-fetcher.ts";
 
-/** A place may move (compaction) or vanish between lookup and read so many times before it counts as lost. */
-const RETRIES_MAX = 5;
 /** What is read ahead and not yet asked for is at most this part of the director's frames. */
 const READ_AHEAD_SHARE = 1 / 8;
 
-export class ReadPath {
+export class ReadPath implements FetchResults {
   readonly #pool: PoolParts;
-  readonly #onRepaired: (volume: number, block: number, place: number) => void;
+  readonly repaired: FetchResults["repaired"];
   readonly #streams = new ReadStreams();
   readonly #regroup: Regroup;
-  /** Strip (place without the block's index) → the youngest fetch of it; the others follow by `earlier`. */
-  readonly #fetches = new Map<number, StripFetch>();
-  /** Fetches that gather blocks until the end of the turn, or wait for a staging region. */
-  #unsent: StripFetch[] = [];
-  #sendDeferred = false;
-  /** Blocks being read that nobody waited for when they were asked for. */
-  #aheadUnderWay = 0;
+  readonly #fetcher: StripFetcher;
   // Bounded by the reads that are under way at a time.
-  readonly #freeFetches: StripFetch[] = [];
   readonly #freeWaiters: BlockWaiter[] = [];
   readonly #freeReads: PendingRead[] = [];
-  readonly #expected = { volume: 0, block: 0, zone: 0 };
 
   constructor(pool: PoolParts, onRepaired: (volume: number, block: number, place: number) => void) {
     this.#pool = pool;
-    this.#onRepaired = onRepaired;
+    this.repaired = onRepaired;
+    this.#fetcher = new StripFetcher(pool, this);
     this.#regroup = new Regroup(pool.frames, pool.cache, pool.global);
   }
 
@@ -189,7 +173,7 @@ export class ReadPath {
     io.done(io);
   }
 
-  #deliverAll(waiters: BlockWaiter | undefined, frame: number, status: BlockStatus): void {
+  deliverAll(waiters: BlockWaiter | undefined, frame: number, status: BlockStatus): void {
     for (let waiter = waiters; waiter !== undefined; ) {
       const { next } = waiter;
       if (frame >= 0) this.#pool.frames.pin(frame);
@@ -247,7 +231,7 @@ export class ReadPath {
     const end = Math.min(to, volumes.get(volume)?.blockCount ?? 0);
     let cached = -1;
     for (let block = from; block < end; block++) {
-      if (health.failed || frames.waiting > 0 || this.#aheadUnderWay >= this.#aheadMax()) {
+      if (health.failed || frames.waiting > 0 || this.#fetcher.aheadUnderWay >= this.#aheadMax()) {
         this.#streams.stopped(stream, block, true);
         return;
       }
@@ -261,7 +245,7 @@ export class ReadPath {
         return;
       }
       if (place === NOT_MAPPED) continue;
-      if (this.#fetchOf(place) !== undefined) continue;
+      if (this.#fetcher.isUnderWay(place)) continue;
       if (!this.#want(place, undefined, volume, block)) {
         this.#streams.stopped(stream, block, true);
         return;
@@ -271,177 +255,21 @@ export class ReadPath {
     if (end < to) this.#streams.stopped(stream, end, false);
   }
 
-  /** The fetch under way that brings the block at this place. */
-  #fetchOf(place: number): StripFetch | undefined {
-    const { blocksPerStrip } = this.#pool.geometry.shape;
-    const index = (place - 1) % blocksPerStrip;
-    let fetch = this.#fetches.get((place - 1 - index) / blocksPerStrip);
-    while (fetch !== undefined && !fetch.wants(index)) fetch = fetch.earlier;
-    return fetch;
-  }
-
   /** Wants a block of its strip, for `waiter` if there is one. False: it is fetched already, or there is no memory for it. */
   #want(place: number, waiter: BlockWaiter | undefined, volume: number, block: number): boolean {
-    const { frames, geometry } = this.#pool;
-    const { blocksPerStrip } = geometry.shape;
-    const index = (place - 1) % blocksPerStrip;
-    const underWay = this.#fetchOf(place);
-    if (underWay !== undefined) {
-      if (waiter !== undefined) underWay.addWaiter(index, waiter);
-      return false;
-    }
+    const { frames } = this.#pool;
+    if (waiter !== undefined && this.#fetcher.join(place, waiter)) return false;
     const frame = frames.takeInternal(waiter?.urgent ?? false);
     if (frame < 0) {
       if (waiter !== undefined) this.#deliver(waiter, -1, BLOCK_STATUS.noMemory);
       return false;
     }
-    const youngest = this.#fetches.get((place - 1 - index) / blocksPerStrip);
-    const fetch = youngest === undefined || youngest.sent ? this.#begin(place) : youngest;
-    fetch.want(index, { volume, block, frame });
-    if (waiter !== undefined) fetch.addWaiter(index, waiter);
-    else {
-      fetch.aheadCount += 1;
-      this.#aheadUnderWay += 1;
-    }
+    this.#fetcher.want(place, { volume, block, frame }, waiter);
     return true;
   }
 
-  #begin(place: number): StripFetch {
-    const { geometry, map, zoneUse, runtime } = this.#pool;
-    const fetch = this.#freeFetches.pop() ?? new StripFetch(geometry.shape.blocksPerStrip);
-    Object.assign(fetch.at, decodePlace(geometry, place));
-    fetch.strip = Math.floor((place - 1) / geometry.shape.blocksPerStrip);
-    fetch.zone = map.zones.zone[fetch.at.slot]!;
-    fetch.sent = false;
-    fetch.aheadCount = 0;
-    fetch.earlier = this.#fetches.get(fetch.strip);
-    this.#fetches.set(fetch.strip, fetch);
-    zoneUse.reading[fetch.at.slot]! += 1;
-    this.#unsent.push(fetch);
-    if (!this.#sendDeferred) {
-      this.#sendDeferred = true;
-      runtime.atTurnEnd(this.#sendAtTurnEnd);
-    }
-    return fetch;
-  }
-
-  readonly #sendAtTurnEnd = (): void => {
-    this.#sendDeferred = false;
-    this.#send();
-  };
-
-  /** Sends what was gathered, in order, as far as there are staging regions. */
-  #send(): void {
-    const { fetches } = this.#pool.staging;
-    let sent = 0;
-    while (sent < this.#unsent.length) {
-      const scratch = fetches.tryTake();
-      if (scratch < 0) break;
-      const fetch = this.#unsent[sent++]!;
-      fetch.scratch = scratch;
-      fetch.sent = true;
-      this.#fetch(fetch).catch((error: unknown) => this.#fail(fetch, error));
-    }
-    if (sent === this.#unsent.length) this.#unsent.length = 0;
-    else if (sent > 0) this.#unsent = this.#unsent.slice(sent);
-  }
-
-  async #fetch(fetch: StripFetch): Promise<void> {
-    const { reader, staging, counters, group } = this.#pool;
-    const { at, zone, scratch } = fetch;
-    const address = { zone, stripe: at.stripe, column: at.column };
-    const optimal = group.state === "optimal";
-    const failure = await reader.readParts(address, this.#list(fetch), 1 + fetch.count);
-    // Who asks from now on reads anew: what is served now may bring a reader in, who would find nothing to join.
-    this.#leave(fetch);
-    if (failure === undefined) this.#look(fetch);
-    staging.fetches.giveLanded(scratch, failure?.landed === undefined ? [] : [failure.landed]);
-    fetch.scratch = -1;
-    if (fetch.count > 0 && failure?.landed !== undefined) this.#changeFrames(fetch, failure.landed);
-    // What was only read ahead is not worth a repair; on a lost drive it is what reading costs.
-    if (optimal) this.#dropUnawaited(fetch);
-    if (fetch.count > 0) {
-      const rebuilt = await reader.readRebuilt(address, (strips) => {
-        this.#lookRebuilt(fetch, strips);
-        return true;
-      });
-      if (rebuilt && !optimal) counters[POOL_COUNT.rebuiltReads]! += 1;
-    }
-    this.#end(fetch);
-  }
-
-  /** Where the drive finds what is wanted: the strip's tags, then each block. */
-  #list(fetch: StripFetch): Address {
-    const { global, geometry, frames } = this.#pool;
-    const { shape } = geometry;
-    const tagsBytes = shape.blocksPerStrip * TAG_BYTES;
-    const list = fetch.scratch + tagsBytes;
-    writePart(global, list, 0, { offsetBytes: shape.tagsAt, bytes: tagsBytes, address: fetch.scratch, checksum: false });
-    let part = 1;
-    for (let index = 0; index < shape.blocksPerStrip; index++) {
-      if (!fetch.wants(index)) continue;
-      const address = frames.addressOf(fetch.frame[index]!);
-      writePart(global, list, part++, { offsetBytes: index * FRAME_BYTES, bytes: FRAME_BYTES, address, checksum: true });
-    }
-    return list;
-  }
-
-  /** Nobody joins this fetch any more; a younger one of the same strip stays. */
-  #leave(fetch: StripFetch): void {
-    let younger: StripFetch | undefined;
-    let found = this.#fetches.get(fetch.strip);
-    while (found !== undefined && found !== fetch) {
-      younger = found;
-      found = found.earlier;
-    }
-    if (found === undefined) return;
-    if (younger !== undefined) younger.earlier = fetch.earlier;
-    else if (fetch.earlier !== undefined) this.#fetches.set(fetch.strip, fetch.earlier);
-    else this.#fetches.delete(fetch.strip);
-    fetch.earlier = undefined;
-  }
-
-  /** Serves the blocks that came and are what the map expects. */
-  #look(fetch: StripFetch): void {
-    const { global, geometry } = this.#pool;
-    const { scratch } = fetch;
-    const list = scratch + geometry.shape.blocksPerStrip * TAG_BYTES;
-    let part = 1;
-    for (let index = 0; index < geometry.shape.blocksPerStrip; index++) {
-      if (!fetch.wants(index)) continue;
-      const crc = partChecksum(global, list, part++);
-      if (this.#isExpected(fetch, index, scratch + index * TAG_BYTES, crc)) this.#settle(fetch, index, crc);
-    }
-  }
-
-  /** The same of the strip as the others say it is: blocks and tags in staging. */
-  #lookRebuilt(fetch: StripFetch, strips: Address): void {
-    const { global, geometry, frames, group, counters } = this.#pool;
-    const { shape } = geometry;
-    for (let index = 0; index < shape.blocksPerStrip; index++) {
-      if (!fetch.wants(index)) continue;
-      const frame = fetch.frame[index]!;
-      global.kernels.copy(frames.addressOf(frame), strips + index * FRAME_BYTES, FRAME_BYTES);
-      const crc = dataChecksum(frames.view(frame));
-      if (!this.#isExpected(fetch, index, strips + shape.tagsAt + index * TAG_BYTES, crc)) continue;
-      if (group.state === "optimal") {
-        counters[POOL_COUNT.repairedBlocks]! += 1;
-        this.#onRepaired(fetch.volume[index]!, fetch.block[index]!, fetch.placeOf(geometry, index));
-      }
-      this.#settle(fetch, index, crc);
-    }
-  }
-
-  #isExpected(fetch: StripFetch, index: number, tag: Address, crc: number): boolean {
-    const expected = this.#expected;
-    expected.volume = fetch.volume[index]!;
-    expected.block = fetch.block[index]!;
-    expected.zone = fetch.zone;
-    return tagMatches(this.#pool.global, tag, crc, expected);
-  }
-
   /** A block is there and right: publishes it, if it is still the newest, and hands it to all who wait. */
-  #settle(fetch: StripFetch, index: number, crc: number): void {
+  settle(fetch: StripFetch, index: number, crc: number): void {
     const { cache, frames, map, global, geometry, zeros } = this.#pool;
     const place = fetch.placeOf(geometry, index);
     const volume = fetch.volume[index]!;
@@ -453,7 +281,7 @@ export class ReadPath {
       // Pinned before the frame is given, as whoever waits for frames may write to this block at once.
       if (waiters !== undefined) frames.pin(cached);
       frames.give(frame);
-      this.#deliverAll(waiters, cached, BLOCK_STATUS.good);
+      this.deliverAll(waiters, cached, BLOCK_STATUS.good);
       if (waiters !== undefined) frames.unpin(cached);
       return;
     }
@@ -461,7 +289,7 @@ export class ReadPath {
     if (cached >= 0 && !current) {
       // The rest of a partial block is what the map names now, not what it named when the read began.
       frames.give(frame);
-      this.#resolveAgain(waiters);
+      this.resolveAgain(waiters);
       return;
     }
     if (cached >= 0) {
@@ -483,7 +311,7 @@ export class ReadPath {
     }
     // Held until all have it: the first reader may be done with it, and a write may come, before the last is served.
     frames.pin(frame);
-    this.#deliverAll(waiters, frame, BLOCK_STATUS.good);
+    this.deliverAll(waiters, frame, BLOCK_STATUS.good);
     frames.unpin(frame);
   }
 
@@ -501,10 +329,10 @@ export class ReadPath {
       }
       waiter = next;
     }
-    this.#resolveAgain(later);
+    this.resolveAgain(later);
   }
 
-  #resolveAgain(waiters: BlockWaiter | undefined): void {
+  resolveAgain(waiters: BlockWaiter | undefined): void {
     for (let waiter = waiters; waiter !== undefined; ) {
       const { next } = waiter;
       waiter.next = undefined;
@@ -513,82 +341,6 @@ export class ReadPath {
       else this.#deliver(waiter, -1, BLOCK_STATUS.noMemory);
       waiter = next;
     }
-  }
-
-  /** The drive that was late may still write to the frames: the rebuilt blocks go to others. */
-  #changeFrames(fetch: StripFetch, landed: Promise<void>): void {
-    const { frames } = this.#pool;
-    for (let index = 0; index < fetch.frame.length; index++) {
-      if (!fetch.wants(index)) continue;
-      const late = fetch.frame[index]!;
-      void landed.then(() => frames.give(late));
-      const fresh = frames.takeInternal(true);
-      if (fresh >= 0) fetch.frame[index] = fresh;
-      else this.#deliverAll(fetch.take(index), -1, BLOCK_STATUS.noMemory);
-    }
-  }
-
-  #dropUnawaited(fetch: StripFetch): void {
-    for (let index = 0; index < fetch.frame.length && fetch.count > 0; index++) {
-      if (fetch.wants(index) && !fetch.isAwaited(index)) this.#drop(fetch, index);
-    }
-  }
-
-  /** Gives the frame of a block back that did not come; says who waits for it. */
-  #drop(fetch: StripFetch, index: number): BlockWaiter | undefined {
-    const frame = fetch.frame[index]!;
-    const waiters = fetch.take(index);
-    this.#pool.frames.give(frame);
-    return waiters;
-  }
-
-  /** Whoever is left: its block is nowhere in the stripe, unless it has moved meanwhile. */
-  #end(fetch: StripFetch): void {
-    const { map, geometry, counters, zoneUse, frames } = this.#pool;
-    zoneUse.reading[fetch.at.slot]! -= 1;
-    for (let index = 0; index < fetch.frame.length && fetch.count > 0; index++) {
-      if (!fetch.wants(index)) continue;
-      const volume = fetch.volume[index]!;
-      const block = fetch.block[index]!;
-      const moved = map.lookup(volume, block) !== fetch.placeOf(geometry, index);
-      const waiters = this.#drop(fetch, index);
-      if (waiters === undefined) continue;
-      if (moved && waiters.retries < RETRIES_MAX) {
-        this.#resolveAgain(waiters);
-        continue;
-      }
-      counters[POOL_COUNT.lostBlocks]! += 1;
-      this.#pool.runtime.raise({
-        severity: "critical",
-        type: "block.lost",
-        subject: `pool ${this.#pool.name}`,
-        message: `block ${block} of volume ${volume} can't be read and can't be rebuilt from its stripe`,
-      });
-      this.#deliverAll(waiters, -1, BLOCK_STATUS.mediumError);
-    }
-    this.#aheadUnderWay -= fetch.aheadCount;
-    this.#freeFetches.push(fetch);
-    // Frames that were reserved are clean now: they count no longer against what host writes may hold.
-    if (frames.waiting > 0) frames.serveWaiters();
-    if (this.#unsent.length > 0 && !this.#sendDeferred) this.#send();
-  }
-
-  /**
-   * The pool can't go on. Frames and region stay as they are, as a drive may still have them, unless it refused or was never
-   * asked. What waits for a region fails with it: those that are left may be too few to come back.
-   */
-  #fail(fetch: StripFetch, error: unknown): void {
-    this.#leave(fetch);
-    this.#pool.zoneUse.reading[fetch.at.slot]! -= 1;
-    this.#pool.health.fail(error);
-    const refused = isFenced(error) || !fetch.sent;
-    for (let index = 0; index < fetch.frame.length; index++) {
-      if (!fetch.wants(index)) continue;
-      const waiters = refused ? this.#drop(fetch, index) : fetch.take(index);
-      this.#deliverAll(waiters, -1, BLOCK_STATUS.failed);
-    }
-    if (refused && fetch.scratch >= 0) this.#pool.staging.fetches.give(fetch.scratch);
-    for (const unsent of this.#unsent.splice(0)) this.#fail(unsent, error);
   }
 
   #mergeWithZeros(partial: number, waiter: BlockWaiter): void {

@@ -1,13 +1,22 @@
 /**
  * One read of a strip under way: which of its blocks are wanted, the frame that each goes to, and who waits for each.
  *
- * Runs on: the owning director's thread. Pooled by the read path (read-path.ts), which owns what these refer to.
+ * Runs on: the owning director's thread. Pooled by the fetcher (strip-fetcher.ts), waiters by the read path (read-path.ts).
  * Invariants:
  *  1. A wanted block has one RESERVED frame, whoever waits for it; a block read ahead has no waiters.
  *  2. Once the read was sent no block is added; waiters of its blocks still are, until its blocks are looked at.
  */
 import { type GroupGeometry, type Place, placeOf } from "../raid/geometry.ts";
 import type { BlockIo, BlockStatus } from "./block-io.ts";
+
+/** A place may move (compaction) or vanish between lookup and read so many times before it counts as lost. */
+export const RETRIES_MAX = 5;
+
+export interface WantedBlock {
+  readonly volume: number;
+  readonly block: number;
+  readonly frame: number;
+}
 
 /** Gets the frame, pinned, or the status that says why there is none. */
 export type Delivery = (frame: number, status: BlockStatus) => void;
@@ -67,7 +76,7 @@ export class StripFetch {
     return this.frame[index]! >= 0;
   }
 
-  want(index: number, what: { volume: number; block: number; frame: number }): void {
+  want(index: number, what: WantedBlock): void {
     this.frame[index] = what.frame;
     this.volume[index] = what.volume;
     this.block[index] = what.block;
