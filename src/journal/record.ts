@@ -8,6 +8,7 @@
  * itself whole, and a torn one is the end of the journal.
  */
 import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
+import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
 
 export const RECORD_HEADER_BYTES = 64;
 export const ENTRY_BYTES = 32;
@@ -162,8 +163,11 @@ export function encodeSuperblock(superblock: Superblock): Buffer {
 /** "version": it is one of ours in a format that this program does not know. */
 export function decodeSuperblock(bytes: Buffer): Superblock | "version" | undefined {
   if (bytes.length < SUPERBLOCK_BYTES || bytes.readUInt32LE(0) !== SUPERBLOCK_MAGIC) return undefined;
-  if (bytes.readUInt32LE(4) !== dataChecksum(bytes.subarray(8, SUPERBLOCK_BYTES))) return undefined;
-  if (bytes.readUInt32LE(8) !== JOURNAL_FORMAT_VERSION) return "version";
+  const version = bytes.readUInt32LE(8);
+  const checked = bytes.subarray(8, SUPERBLOCK_BYTES);
+  // Taken for nothing, a journal of version 1 would be made anew over what somebody needs.
+  if (bytes.readUInt32LE(4) !== (version === 1 ? dataCrc32c(checked) : dataChecksum(checked))) return undefined;
+  if (version !== JOURNAL_FORMAT_VERSION) return "version";
   return {
     counter: bytes.readDoubleLE(16),
     identity: bytes.toString("hex", 24, 40),

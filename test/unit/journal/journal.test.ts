@@ -2,8 +2,9 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { MemoryJournalFile, MemoryJournalState } from "../../../drivers/journal-file/memory-journal-file.ts";
 import { dataChecksum } from "../../../drivers/shared-memory/data-checksum.ts";
+import { dataCrc32c } from "../../../drivers/shared-memory/data-crc32c.ts";
 import { Journal } from "../../../src/journal/journal.ts";
-import type { JournalError, RecoveredEntry } from "../../../src/journal/journal-reader.ts";
+import { type JournalError, type RecoveredEntry, refuseForeignJournal } from "../../../src/journal/journal-reader.ts";
 import {
   ENTRY_BYTES,
   encodeSuperblock,
@@ -388,6 +389,23 @@ describe("Journal: what it refuses to recover (architecture, invariant 8)", () =
       (error: unknown) => (error as JournalError).kind,
     );
   }
+
+  /** Version 1 was summed with CRC32C. */
+  function asVersion1(state: MemoryJournalState): MemoryJournalState {
+    for (const at of SUPERBLOCK_POSITIONS) {
+      const bytes = Buffer.from(state.cached.subarray(at, at + SUPERBLOCK_BYTES));
+      bytes.writeUInt32LE(1, 8);
+      bytes.writeUInt32LE(dataCrc32c(bytes.subarray(8)), 4);
+      state.cached.set(bytes, at);
+    }
+    return state;
+  }
+
+  test("version 1, which had another checksum, is known for what it is, and never made anew", async () => {
+    const first = asVersion1(await withRecords(1));
+    expect(await refusal(first)).toBe("version");
+    expect(() => refuseForeignJournal(new MemoryJournalFile(first), "ff112233445566778899aabbccddeeff")).toThrow(/format version/);
+  });
 
   test("another journal, another version, no superblock, another size", async () => {
     expect(await refusal(await withRecords(1), { identity: "ff112233445566778899aabbccddeeff" })).toBe("foreign");
