@@ -408,7 +408,9 @@ export class FramePool implements FrameSource {
     this.state[frame] = state;
   }
 
+  /** Who has its fair share leaves what is free to another that lacks of its own: else it would take back what `tick` gives. */
   #claimChunk(): boolean {
+    if (this.#held.size >= this.#fairChunks && this.#chunks.wantedByOthers(this.#directorIndex) > 0) return false;
     const chunk = this.#chunks.claim(this.#directorIndex);
     if (chunk < 0) {
       if (this.#held.size < this.#fairChunks) this.#chunks.want(this.#directorIndex, this.#fairChunks - this.#held.size);

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { FrameChunks } from "../../../drivers/shared-memory/frame-chunks.ts";
 import { BlockCache } from "../../../src/cache/block-cache.ts";
+import { GROUP_FRAMES } from "../../../src/cache/frame-groups.ts";
 import { CHUNK_FRAMES, FRAME_STATE, FramePool } from "../../../src/cache/frame-pool.ts";
 import { testGlobalMemory } from "../../support/global-memory.ts";
 
@@ -256,6 +257,29 @@ describe("FramePool: two directors and one memory", () => {
     expect(one.heldFrames).toBe(fair);
     expect(two.heldFrames).toBe(fair);
     expect(before).toBeGreaterThan(0);
+  });
+
+  test("who has more than its fair share doesn't take back what it gave, however much it asks for", () => {
+    const [one, two] = pools(8 * CHUNK_FRAMES, 2) as [FramePool, FramePool];
+    const cacheOfOne = new BlockCache(one);
+    for (const [n, frame] of takeAll(one).entries()) {
+      cacheOfOne.publishDirty(frame, 1, n, 0xff, 0, 1);
+      cacheOfOne.markClean(frame);
+    }
+    takeAll(two);
+    const group = new Int32Array(GROUP_FRAMES);
+    for (let round = 0; round < 20; round++) {
+      one.tick();
+      if (one.tryTakeGroup(group)) for (const frame of group) one.give(frame);
+      for (let n = 0; n < 2 * CHUNK_FRAMES; n++) {
+        const read = one.takeInternal(false);
+        if (read >= 0) cacheOfOne.publishClean(read, 1, 100_000 + round * 1000 + n, 0);
+      }
+      takeAll(two);
+    }
+    expect([one.heldFrames, two.heldFrames]).toEqual([4 * CHUNK_FRAMES, 4 * CHUNK_FRAMES]);
+    one.checkCounts();
+    two.checkCounts();
   });
 
   test("frames of a chunk that was given back are not handed out by who gave it", () => {
