@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { FrameChunks } from "../../../drivers/shared-memory/frame-chunks.ts";
 import { BlockCache } from "../../../src/cache/block-cache.ts";
+import { QUEUE } from "../../../src/cache/clean-queues.ts";
 import { FRAME_STATE, FramePool } from "../../../src/cache/frame-pool.ts";
 import { testGlobalMemory } from "../../support/global-memory.ts";
 
@@ -120,6 +121,53 @@ describe("BlockCache: dirty list and index (invariants 2 and 3)", () => {
         pool.checkCounts();
       }
     }
+  });
+});
+
+describe("BlockCache: a block that moves", () => {
+  test("stays as much worth keeping as it was, dirty or clean", () => {
+    const { pool, cache } = setUp();
+    const publish = (block: number): number => {
+      const made = frame(pool);
+      cache.publishDirty(made, 1, block, 0xff, 0, block);
+      return made;
+    };
+    const move = (old: number): number => {
+      const made = frame(pool);
+      cache.move(old, made);
+      return made;
+    };
+    // Used while it was clean, it is in main, and so is what is written over it.
+    const used = publish(1);
+    cache.markClean(used);
+    pool.referenced[used] = 1;
+    expect(cache.clean.look(false)).toBe(-1);
+    expect(cache.clean.countIn(QUEUE.main)).toBe(1);
+    const dirty = publish(1);
+    pool.referenced[dirty] = 1;
+    const moved = move(dirty);
+    expect(pool.referenced[moved]).toBe(1);
+    cache.markClean(moved);
+    expect(cache.clean.countIn(QUEUE.main)).toBe(1);
+
+    const once = publish(2);
+    cache.markClean(once);
+    pool.referenced[once] = 1;
+    expect(pool.referenced[move(once)]).toBe(1);
+    expect([cache.clean.countIn(QUEUE.main), cache.clean.countIn(QUEUE.probation)]).toEqual([1, 1]);
+    pool.checkCounts();
+  });
+
+  test("of a pool is not found where another pool of the director looks for the same number", () => {
+    const { pool, cache } = setUp();
+    const other = new BlockCache(pool);
+    const out = new Int32Array(2);
+    expect(pool.tryTake(2, out, 0)).toBe(true);
+    expect(out[1]).toBe(out[0]! + 1);
+    cache.publishDirty(out[0]!, 1, 10, 0xff, 0, 1);
+    other.publishDirty(out[1]!, 2, 11, 0xff, 0, 1);
+    expect(cache.findAfter(out[0]!, 1, 11)).toBe(-1);
+    expect(other.findAfter(out[0]!, 2, 11)).toBe(out[1]);
   });
 });
 
