@@ -60,7 +60,7 @@ describe("free frames in groups", () => {
       fc.record({ kind: fc.constant("withdraw" as const), at: fc.nat() }),
     );
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 200, size: "max" }), (steps) => {
         const groups = filled();
         const free = new Set(Array.from({ length: FRAMES }, (_, n) => n));
         const held: number[] = [];
