@@ -382,7 +382,7 @@ export function driveContract(subject: string, make: () => Promise<DriveFixture>
         fc.record({ do: fc.constant("restart" as const), rare: fc.nat(2) }),
       );
       await fc.assert(
-        fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+        fc.asyncProperty(fc.array(step, { maxLength: 25, size: "max" }), async (steps) => {
           await empty();
           const base = nextZone;
           nextZone += 6;

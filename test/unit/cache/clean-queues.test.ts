@@ -143,7 +143,7 @@ const anAct: fc.Arbitrary<Act> = fc.record({
 describe("CleanQueues", () => {
   test("does what the rules say, whatever comes, with each clean frame in one queue (invariants 1 and 2)", () => {
     fc.assert(
-      fc.property(fc.array(anAct, { maxLength: 600 }), (acts) => {
+      fc.property(fc.array(anAct, { maxLength: 600, size: "max" }), (acts) => {
         const frames = frameTable();
         const queues = new CleanQueues(frames);
         const model = new Model();
@@ -193,7 +193,7 @@ describe("CleanQueues", () => {
 
   test("finds what may leave within a few looks for each frame, and takes no pinned one (invariants 2 and 3)", () => {
     fc.assert(
-      fc.property(fc.array(anAct, { minLength: 20, maxLength: 300 }), (acts) => {
+      fc.property(fc.array(anAct, { minLength: 20, maxLength: 300, size: "max" }), (acts) => {
         const frames = frameTable();
         const queues = new CleanQueues(frames);
         const there = new Set<number>();

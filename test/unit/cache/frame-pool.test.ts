@@ -46,7 +46,7 @@ describe("FramePool: states (invariants 1 and 2)", () => {
       n: fc.nat({ max: 1000 }),
     });
     fc.assert(
-      fc.property(fc.array(act, { maxLength: 120 }), (acts) => {
+      fc.property(fc.array(act, { maxLength: 120, size: "max" }), (acts) => {
         const pool = pools(512)[0]!;
         const cache = new BlockCache(pool);
         const reserved: number[] = [];

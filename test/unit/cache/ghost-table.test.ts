@@ -10,7 +10,7 @@ describe("GhostTable", () => {
       block: fc.nat({ max: 60 }),
     });
     fc.assert(
-      fc.property(fc.array(act, { maxLength: 200 }), (acts) => {
+      fc.property(fc.array(act, { maxLength: 200, size: "max" }), (acts) => {
         // So large that no bucket runs over: 183 blocks and their repeats in 1,024 buckets, at most 16 of each.
         const ghosts = new GhostTable(16_384);
         ghosts.keep(16_384);

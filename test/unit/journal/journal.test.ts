@@ -270,7 +270,7 @@ describe("Journal: power loss (architecture, invariant 1)", () => {
     },
   );
   const life = fc.record({
-    acts: fc.array(act, { minLength: 1, maxLength: 25 }),
+    acts: fc.array(act, { minLength: 1, maxLength: 25, size: "max" }),
     kept: fc.array(fc.boolean(), { maxLength: 12 }),
   });
 

@@ -176,7 +176,7 @@ describe("PoolMap.nextUsedPage", () => {
 
   test("passes over no page that has a mapped block, whatever is in memory, on the drives, or both", async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(act, { maxLength: 60 }), async (acts) => {
+      fc.asyncProperty(fc.array(act, { maxLength: 60, size: "max" }), async (acts) => {
         const made = await madeMap(4);
         let { map } = made;
         map.pages.addVolume(1, PAGES * PAGE_BLOCKS, true);

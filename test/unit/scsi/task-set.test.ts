@@ -38,7 +38,7 @@ describe("task set (SAM-5 §8)", () => {
   });
 
   test("starts every command once, never beside an ORDERED one, and in order around it", () => {
-    const attributes = fc.array(fc.constantFrom(simple, ordered, untagged), { maxLength: 60 });
+    const attributes = fc.array(fc.constantFrom(simple, ordered, untagged), { maxLength: 60, size: "max" });
     fc.assert(
       fc.property(attributes, fc.infiniteStream(fc.nat()), (chosen, choices) => {
         const set = new TaskSet<{ attribute: number; index: number }>();
