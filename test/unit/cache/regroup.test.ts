@@ -141,7 +141,7 @@ describe("regrouping the blocks of a large read", () => {
     pool.checkCounts();
   });
 
-  test.each(["pinned", "destaging", "another pool's"] as const)("a group with a frame that is %s is not cleared", (what) => {
+  test.each(["pinned", "destaging", "partial", "poisoned", "another pool's"] as const)("a group with a frame that is %s is not cleared", (what) => {
     const { pool, cache, regroup } = scattered();
     fill(pool, cache);
     const run = found(pool, cache, 0, BLOCKS);
@@ -151,6 +151,8 @@ describe("regrouping the blocks of a large read", () => {
       if (pool.volume[frame] !== OTHER || pool.state[frame] !== FRAME_STATE.clean) continue;
       if (what === "pinned") pool.pin(frame);
       else if (what === "destaging") pool.destaging[frame] = 1;
+      else if (what === "partial") pool.mask[frame] = 0x0f;
+      else if (what === "poisoned") pool.poisoned[frame] = 1;
       else {
         const { block } = pool;
         cache.remove(frame);
