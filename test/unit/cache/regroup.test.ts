@@ -141,28 +141,31 @@ describe("regrouping the blocks of a large read", () => {
     pool.checkCounts();
   });
 
-  test.each(["pinned", "destaging", "partial", "poisoned", "another pool's"] as const)("a group with a frame that is %s is not cleared", (what) => {
-    const { pool, cache, regroup } = scattered();
-    fill(pool, cache);
-    const run = found(pool, cache, 0, BLOCKS);
-    const before = [...run.frames];
-    const other = new BlockCache(pool);
-    for (let frame = 0; frame < 1024; frame++) {
-      if (pool.volume[frame] !== OTHER || pool.state[frame] !== FRAME_STATE.clean) continue;
-      if (what === "pinned") pool.pin(frame);
-      else if (what === "destaging") pool.destaging[frame] = 1;
-      else if (what === "partial") pool.mask[frame] = 0x0f;
-      else if (what === "poisoned") pool.poisoned[frame] = 1;
-      else {
-        const { block } = pool;
-        cache.remove(frame);
-        pool.tryTakeThis(frame);
-        other.publishClean(frame, OTHER, block[frame]!, 0);
+  test.each(["pinned", "destaging", "partial", "poisoned", "another pool's"] as const)(
+    "a group with a frame that is %s is not cleared",
+    (what) => {
+      const { pool, cache, regroup } = scattered();
+      fill(pool, cache);
+      const run = found(pool, cache, 0, BLOCKS);
+      const before = [...run.frames];
+      const other = new BlockCache(pool);
+      for (let frame = 0; frame < 1024; frame++) {
+        if (pool.volume[frame] !== OTHER || pool.state[frame] !== FRAME_STATE.clean) continue;
+        if (what === "pinned") pool.pin(frame);
+        else if (what === "destaging") pool.destaging[frame] = 1;
+        else if (what === "partial") pool.mask[frame] = 0x0f;
+        else if (what === "poisoned") pool.poisoned[frame] = 1;
+        else {
+          const { block } = pool;
+          cache.remove(frame);
+          pool.tryTakeThis(frame);
+          other.publishClean(frame, OTHER, block[frame]!, 0);
+        }
       }
-    }
-    regroup.regroup(run);
-    expect([...run.frames]).toEqual(before);
-  });
+      regroup.regroup(run);
+      expect([...run.frames]).toEqual(before);
+    },
+  );
 
   test("takes nothing that host writes may need: with memory full it does nothing", () => {
     const { pool, cache, regroup } = scattered();

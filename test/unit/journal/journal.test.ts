@@ -404,7 +404,9 @@ describe("Journal: what it refuses to recover (architecture, invariant 8)", () =
   test("version 1, which had another checksum, is known for what it is, and never made anew", async () => {
     const first = asVersion1(await withRecords(1));
     expect(await refusal(first)).toBe("version");
-    expect(() => refuseForeignJournal(new MemoryJournalFile(first), "ff112233445566778899aabbccddeeff")).toThrow(/format version/);
+    expect(() => refuseForeignJournal(new MemoryJournalFile(first), "ff112233445566778899aabbccddeeff")).toThrow(
+      /format version/,
+    );
   });
 
   test("another journal, another version, no superblock, another size", async () => {

@@ -7,7 +7,10 @@ describe("live records of a journal", () => {
     const dataBytes = 16_384 * 640;
     fc.assert(
       fc.property(
-        fc.array(fc.tuple(fc.integer({ min: 96, max: 9000 }), fc.double({ min: 0, max: 1, noNaN: true })), { maxLength: 400, size: "max" }),
+        fc.array(fc.tuple(fc.integer({ min: 96, max: 9000 }), fc.double({ min: 0, max: 1, noNaN: true })), {
+          maxLength: 400,
+          size: "max",
+        }),
         (steps) => {
           const live = new LiveRecords(dataBytes);
           const offsets = new Map<number, number>();
