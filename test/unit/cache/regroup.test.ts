@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { FrameChunks } from "../../../drivers/shared-memory/frame-chunks.ts";
 import { FRAME_BYTES } from "../../../drivers/shared-memory/layout.ts";
 import { BlockCache } from "../../../src/cache/block-cache.ts";
+import { GROUP_FRAMES } from "../../../src/cache/frame-groups.ts";
 import { FRAME_STATE, FramePool } from "../../../src/cache/frame-pool.ts";
 import { Regroup } from "../../../src/cache/regroup.ts";
 import type { FrameRun } from "../../../src/scsi/task.ts";
@@ -12,7 +13,7 @@ const VOLUME = 3;
 const BLOCKS = 64;
 
 /** A pool of 1,024 frames in which the blocks of a volume lie in frames all over it; odd ones are clean. */
-function scattered() {
+function scattered(blocks = BLOCKS) {
   const { global } = testGlobalMemory({ frameCount: 1024 });
   const pool = new FramePool({
     global,
@@ -22,10 +23,10 @@ function scattered() {
     dirtyPercentMax: 90,
   });
   const cache = new BlockCache(pool);
-  const out = new Int32Array(BLOCKS * 4);
+  const out = new Int32Array(blocks * 4);
   if (!pool.tryTake(out.length, out, 0)) throw new Error("the test has no frames left");
-  for (let block = 0; block < BLOCKS; block++) {
-    const frame = out[((block * 37) % BLOCKS) * 4]!;
+  for (let block = 0; block < blocks; block++) {
+    const frame = out[((block * 37) % blocks) * 4]!;
     global.i32.fill(block + 1, pool.addressOf(frame) >> 2, (pool.addressOf(frame) + FRAME_BYTES) >> 2);
     cache.publishDirty(frame, VOLUME, block, 0xff, block, block + 1);
     if (block % 2 === 1) cache.markClean(frame);
@@ -166,6 +167,72 @@ describe("regrouping the blocks of a large read", () => {
       expect([...run.frames]).toEqual(before);
     },
   );
+
+  /** Blocks 0 to 15 lie together, memory is full, no group is free; then these blocks are written anew, elsewhere. */
+  function rewritten(blocks: readonly number[]) {
+    const made = scattered();
+    const { pool, cache, regroup } = made;
+    const run = found(pool, cache, 0, GROUP_FRAMES);
+    regroup.regroup(run);
+    expect(stretches(run)).toBe(1);
+    release(pool, run);
+    fill(pool, cache);
+    const frames = blocks.map(() => pool.takeInternal(false));
+    for (const [n, block] of blocks.entries()) cache.publishDirty(frames[n]!, VOLUME, block, 0xff, block, 2000);
+    return made;
+  }
+
+  test("a group in which most blocks are still in order is not cleared", () => {
+    const { pool, cache, regroup } = rewritten([1, 3, 5]);
+    const run = found(pool, cache, 0, GROUP_FRAMES);
+    const before = [...run.frames];
+    expect(stretches(run)).toBeGreaterThan(4);
+    regroup.regroup(run);
+    expect([...run.frames]).toEqual(before);
+  });
+
+  test("one of which too little is left is, whatever its free frames held before", () => {
+    const { pool, cache, regroup } = rewritten([1, 4, 7, 10, 13]);
+    const run = found(pool, cache, 0, GROUP_FRAMES);
+    regroup.regroup(run);
+    expect(stretches(run)).toBe(1);
+    release(pool, run);
+    pool.checkCounts();
+  });
+
+  test("a read moves four groups and no more: the next one goes on", () => {
+    const { pool, cache, regroup } = scattered(2 * BLOCKS);
+    const run = found(pool, cache, 0, 2 * BLOCKS);
+    const before = [...run.frames];
+    regroup.regroup(run);
+    expect(run.frames.filter((frame, n) => frame !== before[n]).length).toBe(4 * GROUP_FRAMES);
+    regroup.regroup(run);
+    expect(stretches(run)).toBeLessThanOrEqual(8);
+    release(pool, run);
+    pool.checkCounts();
+  });
+
+  test("moves nothing, and claims no memory, while host writes wait", () => {
+    const { pool, cache, regroup } = scattered();
+    pool.whenAvailable(1, () => undefined);
+    const held = pool.heldFrames;
+    const run = found(pool, cache, 0, BLOCKS);
+    const before = [...run.frames];
+    regroup.regroup(run);
+    expect([...run.frames]).toEqual(before);
+    expect(pool.heldFrames).toBe(held);
+  });
+
+  test("memory that nobody uses is claimed for it", () => {
+    const { pool, cache, regroup } = scattered();
+    while (pool.count(FRAME_STATE.free) > 0) pool.takeInternal(true);
+    const held = pool.heldFrames;
+    const run = found(pool, cache, 0, GROUP_FRAMES);
+    regroup.regroup(run);
+    expect(stretches(run)).toBe(1);
+    expect(pool.heldFrames).toBeGreaterThan(held);
+    pool.checkCounts();
+  });
 
   test("takes nothing that host writes may need: with memory full it does nothing", () => {
     const { pool, cache, regroup } = scattered();
