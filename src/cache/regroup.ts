@@ -10,7 +10,8 @@
  * Invariants:
  *  1. Only full frames in no destage batch are moved: what a batch refers to stays where it is.
  *  2. It takes only memory that nobody waits for, and gives back as much; readers of the old frames keep them.
- *  3. It ends: a group in order is never broken up, so reads at different offsets don't move blocks to and fro.
+ *  3. It ends: a group in order is never cleared, and what moves together had four gaps or more, so reads at different offsets
+ *     don't move blocks to and fro.
  *  4. A read moves no more than 2 × PIECES_MAX × GROUP_FRAMES blocks.
  */
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";

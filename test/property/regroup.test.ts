@@ -343,4 +343,57 @@ describe("moving blocks together while others use them", () => {
     );
     for (const [what, times] of Object.entries(seen)) expect(times, what).toBeGreaterThan(0);
   });
+
+  test("comes to an end, however reads of different offsets overlap and however full memory is", () => {
+    fc.assert(
+      fc.property(fc.integer(), (seed) => {
+        const { random, frames, cache, regroup } = fullMemory(seed);
+        const reads = Array.from({ length: random.between(2, 20) }, () => ({
+          first: random.between(0, 120),
+          count: random.between(16, 64),
+        }));
+        let rounds = 0;
+        while (reads.map((read) => readAll(frames, cache, regroup, read)).some((moved) => moved > 0)) {
+          rounds += 1;
+          same(Math.min(rounds, 20), rounds, "rounds in which blocks moved");
+        }
+        frames.checkCounts();
+      }),
+      { numRuns: Number(process.env["VARRAY_TEST_RUNS"] ?? 40), endOnFailure: true },
+    );
+  });
 });
+
+/** Short stretches of a volume in no order, with just so much room between them that a group can be cleared. */
+function fullMemory(seed: number): { random: Random; frames: FramePool; cache: BlockCache; regroup: Regroup } {
+  const random = new Random(seed);
+  const { global } = testGlobalMemory({ frameCount: 512 });
+  const chunks = new FrameChunks(global);
+  const frames = new FramePool({ global, chunks, directorIndex: 0, directorCount: 1, dirtyPercentMax: 90 });
+  const cache = new BlockCache(frames);
+  const taken: number[] = [];
+  for (let frame = frames.takeInternal(true); frame >= 0; frame = frames.takeInternal(true)) taken.push(frame);
+  taken.sort((a, b) => a - b);
+  const stretches: number[][] = [];
+  for (let block = 0; block < taken.length; ) {
+    const stretch = Array.from({ length: Math.min(random.between(1, 4), taken.length - block) }, (_, n) => block + n);
+    stretches.splice(random.between(0, stretches.length), 0, stretch);
+    block += stretch.length;
+  }
+  for (const [n, block] of stretches.flat().entries()) cache.publishClean(taken[n]!, 7, block, 0);
+  while (!frames.hasSpare(20)) {
+    const frame = cache.find(7, random.between(200, taken.length - 1));
+    if (frame >= 0) cache.remove(frame);
+  }
+  return { random, frames, cache, regroup: new Regroup(frames, cache, global) };
+}
+
+/** Returns how many of the read's blocks have moved. */
+function readAll(frames: FramePool, cache: BlockCache, regroup: Regroup, read: { first: number; count: number }): number {
+  const found = Int32Array.from({ length: read.count }, (_, n) => cache.find(7, read.first + n));
+  for (const frame of found) frames.pin(frame);
+  const run: FrameRun = { frames: found.slice(), frameCount: read.count, phase: 0, bytes: read.count * FRAME_BYTES };
+  regroup.regroup(run);
+  for (const frame of run.frames) frames.unpin(frame);
+  return run.frames.filter((frame, n) => frame !== found[n]).length;
+}

@@ -137,6 +137,7 @@ describe("BlockCache: a block that moves", () => {
     };
     const move = (old: number): number => {
       const made = frame(pool);
+      pool.queue[made] = QUEUE.ahead; // what it was in when it held something else
       cache.move(old, made);
       return made;
     };

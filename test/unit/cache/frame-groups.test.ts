@@ -52,6 +52,13 @@ describe("free frames in groups", () => {
     expect(groups.wholeCount).toBe(whole);
   });
 
+  test("of single frames that came back, the youngest goes first", () => {
+    const groups = filled();
+    const held = taken(groups, FRAMES);
+    for (const at of [3, 40, 100]) groups.give(held[at]!);
+    expect([groups.takeOne(), groups.takeOne(), groups.takeOne(), groups.takeOne()]).toEqual([100, 40, 3, -1]);
+  });
+
   test("no frame is handed out twice or lost, whatever is taken and given", () => {
     const step = fc.oneof(
       fc.record({ kind: fc.constant("take" as const), count: fc.integer({ min: 1, max: 70 }) }),
