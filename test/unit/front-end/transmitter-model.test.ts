@@ -18,7 +18,8 @@ const FRAMES = 256;
 const { global } = testGlobalMemory();
 const addressOf = (frame: number) => global.layout.frames + frame * FRAME_BYTES;
 for (let frame = 0; frame < FRAMES; frame++)
-  for (let at = 0; at < FRAME_BYTES; at += 4) global.i32[(addressOf(frame) + at) / 4] = Math.imul(frame * FRAME_BYTES + at, 0x9e3779b1);
+  for (let at = 0; at < FRAME_BYTES; at += 4)
+    global.i32[(addressOf(frame) + at) / 4] = Math.imul(frame * FRAME_BYTES + at, 0x9e3779b1);
 const content = (frame: number) => global.u8.slice(addressOf(frame), addressOf(frame) + FRAME_BYTES);
 const frameSource = { addressOf, view: (frame: number) => global.view(addressOf(frame), FRAME_BYTES) } as FrameSource;
 
@@ -104,6 +105,13 @@ class Peer {
     this.#answer();
   }
 
+  /** A PDU that leaves so many bytes of its slab, where its data is short enough. */
+  upTo(tag: number, left: number): void {
+    const start = this.tx.beginHeader();
+    const room = this.tx.slab.length - start - 48 - (this.#headerDigest ? 4 : 0) - (this.#dataDigest ? 4 : 0) - left;
+    this.inline(tag, Math.max(0, Math.min(room, 4096)));
+  }
+
   #answer(): void {
     this.answered += 1;
     this.tx.answered(0, 0, {
@@ -143,7 +151,9 @@ class Peer {
 const runs = fc.oneof(
   // Scattered frames, neighbours, and runs of neighbours that lie apart.
   fc.array(fc.nat(FRAMES - 1), { minLength: 1, maxLength: 40 }),
-  fc.tuple(fc.nat(FRAMES - 41), fc.integer({ min: 1, max: 40 })).map(([first, count]) => Array.from({ length: count }, (_, n) => first + n)),
+  fc
+    .tuple(fc.nat(FRAMES - 41), fc.integer({ min: 1, max: 40 }))
+    .map(([first, count]) => Array.from({ length: count }, (_, n) => first + n)),
   fc
     .tuple(fc.array(fc.nat(30), { minLength: 1, maxLength: 6 }), fc.integer({ min: 1, max: 8 }))
     .map(([starts, count]) => starts.flatMap((start) => Array.from({ length: count }, (_, n) => start * 8 + n))),
@@ -151,8 +161,15 @@ const runs = fc.oneof(
 const connection = fc.nat(CONNECTIONS - 1);
 const share = fc.double({ min: 0, max: 1, noNaN: true });
 const step = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ do: fc.constant("read" as const), connection, frames: runs, sectors: fc.nat(7), from: share, share }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant("inline" as const), connection, bytes: fc.oneof(fc.nat(64), fc.nat(9000)) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({ do: fc.constant("read" as const), connection, frames: runs, sectors: fc.nat(7), from: share, share }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant("inline" as const), connection, bytes: fc.oneof(fc.nat(64), fc.nat(9000)) }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("upTo" as const), connection, left: fc.nat(60) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("flush" as const), connection }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("take" as const), connection }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("close" as const), connection, failed: fc.boolean() }) },
@@ -185,6 +202,7 @@ describe("transmitters that share slabs", () => {
             const offset = Math.floor((whole * each.from) / 512) * 512;
             peer.read(tag, each.frames, phase, offset, Math.floor((whole - offset) * each.share));
           } else if (each.do === "inline") peer.inline(tag, each.bytes);
+          else if (each.do === "upTo") for (let n = 0; n < 8; n++) peer.upTo(tag, each.left);
           else if (each.do === "flush") peer.flush();
           else if (each.do === "take") peer.take();
           else {

@@ -138,6 +138,41 @@ describe("the transmitter, data out of frames", () => {
     },
   );
 
+  test("data that is copied in part, because slabs run out, goes on where the copy ended; one digest covers both", () => {
+    const { tx, pdu, pieces, slabs, frame, taken } = transmitter();
+    tx.dataDigest = true;
+    while (slabs.free > 1) slabs.take();
+    const scattered = Array.from({ length: 16 }, (_, n) => (n * 37) % 256);
+    const content = Buffer.concat(scattered.map(frame)).subarray(512, 512 + 60_001);
+    pdu(scattered, 512, 0, content.length);
+    tx.flush();
+    const sent = Buffer.concat(pieces);
+    const padded = Buffer.concat([content, Buffer.alloc(3)]);
+    expect(sent.subarray(BHS, BHS + padded.length).equals(padded)).toBe(true);
+    expect(sent.readUInt32LE(BHS + padded.length)).toBe(dataCrc32c(padded));
+    expect(sent.length).toBe(BHS + padded.length + 4);
+    taken();
+    expect(slabs.free).toBe(1);
+  });
+
+  test("hands the socket about a mebibyte at a time: the rest waits until that was taken", () => {
+    const { tx, pdu, pieces, taken } = transmitter();
+    const neighbours = Array.from({ length: 64 }, (_, n) => n);
+    for (let n = 0; n < 10; n++) {
+      pdu(neighbours, 0, 0, 64 * FRAME_BYTES);
+      tx.answered(0, 0, undefined);
+    }
+    const handed = (): number => pieces.splice(0).reduce((bytes, { length }) => bytes + length, 0);
+    tx.flush();
+    expect(handed()).toBe(4 * (BHS + 64 * FRAME_BYTES));
+    tx.flush();
+    expect(handed()).toBe(0);
+    taken();
+    expect(handed()).toBe(4 * (BHS + 64 * FRAME_BYTES));
+    taken();
+    expect(handed()).toBe(2 * (BHS + 64 * FRAME_BYTES));
+  });
+
   test("the digest of copied data is that of the data", () => {
     const { tx, pdu, pieces, frame } = transmitter();
     tx.dataDigest = true;
@@ -146,5 +181,31 @@ describe("the transmitter, data out of frames", () => {
     tx.flush();
     const sent = Buffer.concat(pieces);
     expect(sent.readUInt32LE(BHS + 9 * FRAME_BYTES)).toBe(dataCrc32c(Buffer.concat(scattered.map(frame))));
+  });
+});
+
+describe("the pool of slabs", () => {
+  test("hands out global memory while there is some, and all of it within its stretch", () => {
+    const { global } = testGlobalMemory();
+    const address = global.layout.transmit[0]!;
+    const pool = new SlabPool(global, address, 3 * SLAB_BYTES + SLAB_BYTES / 2);
+    expect(pool.free).toBe(3);
+    const onHeap = Array.from({ length: 4 }, () => pool.take()).at(-1)!;
+    expect(onHeap.address).toBe(-1);
+    pool.give(onHeap);
+    expect(pool.take()).toBe(onHeap);
+    const again = new SlabPool(global, address, 3 * SLAB_BYTES);
+    again.give(onHeap);
+    expect(again.take().address).toBeGreaterThanOrEqual(address);
+  });
+
+  test("keeps a bounded number of slabs on the heap", () => {
+    const { global } = testGlobalMemory();
+    const pool = new SlabPool(global, global.layout.transmit[0]!, 0);
+    const taken = Array.from({ length: 200 }, () => pool.take());
+    for (const slab of taken) pool.give(slab);
+    const before = new Set(taken);
+    const kept = Array.from({ length: 200 }, () => pool.take()).filter((slab) => before.has(slab));
+    expect(kept.length).toBe(64);
   });
 });
