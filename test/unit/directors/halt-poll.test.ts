@@ -64,25 +64,37 @@ describe("halt polling", () => {
     expect(polls).toBeLessThan(60);
   });
 
-  test("counts before the first look for a third of the time between commands, and for 12 µs at most", () => {
+  test("counts before the first look for a third of the shortest time between commands of late, and for 12 µs at most", () => {
     const { turn, spin } = polled(0.5);
-    turn(1);
-    for (let n = 0; n < 300; n++) {
-      spin(24);
-      turn(1);
+    let quiet = turn(1);
+    /** So many commands, each so long after the turn of the one before; says how long it counts after the last. */
+    const commands = (count: number, gap: number): number => {
+      for (let n = 0; n < count; n++) {
+        spin(gap - quiet);
+        quiet = turn(1);
+      }
+      return quiet;
+    };
+    expect(Math.abs(commands(600, 24) - 8)).toBeLessThan(2);
+    expect(Math.abs(commands(1000, 52) - 12)).toBeLessThan(1.5);
+    // A shorter one counts at once, a longer one hardly.
+    expect(Math.abs(commands(1, 15) - 5)).toBeLessThan(2);
+    expect(Math.abs(commands(2, 52) - 5)).toBeLessThan(2);
+  });
+
+  test("goes on when its clock goes back or stands still", () => {
+    let now = 1000;
+    let commands = 0;
+    const queue: (() => void)[] = [];
+    const poll = new HaltPoll({ commands: () => commands, nowMicroseconds: () => now, schedule: (run) => queue.push(run) });
+    for (const then of [1040, 1080, 10, 10, 50, 90, 1e9, 1e9 + 40]) {
+      now = then;
+      commands += 1;
+      poll.turnEnded();
     }
-    spin(24);
-    const quiet = turn(1);
-    expect(quiet).toBeGreaterThan(6);
-    expect(quiet).toBeLessThan(14);
-    for (let n = 0; n < 1000; n++) {
-      spin(55);
-      expect(turn(1)).toBeLessThan(14);
-    }
-    spin(4);
-    turn(1);
-    spin(4);
-    expect(turn(1)).toBeLessThan(4); // the shortest of late counts at once
+    now += 60;
+    for (const run of queue.splice(0)) run();
+    expect(poll.polling).toBe(false);
   });
 
   test("is left alone by turns without commands, and ended by several at once", () => {
