@@ -31,7 +31,7 @@ export const DIRECTOR_COUNTERS = defineCounters("director", {
   busySeconds: {
     type: "counter",
     metric: "varray_director_busy_seconds_total",
-    help: "Time that the director's thread was not waiting for events.",
+    help: "Time that the director's thread was not waiting in its event loop; staying awake for the next command and naps count.",
   },
   turnReceive: { ...turn, labels: { stage: "receive" } },
   turnStorage: { ...turn, labels: { stage: "storage" } },

@@ -9,8 +9,8 @@
  *
  * Runs on: a director's thread; one for each director. Called at the end of each turn.
  * Invariants:
- *  1. It naps only after a turn in which all that hosts sent went across: who wants this director's own volumes is not
- *     kept waiting by another's.
+ *  1. It naps only after a turn in which as much went across as hosts sent: who wants this director's own volumes is not
+ *     kept waiting by another's. (Where a command went that had waited for a token, one of them may be: for one nap.)
  *  2. It naps only while UNANSWERED_MIN commands are on their way: with fewer, the time until the next is known counts, not
  *     the work.
  *  3. A nap ends with the first ring of the doorbell, whoever rings, at the latest after NAP_MILLISECONDS.
