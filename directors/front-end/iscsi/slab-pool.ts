@@ -31,9 +31,13 @@ export class SlabPool {
     return this.#free.length;
   }
 
-  /** On the heap when peers that do not read hold all of global memory's: these are bounded by what a session may have unsent. */
-  take(): Slab {
-    return this.#free.pop() ?? this.#freeOnHeap.pop() ?? { bytes: Buffer.allocUnsafeSlow(HEAP_SLAB_BYTES), address: -1 };
+  /**
+   * One of global memory while more of these are free than the connection holds, `held`; else one on the heap. So a peer that does
+   * not read gets half of them, the next a quarter, and there are always some for those who do.
+   */
+  take(held: number): Slab {
+    const slab = this.#free.length > held ? this.#free.pop() : this.#freeOnHeap.pop();
+    return slab ?? { bytes: Buffer.allocUnsafeSlow(HEAP_SLAB_BYTES), address: -1 };
   }
 
   give(slab: Slab): void {

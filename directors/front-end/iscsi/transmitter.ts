@@ -70,6 +70,8 @@ export class Transmitter {
 
   /** That is being filled; taken when there is something to send, so that a quiet connection holds none. */
   #slab: Slab | undefined = undefined;
+  /** Slabs of global memory that are on their way or being filled. */
+  #slabsHeld = 0;
   #slabAt = 0;
   #pieceStart = 0;
 
@@ -239,7 +241,8 @@ export class Transmitter {
   #makeRoom(bytes: number): void {
     if (this.#slab !== undefined && this.#slabAt + bytes <= this.#slab.bytes.length) return;
     this.#endSlab();
-    this.#slab = this.#host.slabs.take();
+    this.#slab = this.#host.slabs.take(this.#slabsHeld);
+    if (this.#slab.address >= 0) this.#slabsHeld += 1;
   }
 
   /** The slab is the filling batch's from now on. */
@@ -295,7 +298,10 @@ export class Transmitter {
 
   #empty(batch: Batch): void {
     this.unsentBytes -= batch.bytes;
-    for (const slab of batch.slabs) this.#host.slabs.give(slab);
+    for (const slab of batch.slabs) {
+      if (slab.address >= 0) this.#slabsHeld -= 1;
+      this.#host.slabs.give(slab);
+    }
     const { pinned } = batch;
     for (let i = 0; i < pinned.length; i += 1) pinned[i]!.sent();
     batch.pieces.length = 0;
