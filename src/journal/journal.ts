@@ -77,6 +77,8 @@ export class Journal {
   readonly #syncWaiters: { sequence: number; done: (durable: boolean) => void }[] = [];
   /** While it is recovered: epoch of the last record that was read, and what was once durable as the journal says. */
   #recoveringEpoch: number | undefined;
+  /** The record that is being applied: it is in the file, though `#nextSequence` is not past it yet. */
+  #applying = 0;
   #recoveredSynced = 0;
   #superblockCounter = 0;
   #superblockRunning = false;
@@ -210,7 +212,8 @@ export class Journal {
   #startSync(): void {
     if (this.#syncRunning || this.#failed) return;
     this.#syncRunning = true;
-    const covered = this.#nextSequence - 1;
+    // Destage may have to make room for the rest of a record that is being recovered, and wait for its own first blocks.
+    const covered = Math.max(this.#nextSequence - 1, this.#applying);
     this.#file.sync((error) => {
       this.#syncRunning = false;
       if (error !== undefined) {
@@ -303,6 +306,7 @@ export class Journal {
       syncedSequence = Math.max(syncedSequence, found.syncedSequence);
       this.#recoveringEpoch = epoch;
       this.#recoveredSynced = syncedSequence;
+      this.#applying = found.record.sequence;
       await apply(found.record);
       this.#live.push(found.record.sequence, epoch, this.#head);
       this.#head += found.bytes;
