@@ -1,4 +1,5 @@
 /** What a director lends the storage logic of its pools: turns, timers, and the way to raise events. */
+import { randomBytes } from "node:crypto";
 import type { ArrayEvent } from "../../src/control/contract.ts";
 import type { PoolRuntime } from "../../src/volume/runtime.ts";
 import type { TurnEnd } from "../turn-end.ts";
@@ -13,5 +14,7 @@ export function poolRuntime(turnEnd: TurnEnd, post: (event: ArrayEvent) => void)
     },
     nowMilliseconds: () => performance.now(),
     raise: (event) => post({ time: new Date().toISOString(), ...event }),
+    newIdentity: () => randomBytes(16).toString("hex"),
+    reached: () => undefined,
   };
 }

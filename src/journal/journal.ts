@@ -53,6 +53,8 @@ export interface JournalOptions {
   readonly onFailure: (error: JournalFileError) => void;
   /** Called when space became free or a sync ended: work that waited may go on. */
   readonly onProgress: () => void;
+  /** PoolRuntime.reached. */
+  readonly reached?: (site: string) => void;
 }
 
 export class Journal {
@@ -61,6 +63,7 @@ export class Journal {
   readonly #id: JournalId;
   readonly #epoch: number;
   readonly #options: JournalOptions;
+  readonly #reached: (site: string) => void;
   readonly #dataBytes: number;
 
   /** The record being built: entries and payload are added to it, `commit` writes it. */
@@ -87,6 +90,7 @@ export class Journal {
 
   constructor(options: JournalOptions) {
     this.#options = options;
+    this.#reached = options.reached ?? (() => undefined);
     this.#file = options.file;
     this.#identity = options.identity;
     this.#id = journalIdWords(options.identity);
@@ -183,6 +187,7 @@ export class Journal {
     this.#wrapFor(bytes);
     const buffers = this.record.seal(this.#id, sequence, this.#epoch, this.#syncedSequence);
     this.#writeFile(this.#positionOf(this.#head), buffers);
+    this.#reached("journal.written");
     this.#live.push(sequence, this.#epoch, this.#head);
     this.#head += bytes;
     this.#nextSequence = sequence + 1;
@@ -220,6 +225,7 @@ export class Journal {
         this.#fail(error);
         return;
       }
+      this.#reached("journal.synced");
       this.#syncedSequence = Math.max(this.#syncedSequence, covered);
       let kept = 0;
       const ready: ((durable: boolean) => void)[] = [];
@@ -264,12 +270,14 @@ export class Journal {
       fileBytes: this.#file.bytes,
     };
     this.#writeFile(SUPERBLOCK_POSITIONS[this.#superblockCounter % 2]!, [encodeSuperblock(superblock)]);
+    this.#reached("journal.superblockWritten");
     this.#file.sync((error) => {
       this.#superblockRunning = false;
       if (error !== undefined) {
         this.#fail(error);
         return;
       }
+      this.#reached("journal.trimmed");
       this.#durableTail = tailOffset;
       this.#writeSuperblockIfWorth();
       this.#options.onProgress();
@@ -371,6 +379,7 @@ export class Journal {
         kind: RECORD_KIND.wrap,
       });
       this.#writeFile(this.#positionOf(this.#head), [wrap]);
+      this.#reached("journal.wrapped");
     }
     this.#head += skip;
   }

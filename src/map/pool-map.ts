@@ -52,6 +52,7 @@ export class PoolMap {
   readonly pages: MapPages;
   readonly #store: MetadataStore;
   readonly #geometry: GroupGeometry;
+  readonly #reached: (site: string) => void;
   #mapped = new Map<number, number>();
   readonly #loads = new Map<string, Promise<void>>();
   #logSequence = 0;
@@ -60,9 +61,16 @@ export class PoolMap {
   #lock: Promise<unknown> = Promise.resolve();
   #checkpointing: Promise<void> | undefined;
 
-  constructor(store: MetadataStore, geometry: GroupGeometry, pagesMax: number) {
+  /** @param reached - PoolRuntime.reached */
+  constructor(
+    store: MetadataStore,
+    geometry: GroupGeometry,
+    pagesMax: number,
+    reached: (site: string) => void = () => undefined,
+  ) {
     this.#store = store;
     this.#geometry = geometry;
+    this.#reached = reached;
     this.zones = new ZoneTable(geometry.zoneSlots);
     this.pages = new MapPages(pagesMax);
   }
@@ -110,6 +118,7 @@ export class PoolMap {
     this.#checkpointSequence = logSequence;
     this.#logSequence = logSequence;
     await this.#store.putMap([{ type: "put", key: CHECKPOINT_KEY, value: best.value }]);
+    this.#reached("map.checkpointUnited");
     await this.#store.deleteMapRange({ from: LOG_RANGE.from, below: logKey(logSequence + 1) });
   }
 
@@ -142,6 +151,7 @@ export class PoolMap {
         if (there === undefined || Buffer.compare(there, value) !== 0) missing.push({ type: "put", key, value });
       }
       for (const operation of missing) await drive.metadataBatch([operation]);
+      this.#reached("map.logUnited");
     }
     return ordered;
   }
@@ -231,6 +241,7 @@ export class PoolMap {
     if (change.count > LOG_ENTRIES_MAX) throw new Error(`invariant: ${change.count} entries in one map change`);
     const sequence = this.#logSequence + 1;
     await this.#store.putMap([{ type: "put", key: logKey(sequence), value: encodeLogRecord(sequence, change) }]);
+    this.#reached("map.logged");
     this.#logSequence = sequence;
     this.#entriesSinceCheckpoint += RECORD_ENTRIES + change.count + change.events.length;
     this.#apply(change);
@@ -344,9 +355,11 @@ export class PoolMap {
         operations.push({ type: "put", key: pageKey(volume, page), value: encodePage(volume, page, this.#logSequence, places) });
       }
       if (operations.length > 0) await this.#store.putMap(operations);
+      this.#reached("map.pagesWritten");
       for (const slot of taken) this.pages.written(slot);
     }
     await this.#store.putMap([{ type: "put", key: CHECKPOINT_KEY, value: table }]);
+    this.#reached("map.checkpointWritten");
     this.#checkpointSequence = sequence;
     this.#entriesSinceCheckpoint -= entries;
     const operations: MetadataOperation[] = [];
@@ -354,6 +367,7 @@ export class PoolMap {
       operations.push({ type: "delete", key: logKey(old) });
       if (operations.length === 1000 || old === sequence) await this.#store.putMap(operations.splice(0));
     }
+    this.#reached("map.logDeleted");
   }
 
   // — volumes —
@@ -370,5 +384,6 @@ export class PoolMap {
     this.pages.removeVolume(volume);
     this.#mapped.delete(volume);
     await this.#store.deleteMapRange(pageRange(volume));
+    this.#reached("map.volumeDropped");
   }
 }

@@ -45,6 +45,7 @@ export class ZoneAppender {
   readonly #freeZone: () => Promise<void>;
   readonly #zonesArePlenty: () => boolean;
   readonly #breathe: () => Promise<void>;
+  readonly #reached: (site: string) => void;
   #open: OpenZone | undefined;
   #next: Promise<OpenZone> | undefined;
   /** The full zone that is being finished. */
@@ -65,6 +66,8 @@ export class ZoneAppender {
     zonesArePlenty: () => boolean;
     /** Lets hosts in: awaited between two stripes. */
     breathe: () => Promise<void>;
+    /** PoolRuntime.reached. */
+    reached?: (site: string) => void;
   }) {
     this.#global = options.global;
     this.#geometry = options.geometry;
@@ -75,6 +78,7 @@ export class ZoneAppender {
     this.#freeZone = options.freeZone;
     this.#zonesArePlenty = options.zonesArePlenty;
     this.#breathe = options.breathe;
+    this.#reached = options.reached ?? (() => undefined);
   }
 
   /**
@@ -90,11 +94,13 @@ export class ZoneAppender {
         const { run, open } = await this.#allot(Math.ceil((batch.count - firstItem) / blocksPerStripe));
         batch.slots.push(run.slot);
         await this.#build(batch, firstItem, run, base);
+        this.#reached("stripes.built");
         return { run, durable: this.#write(run, open, base) };
       });
       item += run.stripeCount * blocksPerStripe;
       if (item >= batch.count) copied?.();
       await durable;
+      this.#reached("stripes.durable");
     }
   }
 
@@ -179,11 +185,13 @@ export class ZoneAppender {
       });
     }
     await this.#group.onEach(this.#group.positions, (drive) => drive.finishZone(open.zone));
+    this.#reached("zone.finished");
     await this.#map.exclusive(async () => {
       const change = new MapChange();
       change.events.push({ kind: ZONE_EVENT.sealed, slot: open.slot, zone: open.zone, stripes: open.nextStripe });
       await this.#map.commit(change);
     });
+    this.#reached("zone.sealed");
   }
 
   async #makeZone(): Promise<OpenZone> {
@@ -197,7 +205,9 @@ export class ZoneAppender {
       await this.#map.commit(change);
       return { slot, zone };
     });
+    this.#reached("zone.logged");
     await this.#group.onEach(this.#group.positions, (drive) => drive.createZone(zone));
+    this.#reached("zone.created");
     return { slot, zone, nextStripe: 0, writing: 0, idle: undefined };
   }
 

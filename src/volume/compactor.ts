@@ -185,9 +185,12 @@ export class Compactor {
     const { map, group, zoneUse, runtime } = this.#pool;
     const zone = map.zones.zone[slot]!;
     if (map.zones.state[slot] !== ZONE_STATE.emptied) await this.#log(ZONE_EVENT.emptied, slot, zone);
+    runtime.reached("compaction.zoneEmptied");
     while (zoneUse.reading[slot]! > 0) await pause(runtime, READ_POLL_MILLISECONDS);
     await group.onEach(group.positions, (drive) => drive.resetZone(zone));
+    runtime.reached("compaction.zoneReset");
     await this.#log(ZONE_EVENT.freed, slot, zone);
+    runtime.reached("compaction.zoneFreed");
   }
 
   #log(kind: number, slot: number, zone: number): Promise<void> {
@@ -366,6 +369,7 @@ export class Compactor {
           await map.commit(change);
           counters[POOL_COUNT.compactedBlocks]! += change.count;
         });
+        this.#pool.runtime.reached("compaction.moved");
       } finally {
         unpin();
       }

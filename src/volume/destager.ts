@@ -305,6 +305,7 @@ export class Destager {
       if (batch.from[n] === NOT_MAPPED) newest = Math.max(newest, frames.sequence[batch.frame[n]!]!);
     }
     await journal.synced(newest);
+    runtime.reached("destage.journalDurable");
     const base = await staging.batches.take();
     try {
       await this.#options.appender.append(batch, base);
@@ -314,6 +315,7 @@ export class Destager {
     const unpin = await map.pinPages(batch.volume, batch.block, batch.count);
     try {
       await map.exclusive(() => this.#commit(batch));
+      runtime.reached("destage.committed");
     } finally {
       unpin();
     }
@@ -379,7 +381,7 @@ export class Destager {
   // — zeroed ranges —
 
   async #applyZeros(): Promise<void> {
-    const { journal, zeros, map, counters } = this.#pool;
+    const { journal, zeros, map, counters, runtime } = this.#pool;
     for (let range = zeros.oldest; range !== undefined; range = zeros.oldest) {
       await journal.synced(range.sequence);
       const rangeEnd = range.block + range.count;
@@ -391,8 +393,10 @@ export class Destager {
         const first = Math.max(range.block, page * PAGE_BLOCKS);
         const end = Math.min(rangeEnd, (page + ZERO_PAGES_PER_CHANGE) * PAGE_BLOCKS);
         counters[POOL_COUNT.unmappedBlocks]! += await unmapRange(map, range.volume, first, end);
+        runtime.reached("destage.zeroUnmapped");
       }
       // The range may have gone with its volume meanwhile.
+      runtime.reached("destage.zeroApplied");
       if (zeros.oldest === range) zeros.removeOldest();
       this.trim();
     }

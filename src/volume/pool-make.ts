@@ -4,7 +4,6 @@
  * The pool exists from the moment that its document does, which is written last; a start that is cut off before is done
  * again from the beginning.
  */
-import { randomBytes } from "node:crypto";
 import type { Drive } from "../../drivers/drive/drive.ts";
 import type { PoolConfig } from "../config/config.ts";
 import { MetadataStore } from "../map/metadata-store.ts";
@@ -25,7 +24,7 @@ export async function makePool(
   options: OpenPoolOptions,
   unavailable: ReadonlyMap<number, { readonly reason: string }>,
 ): Promise<Verdict> {
-  const { config } = options;
+  const { config, runtime } = options;
   if (unavailable.size > 0) {
     const reasons = [...unavailable].map(([position, { reason }]) => `${config.drives[position]}: ${reason}`);
     throw new PoolRefusedError(
@@ -42,10 +41,10 @@ export async function makePool(
   const document: PoolDocument = {
     formatVersion: POOL_FORMAT_VERSION,
     version: 1,
-    poolId: randomBytes(16).toString("hex"),
+    poolId: runtime.newIdentity(),
     name: config.name,
     epoch: 0,
-    journalId: randomBytes(16).toString("hex"),
+    journalId: runtime.newIdentity(),
     // The journal is made at the recovery that follows, and no record is in it: until then it may be missing.
     journalLive: false,
     raid: { level: 5, dataDrives: config.raid.dataDrives },
@@ -64,6 +63,7 @@ export async function makePool(
   });
   const store = new MetadataStore(group);
   await new PoolMap(store, geometry, MAP_PAGES_MAX).format();
+  runtime.reached("pool.mapFormatted");
   await store.putDocument(POOL_KEY, document);
   if (group.lostCount > 0) {
     throw new PoolRefusedError(config.name, "a drive failed while the pool was made; mend it and start again", []);

@@ -44,6 +44,8 @@ export interface OpenPoolOptions {
   readonly journal: JournalBay;
   readonly runtime: PoolRuntime;
   readonly ageSeconds: number;
+  /** Pages of the map in memory; MAP_PAGES_MAX unless given. */
+  readonly mapPagesMax?: number;
 }
 
 export function openMembers(options: OpenPoolOptions, verdict: Verdict): Member[] {

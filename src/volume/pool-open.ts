@@ -7,7 +7,6 @@
  *
  * Runs on: the director that owns the pool from now on.
  */
-import { randomBytes } from "node:crypto";
 import { DriveError } from "../../drivers/drive/drive.ts";
 import type { JournalFile } from "../../drivers/journal-file/journal-file.ts";
 import { counterBlock } from "../../drivers/shared-memory/counters.ts";
@@ -133,10 +132,14 @@ async function recoverPool(options: OpenPoolOptions, verdict: Verdict, volumes: 
     onNoSpace: (member) => tellNoSpace(options, member),
   });
   checkMembers(config, group, volumeNames);
+  const { runtime } = options;
   const epoch = raisePoolEpoch(global, config.index, document.epoch + 1);
+  runtime.reached("recovery.epochRaised");
   await group.onEach(group.positions, (drive) => drive.open(epoch));
+  runtime.reached("recovery.drivesFenced");
 
   const { file, journalId } = await openJournal(options, { document, epoch, volumeNames });
+  runtime.reached("recovery.journalClaimed");
   const store = new MetadataStore(group);
   const records = encodeVolumes(volumes);
   const { volumes: _, ...kept } = document;
@@ -156,6 +159,7 @@ async function recoverPool(options: OpenPoolOptions, verdict: Verdict, volumes: 
     const missing = differences(await readVolumeRecords(drive), records);
     await drive.metadataBatch([{ type: "put", key: POOL_KEY, value: documentValue }, ...missing]);
   });
+  runtime.reached("recovery.documentWritten");
 
   const parts = assembleParts(options, { document: current, volumes, group, store, file, box });
   const { capacityBytes } = options.bays.find((bay) => bay.state === "open")!;
@@ -174,8 +178,11 @@ async function recoverPool(options: OpenPoolOptions, verdict: Verdict, volumes: 
     if (members.some((member, position) => member.state !== current.members[position]!.state))
       await pool.record.updateMembers(members);
     await parts.map.load();
+    runtime.reached("recovery.mapLoaded");
     await putZonesInOrder(parts, (slot) => pool.compactor.removeZone(slot));
+    runtime.reached("recovery.zonesInOrder");
     await replayJournal(parts, { press: () => pool.press() });
+    runtime.reached("recovery.journalReplayed");
   } catch (error) {
     pool.hasFailed();
     if (error instanceof JournalError || error instanceof MapDamagedError) {
@@ -207,7 +214,8 @@ function assembleParts(
   const { config, global, frames, runtime } = options;
   const { document, group, store, box } = opened;
   const geometry = groupGeometry({ dataDrives: document.raid.dataDrives, ...document.geometry });
-  const map = new PoolMap(store, geometry, MAP_PAGES_MAX);
+  const reached = (site: string): void => runtime.reached(site);
+  const map = new PoolMap(store, geometry, options.mapPagesMax ?? MAP_PAGES_MAX, reached);
   const staging = new Staging(global.layout.staging[config.index]!, geometry);
   const health = new PoolHealth((reason) => {
     runtime.raise({ severity: "critical", type: "pool.failed", subject: `pool ${config.name}`, message: reason });
@@ -232,6 +240,7 @@ function assembleParts(
       epoch: document.epoch,
       onFailure: (error) => health.fail(error),
       onProgress: () => box.pool?.journalProgress(),
+      reached,
     }),
     map,
     group,
@@ -298,9 +307,11 @@ async function openJournal(
   }
   if (file !== undefined) await refusing(options, volumeNames, () => refuseForeignJournal(file, document.journalId));
   // A new identity: nothing that lies in the file from before can be taken for a record of this journal.
-  const journalId = randomBytes(16).toString("hex");
+  const journalId = options.runtime.newIdentity();
   const fresh = file ?? options.journal.create();
+  options.runtime.reached("recovery.journalCreated");
   await Journal.format(fresh, journalId, epoch);
+  options.runtime.reached("recovery.journalFormatted");
   return { file: fresh, journalId };
 }
 

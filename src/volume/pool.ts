@@ -86,6 +86,7 @@ export class Pool {
         freeZone: () => this.#freeZone(freeZonesLeft),
         zonesArePlenty: () => parts.space.freeZones > 2 * COMPACTION_ZONES,
         breathe: () => breathe(parts.runtime),
+        reached: (site) => parts.runtime.reached(site),
       });
     this.#destager = new Destager({
       pool: parts,
@@ -181,7 +182,9 @@ export class Pool {
       health.fail(new Error(`pool ${name} has lost ${group.lostCount} drives; it can do without ${group.tolerance}`));
       return;
     }
+    runtime.reached("member.lost");
     await this.record.updateMembers(group.members);
+    runtime.reached("member.recorded");
   }
 
   // — housekeeping —

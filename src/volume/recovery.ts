@@ -32,6 +32,8 @@ export async function putZonesInOrder(parts: PoolParts, removeZone: (slot: numbe
       there.add(zone);
       if (!known.has(zone)) await drive.resetZone(zone);
       else if (!finished) await drive.finishZone(zone);
+      else continue;
+      runtime.reached("recovery.zoneMended");
     }
     for (let slot = 0; slot < zones.slotCount; slot++) {
       if (zones.live[slot] === 0 || there.has(zones.zone[slot]!)) continue;
@@ -50,6 +52,7 @@ export async function putZonesInOrder(parts: PoolParts, removeZone: (slot: numbe
         change.events.push({ kind: ZONE_EVENT.sealed, slot, zone: zones.zone[slot]!, stripes: zones.stripes[slot]! });
         await map.commit(change);
       });
+      runtime.reached("recovery.zoneSealed");
     } else if (zones.state[slot] === ZONE_STATE.emptied) await removeZone(slot);
   }
 }
@@ -85,6 +88,7 @@ async function applyRecord(parts: PoolParts, record: RecoveredRecord, destage: {
     }
     await applyWrite(parts, entry, record.sequence, destage);
   }
+  parts.runtime.reached("recovery.recordApplied");
 }
 
 async function applyWrite(

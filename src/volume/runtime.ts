@@ -15,6 +15,14 @@ export interface PoolRuntime {
   nowMilliseconds(): number;
   /** Raises an event (architecture, invariant 10). */
   raise(event: Omit<ArrayEvent, "time">): void;
+  /** 32 hexadecimal digits that were never there before: the name of a pool or of a journal. */
+  newIdentity(): string;
+  /**
+   * A step of an order that crashes must not break is done, and the next has not begun. Nothing happens here in the
+   * product; in the simulation the director may stop (it throws, and nothing that the director does outlives that). Sites
+   * are named `part.step` in one literal at the call, each once, and a full run of the simulation comes by all of them.
+   */
+  reached(site: string): void;
 }
 
 /** Resolves in the next turn of the event loop: between two slices of work that would hold hosts up in one piece. */

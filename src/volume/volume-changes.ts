@@ -74,6 +74,7 @@ export class VolumeChanges {
     }
     const blockCount = blockCountOf(document.sizeBytes);
     await this.#record.updateVolume(document.volume, () => document);
+    this.#parts.runtime.reached("volume.created");
     map.pages.addVolume(document.volume, blockCount, true);
     volumes.set(document.volume, { document, blockCount });
   }
@@ -98,6 +99,7 @@ export class VolumeChanges {
       volumes.set(volume, state);
       throw error;
     }
+    this.#parts.runtime.reached("volume.deleting");
     cache.removeRange(volume, 0, state.blockCount);
     zeros.removeVolume(volume);
     this.#hooks.trim();
@@ -105,7 +107,7 @@ export class VolumeChanges {
   }
 
   #giveBack(document: PoolVolumeDocument): void {
-    const { map, health } = this.#parts;
+    const { map, health, runtime } = this.#parts;
     const work = async (): Promise<void> => {
       const { volume } = document;
       const blockCount = Math.ceil(document.sizeBytes / BLOCK_BYTES);
@@ -114,10 +116,12 @@ export class VolumeChanges {
         page = await map.nextUsedPage(volume, page, pageCount);
         if (page >= pageCount) break;
         await unmapRange(map, volume, page * PAGE_BLOCKS, Math.min(blockCount, (page + UNMAP_PAGES) * PAGE_BLOCKS));
+        runtime.reached("volume.unmapped");
       }
       if (this.#stopped) return;
       await map.dropVolume(document.volume);
       await this.#record.updateVolume(document.volume, () => undefined);
+      runtime.reached("volume.forgotten");
     };
     work().catch((error: unknown) => health.fail(error));
   }
@@ -125,6 +129,7 @@ export class VolumeChanges {
   async #change(volume: number, change: (old: PoolVolumeDocument) => PoolVolumeDocument): Promise<void> {
     const state = this.#volume(volume);
     await this.#record.updateVolume(volume, (document) => document && change(document));
+    this.#parts.runtime.reached("volume.changed");
     state.document = change(state.document);
   }
 

@@ -3,6 +3,7 @@
  *
  * What survives a kill is in `MemoryPoolMedia`; a killed pool's drives and journal no longer answer it.
  */
+import { randomBytes } from "node:crypto";
 import { type Drive, DriveError } from "../../drivers/drive/drive.ts";
 import { MemoryDrive, MemoryDriveState } from "../../drivers/drive/memory-drive.ts";
 import type { JournalFile } from "../../drivers/journal-file/journal-file.ts";
@@ -183,6 +184,8 @@ function memoryRuntime(life: { dead: boolean }, events: Omit<ArrayEvent, "time">
     },
     nowMilliseconds: () => performance.now() * hurry,
     raise: (event) => void events.push(event),
+    newIdentity: () => randomBytes(16).toString("hex"),
+    reached: () => undefined,
   };
 }
 
