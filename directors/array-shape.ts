@@ -50,7 +50,7 @@ export function poolDriveGeometry(config: Config, pool: PoolConfig, folder: Data
 
 function poolGroupGeometry(pool: PoolConfig, drive: DriveGeometry): GroupGeometry {
   return groupGeometry({
-    dataDrives: pool.raid.dataDrives,
+    ...pool.raid,
     blocksPerStrip: (drive.stripBytes - STRIP_HEADER_BYTES) / (FRAME_BYTES + TAG_BYTES),
     stripesPerZone: drive.stripsPerZone,
     zoneSlots: drive.zoneCount,

@@ -1,6 +1,7 @@
 /** What `npm start` prints once the array serves: what was built, where it is reached, and three commands to try. */
 import type { Config } from "../src/config/config.ts";
 import type { ArraySummary } from "../src/control/contract.ts";
+import { raidLevel } from "../src/raid/raid-levels.ts";
 
 export function bannerOf(options: { version: string; config: Config; summary: ArraySummary; node: string }): string {
   const { version, config, summary } = options;
@@ -11,8 +12,10 @@ export function bannerOf(options: { version: string; config: Config; summary: Ar
     return row(`portal ${portal.director}`, state);
   });
   const pools = summary.pools.map((pool) => {
-    const drives = config.pools.find(({ name }) => name === pool.name)?.drives.join(" ") ?? `${pool.driveCount}`;
-    return row(`pool ${pool.name}`, `RAID-5 ${pool.driveCount - 1}+1, drives ${drives}, ${pool.state}`);
+    const configured = config.pools.find(({ name }) => name === pool.name);
+    const drives = configured?.drives.join(" ") ?? `${pool.driveCount}`;
+    const level = configured === undefined ? "" : `${raidLevel(configured.raid).label}, `;
+    return row(`pool ${pool.name}`, `${level}drives ${drives}, ${pool.state}`);
   });
   const luns = summary.luns.map((lun) =>
     row(`LUN ${lun.lun}`, `${lun.volume}, ${sizeText(lun.sizeBytes)} thin, pool ${lun.pool}, owner ${lun.owner}`),

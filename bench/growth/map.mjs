@@ -91,7 +91,7 @@ async function measureSize(folder, gibibytes) {
     reason: undefined,
     drive,
   }));
-  const group = new RaidGroup(members, 1, { onMemberLost: async () => {}, onNoSpace: async () => {} });
+  const group = new RaidGroup(members, geometry.level, { onMemberLost: async () => {}, onNoSpace: async () => {} });
   const map = new PoolMap(new MetadataStore(group), geometry, PAGES_MAX);
   began = performance.now();
   map.pages.addVolume(VOLUME, blocks, false);

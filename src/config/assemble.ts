@@ -149,7 +149,7 @@ function assemblePools(
       });
     }
     const reachedBy = directors.filter((director) => director.engine === owner?.engine).map((director) => director.index);
-    pools.push({ name, index, raid: { level: 5, dataDrives }, drives, owner: owner?.index ?? 0, reachedBy });
+    pools.push({ name, index, raid: { level: 5, dataDrives, copies: 1 }, drives, owner: owner?.index ?? 0, reachedBy });
   }
   return pools;
 }
@@ -270,8 +270,8 @@ function stagingBytesMax({ pools, drive }: Config): number {
   const { stripBytes } = stripShape(drive.stripBlocks);
   const stripesPerZone = Math.floor(drive.zoneBytes / stripBytes);
   const zoneSlots = 1; // their number makes no difference here
-  const sizes = pools.map(({ raid: { dataDrives } }) =>
-    stagingBytes(groupGeometry({ dataDrives, blocksPerStrip: drive.stripBlocks, stripesPerZone, zoneSlots })),
+  const sizes = pools.map(({ raid }) =>
+    stagingBytes(groupGeometry({ ...raid, blocksPerStrip: drive.stripBlocks, stripesPerZone, zoneSlots })),
   );
   return Math.max(0, ...sizes);
 }

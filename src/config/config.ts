@@ -2,6 +2,8 @@
  * The array's configuration, parsed once at start into a frozen object and handed to every thread.
  * The schema (defaults, units, reasons) is in schema.ts, the defaults that follow from other settings in assemble.ts; this is the shape that the rest of the code sees.
  */
+import type { RaidConfig } from "../raid/raid-level.ts";
+
 export interface DirectorConfig {
   /** "1A", "1B", "2A" … */
   readonly name: string;
@@ -23,8 +25,8 @@ export interface DirectorConfig {
 export interface PoolConfig {
   readonly name: string;
   readonly index: number;
-  readonly raid: { readonly level: 5; readonly dataDrives: number };
-  /** Names of `dataDrives + 1` drives, in RAID position order; folders `drives/<name>`. */
+  readonly raid: RaidConfig;
+  /** Names of its drives, as many as the level has, in RAID position order; folders `drives/<name>`. */
   readonly drives: readonly string[];
   /** Index of the director that owns the pool at start. */
   readonly owner: number;

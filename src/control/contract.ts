@@ -7,6 +7,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type { GlobalMemoryTransfer } from "../../drivers/shared-memory/global-memory.ts";
 import type { Config } from "../config/config.ts";
+import type { MemberState } from "../raid/raid-group.ts";
 import type { VolumeNumber } from "../volume/block-io.ts";
 
 export const FORMAT_VERSION = 1;
@@ -87,7 +88,7 @@ export type DirectorRequest = DirectorRequestBody & { readonly id: number };
 
 export interface DriveStatus {
   readonly name: string;
-  readonly state: "online" | "missing" | "failed" | "foreign";
+  readonly state: MemberState;
   readonly reason?: string;
   readonly capacityBytes: number;
   readonly zonesUsed: number;

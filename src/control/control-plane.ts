@@ -119,6 +119,8 @@ export class ControlPlane {
 }
 
 function missingDrives(pool: PoolStatus): string {
-  const drives = pool.drives.filter((drive) => drive.state !== "online").map((drive) => `drive ${drive.name} is ${drive.state}`);
+  const drives = pool.drives
+    .filter((drive) => drive.state !== "online" && drive.state !== "predictive")
+    .map((drive) => `drive ${drive.name} is ${drive.state}`);
   return drives.join(", ") || "redundancy is reduced";
 }

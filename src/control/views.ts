@@ -1,20 +1,20 @@
 /** Status → what the API shows: no secrets, names in place of numbers. */
 import { joinAddress } from "../config/assemble.ts";
 import type { Config } from "../config/config.ts";
+import { raidLevel } from "../raid/raid-levels.ts";
 import type { ArrayState, KnownVolume } from "./array-state.ts";
 import type { DirectorStatus, DriveStatus, HostDocument, PoolStatus, VolumesUsage } from "./contract.ts";
 import { provisionedBytes } from "./overcommit.ts";
 import type { Portals } from "./portals.ts";
 
 export function poolView(array: ArrayState, pool: PoolStatus) {
-  const { level, dataDrives } = array.config.pools[pool.index]!.raid;
   return {
     name: pool.name,
     state: pool.state,
     ...(pool.reason === undefined ? {} : { reason: pool.reason }),
     owner: array.config.directors[pool.owner]?.name ?? String(pool.owner),
     epoch: pool.epoch,
-    raid: `RAID-${level} ${dataDrives}+1`,
+    raid: raidLevel(array.config.pools[pool.index]!.raid).label,
     usableBytes: pool.usableBytes,
     liveBytes: pool.liveBytes,
     dirtyBytes: pool.dirtyBytes,

@@ -2,8 +2,8 @@
  * Metadata on the drives of a group, kept more than once.
  *
  * Documents (small, JSON) are written to every online drive, because each drive must be able to say what it belongs
- * to. The map (log, pages, checkpoint) is written to as many drives as make it survive what the data survives:
- * tolerance + 1, the first positions of the group.
+ * to. The map (log, pages, checkpoint) is written to as many drives as make it survive what the data survives: the
+ * level's tolerance + 1, the first positions of the group. (Of RAID-10 these are a pair: without both, no data either.)
  *
  * Runs on: the owning director's thread.
  * Invariant: what `put…` wrote is durable on every online drive concerned when it resolves; a drive that could not
@@ -27,7 +27,7 @@ export class MetadataStore {
 
   /** Positions that hold the map. */
   get mapPositions(): number[] {
-    return this.group.positions.slice(0, this.group.tolerance + 1);
+    return this.group.positions.slice(0, this.group.level.tolerance + 1);
   }
 
   /**
@@ -42,7 +42,7 @@ export class MetadataStore {
   /** The whole copies of a document on the online drives. */
   async documentCopies(key: string): Promise<unknown[]> {
     const values = await Promise.all(
-      this.group.onlineMembers().map(async (member) => member.drive?.metadataGet(key).catch(() => undefined)),
+      this.group.trustedMembers().map(async (member) => member.drive?.metadataGet(key).catch(() => undefined)),
     );
     return values
       .map((value) => (value === undefined ? undefined : decodeDocument(value)))
@@ -104,7 +104,7 @@ export class MetadataStore {
   }
 
   #mapDrives(): Drive[] {
-    const drives = this.mapPositions.map((position) => this.group.drive(position)).filter((drive) => drive !== undefined);
+    const drives = this.mapPositions.map((position) => this.group.trusted(position)).filter((drive) => drive !== undefined);
     if (drives.length === 0) throw new GroupFailedError(this.group);
     return drives;
   }

@@ -7,14 +7,19 @@
  *
  * `slot` numbers the zones that may exist at one time (the zone table says which zone fills a slot), `column` the data
  * strips of a stripe, `index` the block in its strip. 0 means: not mapped. 2^32 places of 4 KiB are 16 TiB for a pool.
+ * Which drive holds a column is its RAID level's to say (raid-level.ts).
  */
+import type { RaidLevel, RaidShape } from "./raid-level.ts";
+import { raidLevel } from "./raid-levels.ts";
 import { type StripShape, stripShape } from "./strip.ts";
 
 export const NOT_MAPPED = 0;
 
 export interface GroupGeometry {
+  readonly level: RaidLevel;
+  /** Strips of data in a stripe. */
   readonly dataDrives: number;
-  /** Data drives and parity. */
+  /** All that hold a strip of each stripe: data, their copies, parity. */
   readonly driveCount: number;
   readonly shape: StripShape;
   readonly stripesPerZone: number;
@@ -23,42 +28,25 @@ export interface GroupGeometry {
   readonly blocksPerZone: number;
 }
 
-export function groupGeometry(options: {
-  dataDrives: number;
-  blocksPerStrip: number;
-  stripesPerZone: number;
-  zoneSlots: number;
-}): GroupGeometry {
+export function groupGeometry(
+  options: RaidShape & { readonly blocksPerStrip: number; readonly stripesPerZone: number; readonly zoneSlots: number },
+): GroupGeometry {
   const { dataDrives, blocksPerStrip, stripesPerZone, zoneSlots } = options;
+  const level = raidLevel(options);
   const blocksPerStripe = dataDrives * blocksPerStrip;
   const places = zoneSlots * stripesPerZone * blocksPerStripe;
   if (places >= 2 ** 32)
     throw new RangeError(`a pool has at most 2^32 places of 4 KiB (16 TiB); these drives would make ${places}`);
   return {
+    level,
     dataDrives,
-    driveCount: dataDrives + 1,
+    driveCount: level.driveCount,
     shape: stripShape(blocksPerStrip),
     stripesPerZone,
     zoneSlots,
     blocksPerStripe,
     blocksPerZone: stripesPerZone * blocksPerStripe,
   };
-}
-
-/** RAID-5, left-symmetric: parity moves one drive to the left with each stripe, data follow it round. */
-export function parityPosition(geometry: GroupGeometry, stripe: number): number {
-  return geometry.driveCount - 1 - (stripe % geometry.driveCount);
-}
-
-export function columnPosition(geometry: GroupGeometry, stripe: number, column: number): number {
-  return (parityPosition(geometry, stripe) + 1 + column) % geometry.driveCount;
-}
-
-/** The column that a drive holds in a stripe, or −1 when it holds the parity. */
-export function columnOfPosition(geometry: GroupGeometry, stripe: number, position: number): number {
-  const { driveCount } = geometry;
-  const distance = (position - parityPosition(geometry, stripe) + driveCount) % driveCount;
-  return distance - 1;
 }
 
 export interface Place {

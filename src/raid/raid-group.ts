@@ -4,15 +4,33 @@
  * A drive that missed a write is never trusted again until it is rebuilt. So before anything that it missed can be
  * acknowledged or mapped, its failure is recorded on the drives that remain (`onMemberLost`). A full disk below a drive is waited for.
  *
+ *   online ⇄ predictive ──lose──▶ failed | missing          written: online, predictive, rebuilding
+ *   rebuilding ──lose──▶ failed | missing                   read: online, predictive; rebuilding, the zones that it has whole
+ *
  * Runs on: the owning director's thread.
  * Invariants:
- *  1. Only "online" members are read or written.
- *  2. A member leaves "online" only by `lose`, once, and does not come back while the pool is open.
- *  3. With more members lost than the level tolerates, the group is failed: nothing is served from the drives.
+ *  1. Members are read only as `readable` says, and written only as `writable` says.
+ *  2. A member that `lose` took out does not come back as "online" while the pool is open but by a rebuild.
+ *  3. When new stripes would not survive what can't be written, the group is failed: nothing is written to the drives.
  */
 import { type Drive, DriveError } from "../../drivers/drive/drive.ts";
+import type { RaidLevel } from "./raid-level.ts";
 
-export type MemberState = "online" | "missing" | "failed" | "foreign";
+/**
+ * predictive: does what it must, but a spare should be built from it. rebuilding: gets every write, and what it missed.
+ * missing, failed, foreign: out, with a reason.
+ */
+export type MemberState = "online" | "predictive" | "rebuilding" | "missing" | "failed" | "foreign";
+
+/** Whether a member has everything that was written. */
+export function isTrusted(state: MemberState): boolean {
+  return state === "online" || state === "predictive";
+}
+
+/** Whether a member gets what is written. */
+export function isWritable(state: MemberState): boolean {
+  return isTrusted(state) || state === "rebuilding";
+}
 
 export interface Member {
   readonly position: number;
@@ -22,6 +40,8 @@ export interface Member {
   reason: string | undefined;
   /** Present while the drive can be talked to. */
   drive: Drive | undefined;
+  /** Of a rebuilding one: whether it has the zone whole. */
+  hasZone?(zone: number): boolean;
 }
 
 export interface RaidGroupHooks {
@@ -33,34 +53,51 @@ export interface RaidGroupHooks {
 
 export class RaidGroup {
   readonly members: readonly Member[];
-  /** Drives that may be lost: 1 for RAID-5. */
-  readonly tolerance: number;
+  readonly level: RaidLevel;
   readonly #hooks: RaidGroupHooks;
   readonly #losing = new Map<number, Promise<void>>();
 
-  constructor(members: readonly Member[], tolerance: number, hooks: RaidGroupHooks) {
+  constructor(members: readonly Member[], level: RaidLevel, hooks: RaidGroupHooks) {
     this.members = members;
-    this.tolerance = tolerance;
+    this.level = level;
     this.#hooks = hooks;
   }
 
-  /** The drive at a position if it is trusted. */
-  drive(position: number): Drive | undefined {
+  /** The drive at a position if it has everything: for what lies outside of zones. */
+  trusted(position: number): Drive | undefined {
     const member = this.members[position];
-    return member?.state === "online" ? member.drive : undefined;
+    return member !== undefined && isTrusted(member.state) ? member.drive : undefined;
   }
 
-  onlineMembers(): Member[] {
-    return this.members.filter((member) => member.state === "online" && member.drive !== undefined);
+  /** The drive at a position if it gets what is written. */
+  writable(position: number): Drive | undefined {
+    const member = this.members[position];
+    return member !== undefined && isWritable(member.state) ? member.drive : undefined;
   }
 
+  /** The drive at a position if what was written to the zone can be read from it. */
+  readable(position: number, zone: number): Drive | undefined {
+    const member = this.members[position];
+    if (member === undefined) return undefined;
+    if (isTrusted(member.state)) return member.drive;
+    return member.state === "rebuilding" && member.hasZone?.(zone) === true ? member.drive : undefined;
+  }
+
+  trustedMembers(): Member[] {
+    return this.members.filter((member) => isTrusted(member.state) && member.drive !== undefined);
+  }
+
+  /** Members that do not have everything. */
   get lostCount(): number {
-    return this.members.length - this.onlineMembers().length;
+    let lost = 0;
+    for (let position = 0; position < this.members.length; position++) if (this.trusted(position) === undefined) lost += 1;
+    return lost;
   }
 
   get state(): "optimal" | "degraded" | "failed" {
     if (this.lostCount === 0) return "optimal";
-    return this.lostCount <= this.tolerance ? "degraded" : "failed";
+    const unwritten = this.positions.filter((position) => this.writable(position) === undefined);
+    return this.level.survives(unwritten) ? "degraded" : "failed";
   }
 
   /**
@@ -71,7 +108,7 @@ export class RaidGroup {
     const pending = this.#losing.get(position);
     if (pending !== undefined) return pending;
     const member = this.members[position]!;
-    if (member.state !== "online") return Promise.resolve();
+    if (!isWritable(member.state)) return Promise.resolve();
     member.state = error instanceof DriveError && error.kind === "unreachable" ? "missing" : "failed";
     member.reason = error instanceof Error ? error.message : String(error);
     const recorded = this.#hooks.onMemberLost(member);
@@ -80,14 +117,14 @@ export class RaidGroup {
   }
 
   /**
-   * Does `operation` on every online member, and counts it as done when the group still works afterwards. Members
+   * Does `operation` on every member that is written, and counts it as done when the group still works afterwards. Members
    * that fail are lost, on record, before this resolves.
    * @throws Error when more members are lost than the level tolerates
    */
   async onEach(positions: readonly number[], operation: (drive: Drive, position: number) => Promise<void>): Promise<void> {
     const work: Promise<void>[] = [];
     for (const position of positions) {
-      const drive = this.drive(position);
+      const drive = this.writable(position);
       if (drive !== undefined) {
         work.push(this.#attempt(drive, position, operation).then((error) => this.#lostBy(position, error)));
         continue;
@@ -110,7 +147,7 @@ export class RaidGroup {
   ): Promise<void> {
     const work: Promise<void>[] = [];
     for (const position of positions) {
-      const drive = this.drive(position);
+      const drive = this.writable(position);
       if (drive === undefined) continue;
       const attempt = this.#attempt(drive, position, operation).then((error) => {
         // A record that can't be made fails those who wait for it in `onEach`.
@@ -156,9 +193,9 @@ export function isFenced(error: unknown): boolean {
 
 export class GroupFailedError extends Error {
   constructor(group: RaidGroup) {
-    const lost = group.members.filter((member) => member.state !== "online");
+    const lost = group.members.filter((member) => !isWritable(member.state));
     super(
-      `${lost.length} drives are lost, ${group.tolerance} can be: ${lost.map((member) => `${member.name} (${member.state})`).join(", ")}`,
+      `${lost.length} drives are lost, ${group.level.tolerance} can be: ${lost.map((member) => `${member.name} (${member.state})`).join(", ")}`,
     );
     this.name = "GroupFailedError";
   }

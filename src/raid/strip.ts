@@ -6,7 +6,7 @@
  * Each block has a tag that says what it is: checksum, volume, block on the volume, and the zone it was written to,
  * which is its generation, because a zone number is never used twice. A parity strip's blocks and tags are the XOR of
  * the data strips' blocks and tags, so that a rebuilt strip proves itself by its own tags. The header belongs to the
- * strip alone and names its place; it is not part of the parity.
+ * strip alone and names its place and role; it is not part of the parity.
  *
  * Numbers are little-endian: everything here is written and read by this array only.
  */
@@ -21,7 +21,12 @@ const STRIP_MAGIC = 0x31505356; // "VSP1"
 /** Int32 word indexes in a tag. Words 4 … 7 are zero. */
 const TAG_WORD = { crc: 0, volume: 1, block: 2, zone: 3 } as const;
 /** Int32 word indexes in the header. Words after these are zero. */
-const HEADER_WORD = { magic: 0, zone: 1, stripe: 2, position: 3, isParity: 4, tagsCrc: 5, dataCrc: 6, headerCrc: 7 } as const;
+const HEADER_WORD = { magic: 0, zone: 1, stripe: 2, position: 3, role: 4, tagsCrc: 5, dataCrc: 6, headerCrc: 7 } as const;
+
+/** What the header's word says: 0 data, 1 P, 2 Q. Which column the data are follows from stripe and position. */
+function headerRole(role: number): number {
+  return role >= 0 ? 0 : -role;
+}
 
 /** Volume number 0 is never given out: a tag with it marks padding. */
 export const PADDING_VOLUME = 0;
@@ -122,7 +127,8 @@ export interface StripPlace {
   readonly stripe: number;
   /** Drive position in the RAID group. */
   readonly position: number;
-  readonly isParity: boolean;
+  /** Column, or below 0 parity (raid-level.ts). */
+  readonly role: number;
 }
 
 export function writeStripHeader(global: GlobalMemory, strip: Address, shape: StripShape, place: StripPlace): void {
@@ -133,10 +139,10 @@ export function writeStripHeader(global: GlobalMemory, strip: Address, shape: St
   i32[word + HEADER_WORD.zone] = place.zone;
   i32[word + HEADER_WORD.stripe] = place.stripe;
   i32[word + HEADER_WORD.position] = place.position;
-  i32[word + HEADER_WORD.isParity] = place.isParity ? 1 : 0;
+  i32[word + HEADER_WORD.role] = headerRole(place.role);
   i32[word + HEADER_WORD.tagsCrc] = global.kernels.crc32c(strip + shape.tagsAt, shape.parityBytes - shape.tagsAt);
   // A data block is covered by its tag; parity has no tags of its own that could cover it.
-  if (place.isParity) i32[word + HEADER_WORD.dataCrc] = dataChecksum(global.view(strip, shape.dataBytes));
+  if (place.role < 0) i32[word + HEADER_WORD.dataCrc] = dataChecksum(global.view(strip, shape.dataBytes));
   i32[word + HEADER_WORD.headerCrc] = global.kernels.crc32c(strip + shape.headerAt, HEADER_WORD.headerCrc * 4);
 }
 
@@ -148,9 +154,9 @@ export function stripIsSound(global: GlobalMemory, strip: Address, shape: StripS
   if (i32[word + HEADER_WORD.headerCrc]! >>> 0 !== global.kernels.crc32c(strip + shape.headerAt, HEADER_WORD.headerCrc * 4) >>> 0)
     return false;
   if (i32[word + HEADER_WORD.zone]! >>> 0 !== place.zone || i32[word + HEADER_WORD.stripe]! >>> 0 !== place.stripe) return false;
-  if (i32[word + HEADER_WORD.position] !== place.position || (i32[word + HEADER_WORD.isParity] === 1) !== place.isParity)
+  if (i32[word + HEADER_WORD.position] !== place.position || i32[word + HEADER_WORD.role] !== headerRole(place.role))
     return false;
   const tagsCrc = global.kernels.crc32c(strip + shape.tagsAt, shape.parityBytes - shape.tagsAt) >>> 0;
   if (i32[word + HEADER_WORD.tagsCrc]! >>> 0 !== tagsCrc) return false;
-  return !place.isParity || i32[word + HEADER_WORD.dataCrc]! >>> 0 === dataChecksum(global.view(strip, shape.dataBytes));
+  return place.role >= 0 || i32[word + HEADER_WORD.dataCrc]! >>> 0 === dataChecksum(global.view(strip, shape.dataBytes));
 }

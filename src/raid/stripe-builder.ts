@@ -6,7 +6,8 @@
  */
 import type { Address, GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
-import { columnPosition, type GroupGeometry, parityPosition, placeOf } from "./geometry.ts";
+import { type GroupGeometry, placeOf } from "./geometry.ts";
+import { ROLE_P } from "./raid-level.ts";
 import { PADDING_VOLUME, writeStripHeader, writeTag } from "./strip.ts";
 import type { StripeBatch } from "./stripe-batch.ts";
 
@@ -35,15 +36,15 @@ export interface StripeJob {
 /** Puts stripe `n` of the run together: 50 µs or so, so that callers can let hosts in between two. */
 export function buildStripe(job: StripeJob, n: number): void {
   const { global, geometry, batch, run, base, stripesMax } = job;
-  const { shape, dataDrives } = geometry;
+  const { shape, dataDrives, level } = geometry;
   const { kernels } = global;
   const stripe = run.firstStripe + n;
   const tag = { volume: 0, block: 0, zone: run.zone };
   const at = { slot: run.slot, stripe, column: 0, index: 0 };
-  const parity = stripAddress(geometry, base, stripesMax, parityPosition(geometry, stripe), n);
+  const parity = stripAddress(geometry, base, stripesMax, level.positionOf(stripe, ROLE_P, 0), n);
   let item = job.firstItem + n * geometry.blocksPerStripe;
   for (let column = 0; column < dataDrives; column++) {
-    const strip = stripAddress(geometry, base, stripesMax, columnPosition(geometry, stripe, column), n);
+    const strip = stripAddress(geometry, base, stripesMax, level.positionOf(stripe, column, 0), n);
     at.column = column;
     for (let index = 0; index < shape.blocksPerStrip; index++, item++) {
       const target = strip + index * FRAME_BYTES;
@@ -66,12 +67,11 @@ export function buildStripe(job: StripeJob, n: number): void {
     else kernels.xor(parity, strip, shape.parityBytes);
   }
   for (let position = 0; position < geometry.driveCount; position++) {
-    const isParity = position === parityPosition(geometry, stripe);
     writeStripHeader(global, stripAddress(geometry, base, stripesMax, position, n), shape, {
       zone: run.zone,
       stripe,
       position,
-      isParity,
+      role: level.role(stripe, position),
     });
   }
 }

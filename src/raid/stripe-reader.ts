@@ -14,7 +14,7 @@
  */
 import { DriveError } from "../../drivers/drive/drive.ts";
 import type { Address, GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
-import { columnPosition, type GroupGeometry, parityPosition } from "./geometry.ts";
+import type { GroupGeometry } from "./geometry.ts";
 import { isFenced, type RaidGroup } from "./raid-group.ts";
 import type { Staging } from "./staging.ts";
 import { stripIsSound } from "./strip.ts";
@@ -53,8 +53,8 @@ export class StripeReader {
    * when it said no.
    */
   async read(at: StripAddressing, consume: (strip: Address, rebuilt: boolean) => boolean): Promise<StripOutcome> {
-    const position = columnPosition(this.#geometry, at.stripe, at.column);
-    const hadDrive = this.#group.drive(position) !== undefined;
+    const position = this.#geometry.level.positionOf(at.stripe, at.column, 0);
+    const hadDrive = this.#group.readable(position, at.zone) !== undefined;
     if (hadDrive) {
       const strip = await this.#staging.strips.take();
       const late: Promise<void>[] = [];
@@ -70,7 +70,7 @@ export class StripeReader {
 
   /** The strip as the others say it is, for `consume`; says what that said, or false when too few can be read. */
   async readRebuilt(at: StripAddressing, consume: (strips: Address) => boolean): Promise<boolean> {
-    const position = columnPosition(this.#geometry, at.stripe, at.column);
+    const position = this.#geometry.level.positionOf(at.stripe, at.column, 0);
     const strips = await this.#staging.rebuilds.take();
     const late: Promise<void>[] = [];
     try {
@@ -82,8 +82,8 @@ export class StripeReader {
 
   /** Reads parts of a strip by a list (drivers/drive/strip-parts.ts). Undefined: they are there, for the caller to check. */
   async readParts(at: StripAddressing, list: Address, count: number): Promise<ReadFailure | undefined> {
-    const position = columnPosition(this.#geometry, at.stripe, at.column);
-    const drive = this.#group.drive(position);
+    const position = this.#geometry.level.positionOf(at.stripe, at.column, 0);
+    const drive = this.#group.readable(position, at.zone);
     if (drive === undefined) return FAILED;
     try {
       await drive.readParts({ zone: at.zone, strip: at.stripe, list, count });
@@ -98,14 +98,13 @@ export class StripeReader {
    * False: too few of the others can be read. `late` gets what may still write to `strips`.
    */
   async #rebuild(zone: number, stripe: number, position: number, strips: Address, late: Promise<void>[]): Promise<boolean> {
-    const { shape, driveCount } = this.#geometry;
-    const parity = parityPosition(this.#geometry, stripe);
+    const { shape, driveCount, level } = this.#geometry;
     const others: number[] = [];
     for (let other = 0; other < driveCount; other++) if (other !== position) others.push(other);
     const reads = others.map(async (other, n) => {
       const strip = strips + n * shape.stripBytes;
       if (!(await this.#readFrom(other, { zone, stripe }, strip, late))) return false;
-      return stripIsSound(this.#global, strip, shape, { zone, stripe, position: other, isParity: other === parity });
+      return stripIsSound(this.#global, strip, shape, { zone, stripe, position: other, role: level.role(stripe, other) });
     });
     const sound = await Promise.all(reads);
     if (sound.includes(false)) return false;
@@ -120,7 +119,7 @@ export class StripeReader {
     address: Address,
     late: Promise<void>[],
   ): Promise<boolean> {
-    const drive = this.#group.drive(position);
+    const drive = this.#group.readable(position, at.zone);
     if (drive === undefined) return false;
     try {
       await drive.readStrips({

@@ -22,7 +22,7 @@ import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 import { MapChange, ZONE_EVENT } from "../map/map-log.ts";
 import { PAGE_NOT_LOADED } from "../map/map-pages.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
-import { columnPosition, placeOf } from "../raid/geometry.ts";
+import { placeOf } from "../raid/geometry.ts";
 import { blockMatches, PADDING_VOLUME, readTag, type StripPlace, stripIsSound } from "../raid/strip.ts";
 import { StripeBatch } from "../raid/stripe-batch.ts";
 import { stripAddress } from "../raid/stripe-builder.ts";
@@ -215,7 +215,7 @@ export class Compactor {
     const { stripBytes } = geometry.shape;
     const missing: number[] = [];
     const reads = group.positions.map(async (position) => {
-      const drive = group.drive(position);
+      const drive = group.readable(position, zone);
       const address = this.#strip(source, position, 0);
       try {
         if (drive === undefined) throw new Error("no drive");
@@ -229,9 +229,9 @@ export class Compactor {
     for (let n = 0; n < count; n++) {
       const stripe = firstStripe + n;
       for (let column = 0; column < geometry.dataDrives; column++) {
-        const position = columnPosition(geometry, stripe, column);
+        const position = geometry.level.positionOf(stripe, column, 0);
         const strip = this.#strip(source, position, n);
-        const place = { zone, stripe, position, isParity: false };
+        const place = { zone, stripe, position, role: column };
         if (missing.includes(position) || !stripIsSound(global, strip, geometry.shape, place))
           await this.#readOne(place, column, strip);
       }
@@ -291,7 +291,7 @@ export class Compactor {
     for (let n = 0; n < read.count; n++) {
       const stripe = read.firstStripe + n;
       for (let column = 0; column < dataDrives; column++) {
-        const strip = this.#strip(read.source, columnPosition(geometry, stripe, column), n);
+        const strip = this.#strip(read.source, geometry.level.positionOf(stripe, column, 0), n);
         for (let index = 0; index < shape.blocksPerStrip; index++) {
           const tag = readTag(global, strip, shape, index);
           if (tag.volume === PADDING_VOLUME || !map.pages.hasVolume(tag.volume)) continue;

@@ -5,7 +5,8 @@
  * is more than one version behind was not there, whatever it says of itself.
  */
 import type { VolumeDocument } from "../control/contract.ts";
-import type { MemberState } from "../raid/raid-group.ts";
+import { isTrusted, type MemberState } from "../raid/raid-group.ts";
+import type { RaidShape } from "../raid/raid-level.ts";
 import type { RecordsDigest } from "./volume-records.ts";
 
 export const POOL_KEY = "pool";
@@ -19,7 +20,7 @@ const VERSIONS_BEHIND_MAX = 1;
 export interface MemberDocument {
   readonly name: string;
   readonly driveId: string;
-  /** As last recorded. Any state but "online" means: has missed writes, not trusted. */
+  /** As last recorded. "online" and "predictive" are trusted; any other has missed writes. */
   readonly state: MemberState;
   readonly reason?: string;
 }
@@ -39,7 +40,7 @@ export interface PoolDocument extends RecordsDigest {
   readonly journalId: string;
   /** False only after a clean stop with an empty journal: then, and only then, the journal may be missing. */
   readonly journalLive: boolean;
-  readonly raid: { readonly level: 5; readonly dataDrives: number };
+  readonly raid: RaidShape;
   readonly geometry: { readonly blocksPerStrip: number; readonly stripesPerZone: number; readonly zoneSlots: number };
   readonly members: readonly MemberDocument[];
   /** Of version 1 only: since then each volume has a record of its own (volume-records.ts). */
@@ -82,7 +83,7 @@ export function judgeCopies(
     if (copy.driveId !== member.driveId) {
       return { state: "foreign" as const, reason: `another drive (${copy.driveId}) is in its place; expected ${member.driveId}` };
     }
-    if (member.state !== "online") {
+    if (!isTrusted(member.state)) {
       return { state: member.state, reason: member.reason ?? "it missed writes and has not been rebuilt" };
     }
     if (copy.document === undefined || copy.document.poolId !== chosen.poolId) {
@@ -94,7 +95,7 @@ export function judgeCopies(
         reason: `it holds an older copy (version ${copy.document.version}, current ${chosen.version})`,
       };
     }
-    return { state: "online" as const };
+    return member.reason === undefined ? { state: member.state } : { state: member.state, reason: member.reason };
   });
   return { document: chosen, members };
 }

@@ -13,7 +13,7 @@ import { RaidGroup } from "../raid/raid-group.ts";
 import { STRIP_HEADER_BYTES, TAG_BYTES } from "../raid/strip.ts";
 import { BLOCK_BYTES } from "./block-io.ts";
 import { POOL_FORMAT_VERSION, POOL_KEY, type PoolDocument, type Verdict } from "./pool-document.ts";
-import { MAP_PAGES_MAX, type OpenPoolOptions, openMembers, PoolRefusedError, TOLERANCE, tellNoSpace } from "./pool-members.ts";
+import { MAP_PAGES_MAX, type OpenPoolOptions, openMembers, PoolRefusedError, tellNoSpace } from "./pool-members.ts";
 import { NO_VOLUMES } from "./volume-records.ts";
 
 /**
@@ -47,7 +47,7 @@ export async function makePool(
     journalId: runtime.newIdentity(),
     // The journal is made at the recovery that follows, and no record is in it: until then it may be missing.
     journalLive: false,
-    raid: { level: 5, dataDrives: config.raid.dataDrives },
+    raid: config.raid,
     geometry: {
       blocksPerStrip: geometry.shape.blocksPerStrip,
       stripesPerZone: geometry.stripesPerZone,
@@ -57,7 +57,7 @@ export async function makePool(
     ...NO_VOLUMES,
   };
   const verdict: Verdict = { document, members: drives.map(() => ({ state: "online" as const })) };
-  const group = new RaidGroup(openMembers(options, verdict), TOLERANCE, {
+  const group = new RaidGroup(openMembers(options, verdict), geometry.level, {
     onMemberLost: () => Promise.resolve(),
     onNoSpace: (member) => tellNoSpace(options, member),
   });
@@ -84,7 +84,7 @@ async function refuseUsedDrives(config: PoolConfig, drives: readonly { readonly 
 
 function geometryOf(config: PoolConfig, drive: { stripBytes: number; stripsPerZone: number; zoneCount: number }): GroupGeometry {
   return groupGeometry({
-    dataDrives: config.raid.dataDrives,
+    ...config.raid,
     blocksPerStrip: (drive.stripBytes - STRIP_HEADER_BYTES) / (BLOCK_BYTES + TAG_BYTES),
     stripesPerZone: drive.stripsPerZone,
     zoneSlots: drive.zoneCount,

@@ -6,13 +6,11 @@ import type { JournalFile } from "../../drivers/journal-file/journal-file.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import type { FramePool } from "../cache/frame-pool.ts";
 import type { PoolConfig } from "../config/config.ts";
-import type { Member } from "../raid/raid-group.ts";
+import { isWritable, type Member } from "../raid/raid-group.ts";
 import type { Verdict } from "./pool-document.ts";
 import type { BayDrive } from "./pool-parts.ts";
 import { type PoolRuntime, pause } from "./runtime.ts";
 
-/** RAID-5 goes on without one drive. */
-export const TOLERANCE = 1;
 /** Map pages in memory: 8,192 pages of 1,024 blocks map 32 GiB and take 32 MiB; others are read when they are needed. */
 export const MAP_PAGES_MAX = 8192;
 const NO_SPACE_RETRY_MILLISECONDS = 5000;
@@ -53,7 +51,7 @@ export function openMembers(options: OpenPoolOptions, verdict: Verdict): Member[
     const bay = options.bays[position]!;
     const { state, reason } = verdict.members[position]!;
     const drive: Drive | undefined = bay.state === "open" ? bay.drive : undefined;
-    return { position, name: member.name, driveId: member.driveId, state, reason, drive: state === "online" ? drive : undefined };
+    return { position, name: member.name, driveId: member.driveId, state, reason, drive: isWritable(state) ? drive : undefined };
   });
 }
 

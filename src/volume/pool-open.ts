@@ -18,7 +18,8 @@ import { JournalError, refuseForeignJournal } from "../journal/journal-reader.ts
 import { decodeDocument, encodeDocument, MetadataStore } from "../map/metadata-store.ts";
 import { MapDamagedError, PoolMap } from "../map/pool-map.ts";
 import { groupGeometry } from "../raid/geometry.ts";
-import { isFenced, type Member, RaidGroup } from "../raid/raid-group.ts";
+import { isFenced, isTrusted, isWritable, type Member, RaidGroup } from "../raid/raid-group.ts";
+import { raidLevel } from "../raid/raid-levels.ts";
 import { Staging } from "../raid/staging.ts";
 import { StripeReader } from "../raid/stripe-reader.ts";
 import { BLOCK_BYTES } from "./block-io.ts";
@@ -35,7 +36,7 @@ import {
   type Verdict,
 } from "./pool-document.ts";
 import { makePool } from "./pool-make.ts";
-import { MAP_PAGES_MAX, type OpenPoolOptions, openMembers, PoolRefusedError, TOLERANCE, tellNoSpace } from "./pool-members.ts";
+import { MAP_PAGES_MAX, type OpenPoolOptions, openMembers, PoolRefusedError, tellNoSpace } from "./pool-members.ts";
 import { PoolHealth, type PoolParts, type VolumeState, ZoneUse } from "./pool-parts.ts";
 import { membersOf } from "./pool-record.ts";
 import { putZonesInOrder, replayJournal } from "./recovery.ts";
@@ -125,7 +126,7 @@ async function recoverPool(options: OpenPoolOptions, verdict: Verdict, volumes: 
   checkShape(config, document, volumeNames);
   const members = openMembers(options, verdict);
   const box: PoolBox = { pool: undefined };
-  const group = new RaidGroup(members, TOLERANCE, {
+  const group = new RaidGroup(members, raidLevel(document.raid), {
     onMemberLost: async (member) => {
       await box.pool?.memberLost(member);
     },
@@ -213,7 +214,7 @@ function assembleParts(
 ): PoolParts {
   const { config, global, frames, runtime } = options;
   const { document, group, store, box } = opened;
-  const geometry = groupGeometry({ dataDrives: document.raid.dataDrives, ...document.geometry });
+  const geometry = groupGeometry({ ...document.raid, ...document.geometry });
   const reached = (site: string): void => runtime.reached(site);
   const map = new PoolMap(store, geometry, options.mapPagesMax ?? MAP_PAGES_MAX, reached);
   const staging = new Staging(global.layout.staging[config.index]!, geometry);
@@ -259,9 +260,9 @@ function assembleParts(
 function checkMembers(config: PoolConfig, group: RaidGroup, volumeNames: readonly string[]): void {
   if (group.state !== "failed") return;
   const lost = group.members
-    .filter((member) => member.state !== "online")
+    .filter((member) => !isWritable(member.state))
     .map((member) => `${member.name}: ${member.state}, ${member.reason}`);
-  const reason = `${lost.length} of its drives are lost and ${group.tolerance} can be (${lost.join("; ")}).`;
+  const reason = `${lost.length} of its drives are lost and ${group.level.tolerance} can be (${lost.join("; ")}).`;
   throw new PoolRefusedError(config.name, reason, volumeNames);
 }
 
@@ -275,11 +276,10 @@ function checkShape(config: PoolConfig, document: PoolDocument, volumeNames: rea
   if (document.name !== config.name) {
     throw refuse(`its drives ${config.drives.join(", ")} are those of pool ${document.name}: set the pools' drives back.`);
   }
-  if (document.raid.dataDrives !== config.raid.dataDrives || names.length !== config.drives.length) {
-    throw refuse(
-      `it was made with ${document.raid.dataDrives} data drives, the configuration says ${config.raid.dataDrives}: set it back.`,
-    );
-  }
+  const made = raidLevel(document.raid).label;
+  const asked = raidLevel(config.raid).label;
+  if (made !== asked || names.length !== config.drives.length)
+    throw refuse(`it was made as ${made}, the configuration says ${asked}: set it back.`);
   if (names.some((name, position) => name !== config.drives[position])) {
     throw refuse(
       `it was made with the drives ${names.join(", ")}, the configuration says ${config.drives.join(", ")}: set it back.`,
@@ -332,7 +332,7 @@ async function refusing(
 function tellDegraded(parts: PoolParts): void {
   const { group, name, runtime } = parts;
   for (const member of group.members) {
-    if (member.state === "online") continue;
+    if (isTrusted(member.state)) continue;
     runtime.raise({
       severity: "critical",
       type: `drive.${member.state}`,

@@ -7,7 +7,7 @@
 import type { ArrayDocument, DriveStatus, FoundVolume, PoolStatus, VolumesUsage } from "../control/contract.ts";
 import type { MetadataStore } from "../map/metadata-store.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
-import type { Member } from "../raid/raid-group.ts";
+import { isTrusted, type Member } from "../raid/raid-group.ts";
 import { ZoneAppender } from "../raid/zone-appender.ts";
 import { BLOCK_BYTES, BLOCK_STATUS, type BlockIo, type MappingQuery, type VolumeInfo } from "./block-io.ts";
 import { Compactor } from "./compactor.ts";
@@ -179,7 +179,7 @@ export class Pool {
       message: `pool ${name} goes on without it, ${group.state}: ${member.reason ?? "unknown reason"}`,
     });
     if (group.state === "failed") {
-      health.fail(new Error(`pool ${name} has lost ${group.lostCount} drives; it can do without ${group.tolerance}`));
+      health.fail(new Error(`pool ${name} has lost ${group.lostCount} drives; it can do without ${group.level.tolerance}`));
       return;
     }
     runtime.reached("member.lost");
@@ -334,10 +334,10 @@ export class Pool {
       state: member.state,
       ...(member.reason === undefined ? {} : { reason: member.reason }),
       capacityBytes: this.#options.driveCapacityBytes,
-      zonesUsed: member.state === "online" ? zonesUsed : 0,
+      zonesUsed: isTrusted(member.state) ? zonesUsed : 0,
       zoneCount: map.zones.slotCount,
     }));
-    const lost = group.members.filter((member) => member.state !== "online").map(lossOf);
+    const lost = group.members.filter((member) => !isTrusted(member.state)).map(lossOf);
     const reason = health.reason ?? (lost.length > 0 ? lost.join("; ") : undefined);
     return {
       index,

@@ -55,7 +55,10 @@ async function raidRig(dataDrives: number, stripes: number, items: number): Prom
   const members = drives.map((drive, position): Member => {
     return { position, name: drive.name, driveId: "", state: "online", reason: undefined, drive };
   });
-  const group = new RaidGroup(members, 1, { onMemberLost: () => Promise.resolve(), onNoSpace: () => Promise.resolve() });
+  const group = new RaidGroup(members, geometry.level, {
+    onMemberLost: () => Promise.resolve(),
+    onNoSpace: () => Promise.resolve(),
+  });
   const staging = new Staging(global.layout.staging[0]!, geometry);
   const batch = new StripeBatch(stripes * geometry.blocksPerStripe);
   for (let item = 0; item < items; item++) {

@@ -134,7 +134,7 @@ export async function openMemoryPool(
   const config: PoolConfig = {
     name: "A",
     index: 0,
-    raid: { level: 5, dataDrives: shape.dataDrives },
+    raid: { level: 5, dataDrives: shape.dataDrives, copies: 1 },
     drives: bays.map((_, n) => `0${n}`),
     owner: 0,
     reachedBy: [0],

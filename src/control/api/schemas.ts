@@ -98,7 +98,7 @@ export const Portal = object({
 export const Drive = object({
   name: text(),
   pool: text(),
-  state: text("online, missing, failed or foreign"),
+  state: text("online, predictive, rebuilding, missing, failed or foreign"),
   reason: Type.Optional(text()),
   capacityBytes: bytes("Size of the drive."),
   zonesUsed: Type.Integer(),

@@ -11,7 +11,7 @@ import { provisionedBytes } from "../overcommit.ts";
 import { VERSION } from "../version.ts";
 
 const POOL_STATES: readonly PoolStatus["state"][] = ["optimal", "degraded", "failed"];
-const DRIVE_STATES: readonly DriveStatus["state"][] = ["online", "missing", "failed", "foreign"];
+const DRIVE_STATES: readonly DriveStatus["state"][] = ["online", "predictive", "rebuilding", "missing", "failed", "foreign"];
 
 export class StatusMetrics {
   private readonly plane: ControlPlane;

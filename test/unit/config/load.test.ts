@@ -42,8 +42,22 @@ describe("configuration, defaults", () => {
       ["1B", "127.0.0.1:3261", 2],
     ]);
     expect(config.pools).toEqual([
-      { name: "A", index: 0, raid: { level: 5, dataDrives: 3 }, drives: ["00", "01", "02", "03"], owner: 0, reachedBy: [0, 1] },
-      { name: "B", index: 1, raid: { level: 5, dataDrives: 3 }, drives: ["04", "05", "06", "07"], owner: 1, reachedBy: [0, 1] },
+      {
+        name: "A",
+        index: 0,
+        raid: { level: 5, dataDrives: 3, copies: 1 },
+        drives: ["00", "01", "02", "03"],
+        owner: 0,
+        reachedBy: [0, 1],
+      },
+      {
+        name: "B",
+        index: 1,
+        raid: { level: 5, dataDrives: 3, copies: 1 },
+        drives: ["04", "05", "06", "07"],
+        owner: 1,
+        reachedBy: [0, 1],
+      },
     ]);
     expect(config.initialVolumes).toEqual([
       { name: "volume-0", pool: "A", sizeBytes: 16 * GiB, lun: 0 },

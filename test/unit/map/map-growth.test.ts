@@ -42,7 +42,10 @@ async function openMap(states: readonly MemoryDriveState[], pagesMax: number): P
     });
     members.push({ position, name: `0${position}`, driveId: "", state: "online", reason: "", drive });
   }
-  const group = new RaidGroup(members, 1, { onMemberLost: () => Promise.resolve(), onNoSpace: () => Promise.resolve() });
+  const group = new RaidGroup(members, geometry.level, {
+    onMemberLost: () => Promise.resolve(),
+    onNoSpace: () => Promise.resolve(),
+  });
   return { map: new PoolMap(new MetadataStore(group), geometry, pagesMax), counted };
 }
 

@@ -55,7 +55,10 @@ async function openMap(
       drive,
     });
   }
-  const group = new RaidGroup(members, 1, { onMemberLost: () => Promise.resolve(), onNoSpace: () => Promise.resolve() });
+  const group = new RaidGroup(members, geometry.level, {
+    onMemberLost: () => Promise.resolve(),
+    onNoSpace: () => Promise.resolve(),
+  });
   const map = new PoolMap(new MetadataStore(group), geometry, options.pagesMax ?? 64);
   for (const volume of [1, 2]) map.pages.addVolume(volume, VOLUME_BLOCKS, options.empty ?? false);
   return { map, group };

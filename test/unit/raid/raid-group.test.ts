@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type Drive, DriveError } from "../../../drivers/drive/drive.ts";
 import { GroupFailedError, type Member, RaidGroup } from "../../../src/raid/raid-group.ts";
+import { raidLevel } from "../../../src/raid/raid-levels.ts";
 import { turns } from "../../support/gated-drive.ts";
 
 function group(count: number, onMemberLost: (member: Member) => Promise<void> = () => Promise.resolve()): RaidGroup {
@@ -8,7 +9,7 @@ function group(count: number, onMemberLost: (member: Member) => Promise<void> = 
     const drive = { name: `0${position}` } as Drive;
     return { position, name: `0${position}`, driveId: `${position}`, state: "online", reason: undefined, drive };
   });
-  return new RaidGroup(members, 1, { onMemberLost, onNoSpace: () => Promise.resolve() });
+  return new RaidGroup(members, raidLevel({ dataDrives: count - 1 }), { onMemberLost, onNoSpace: () => Promise.resolve() });
 }
 
 function deferred(): { promise: Promise<void>; resolve: () => void } {
@@ -37,7 +38,7 @@ describe("RaidGroup: a member that fails (invariants 1 to 3)", () => {
     });
     await turns();
     expect(raid.state).toBe("degraded");
-    expect(raid.drive(2)).toBeUndefined();
+    expect(raid.writable(2)).toBeUndefined();
     expect(raid.members[2]).toMatchObject({ state: "failed", reason: expect.stringContaining("no") });
     expect(done).toBe(false);
     record.resolve();
@@ -82,5 +83,24 @@ describe("RaidGroup: a member that fails (invariants 1 to 3)", () => {
     });
     await expect(fenced).rejects.toMatchObject({ kind: "fenced" });
     expect(raid.state).toBe("optimal");
+  });
+
+  test("one that a spare should be built from is read and written as any other; one that is rebuilt is read where it is whole", async () => {
+    const raid = group(4);
+    const [, suspect, fresh] = raid.members;
+    suspect!.state = "predictive";
+    expect(raid.state).toBe("optimal");
+    fresh!.state = "rebuilding";
+    expect([raid.state, raid.lostCount]).toEqual(["degraded", 1]);
+    const written: number[] = [];
+    await raid.onEach(raid.positions, async (_, position) => void written.push(position));
+    expect(written).toEqual([0, 1, 2, 3]);
+    expect([raid.readable(1, 7), raid.readable(2, 7), raid.trusted(2)]).toEqual([suspect!.drive, undefined, undefined]);
+    fresh!.hasZone = (zone) => zone === 7;
+    expect([raid.readable(2, 7), raid.readable(2, 8), raid.trusted(2)]).toEqual([fresh!.drive, undefined, undefined]);
+    await raid.lose(2, new DriveError("unreachable", "02", "gone"));
+    expect([fresh!.state, raid.readable(2, 7), raid.writable(2)]).toEqual(["missing", undefined, undefined]);
+    await raid.lose(1, new DriveError("writeFailed", "01", "no"));
+    expect([suspect!.state, raid.state]).toEqual(["failed", "failed"]);
   });
 });

@@ -6,7 +6,7 @@ import { FRAME_BYTES } from "../../../drivers/shared-memory/layout.ts";
 import { MetadataStore } from "../../../src/map/metadata-store.ts";
 import { PoolMap } from "../../../src/map/pool-map.ts";
 import { ZONE_STATE } from "../../../src/map/zone-table.ts";
-import { columnPosition, decodePlace, groupGeometry } from "../../../src/raid/geometry.ts";
+import { decodePlace, groupGeometry } from "../../../src/raid/geometry.ts";
 import { type Member, RaidGroup } from "../../../src/raid/raid-group.ts";
 import { Staging, stagingBytes } from "../../../src/raid/staging.ts";
 import { blockMatches } from "../../../src/raid/strip.ts";
@@ -54,7 +54,7 @@ async function rig(options: { zonesArePlenty?: boolean } = {}) {
     });
     members.push({ position, name: `${position}`, driveId: "", state: "online", reason: undefined, drive });
   }
-  const group = new RaidGroup(members, 1, {
+  const group = new RaidGroup(members, geometry.level, {
     onMemberLost: async (member) => {
       lost.push(member.name);
     },
@@ -95,7 +95,7 @@ async function rig(options: { zonesArePlenty?: boolean } = {}) {
     for (let n = 0; n < batch.count; n++) {
       const { slot, stripe, column, index } = decodePlace(geometry, batch.place[n]!);
       const zone = map.zones.zone[slot]!;
-      const drive = members[columnPosition(geometry, stripe, column)]!.drive!;
+      const drive = members[geometry.level.positionOf(stripe, column, 0)]!.drive!;
       await drive.readStrips({ zone, firstStrip: stripe, count: 1, address, strideBytes: stripBytes });
       whole &&= blockMatches(global, address, geometry.shape, index, { volume: VOLUME, block: batch.block[n]!, zone });
     }
