@@ -7,7 +7,7 @@
  */
 import type { GlobalMemoryTransfer } from "../shared-memory/global-memory.ts";
 import type { DriveErrorKind, DriveGeometry, DriveIdentity } from "./drive.ts";
-import type { DriveFaultSettings } from "./fault-drive.ts";
+import type { DriveFaultSettings } from "./drive-faults.ts";
 
 export interface DriveThreadDrive {
   /** Place in the pool: what requests name. */

@@ -4,8 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { DriveError } from "../../../drivers/drive/drive.ts";
 import { DriveChannel } from "../../../drivers/drive/drive-channel.ts";
 import { DRIVE_COUNTERS } from "../../../drivers/drive/drive-counters.ts";
+import type { DriveFaultSettings } from "../../../drivers/drive/drive-faults.ts";
 import { REQUEST_WORD } from "../../../drivers/drive/drive-slots.ts";
-import type { DriveFaultSettings } from "../../../drivers/drive/fault-drive.ts";
 import { RemoteDrive } from "../../../drivers/drive/remote-drive.ts";
 import { counterBlock } from "../../../drivers/shared-memory/counters.ts";
 import { Doorbell } from "../../../drivers/shared-memory/doorbell.ts";
@@ -126,7 +126,7 @@ describe("a drive thread", () => {
     await expect(a.readStrips(strips(3, 1, 50))).rejects.toMatchObject({ kind: "unrecoveredRead" });
     await expect(a.metadataGet("k1")).rejects.toMatchObject({ kind: "unrecoveredRead" });
     await expect(a.writeStrips(strips(3, 2, 0))).rejects.toMatchObject({ kind: "writeFailed" });
-    await faulty({ unreachable: true });
+    await faulty({ rules: [{ fault: "unreachable" }] });
     await expect(a.listZones()).rejects.toMatchObject({ kind: "unreachable" });
     await faulty(undefined);
     await a.writeStrips(strips(3, 2, 0));
@@ -191,7 +191,7 @@ describe("a drive thread", () => {
   test("is overdue for a slow drive: the caller hears unknown, and the late answer harms nobody", async () => {
     const slow = new DriveChannel(thread.global, { pool: 0, director: 1, deadlineMilliseconds: 10 });
     const drive = new RemoteDrive(slow, { name: "b", driveIndex: 1 });
-    await thread.ask({ type: "setFaults", driveIndex: 1, faults: { delayMilliseconds: 2500 } });
+    await thread.ask({ type: "setFaults", driveIndex: 1, faults: { rules: [{ fault: "delay", milliseconds: 2500 }] } });
     const late = (await drive.open(1).catch((error: unknown) => error)) as DriveError;
     expect(late).toMatchObject({ name: "DriveError", kind: "unknown" });
     // The memory that a request named is its caller's again when the thread has answered, and not before.
@@ -247,7 +247,7 @@ describe("a drive thread that dies", () => {
     const drive = new RemoteDrive(thread.channel, { name: "a", driveIndex: 0 });
     await drive.open(1);
     const ended = new Promise((resolve) => thread.worker.once("exit", resolve));
-    await thread.ask({ type: "setFaults", driveIndex: 0, faults: { delayMilliseconds: 60_000 } });
+    await thread.ask({ type: "setFaults", driveIndex: 0, faults: { rules: [{ fault: "delay", milliseconds: 60_000 }] } });
     const caught = drive.createZone(1).catch((error) => error);
     await thread.worker.terminate();
     await ended;
