@@ -66,8 +66,16 @@ export interface Routing {
     readonly pool: number;
     readonly owner: number;
     readonly logicalBlockBytes: number;
+    /**
+     * "transitioning": its pool changes owners, commands wait; "unavailable": nobody can serve it now. Absent: "active".
+     */
+    readonly access?: VolumeAccess;
   }[];
+  /** Directors that are down: their ports are reported unavailable. Absent: none. */
+  readonly directorsDown?: readonly number[];
 }
+
+export type VolumeAccess = "active" | "transitioning" | "unavailable";
 
 export type DirectorRequestBody =
   /** Writes the array document to the drives of this director's pools. */
