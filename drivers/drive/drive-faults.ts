@@ -97,7 +97,7 @@ export interface FaultRuleStatus {
   readonly hits: number;
 }
 
-const FAULT_RULES_MAX = 32;
+export const FAULT_RULES_MAX = 32;
 const FAULT_DELAY_MILLISECONDS_MAX = 60_000;
 
 /** One operation as rules see it. */
