@@ -124,6 +124,14 @@ export function growFrameRun(run: FrameRun, count: number): void {
   run.frames = grown;
 }
 
+/** In how many stretches, neighbours in memory, the frames [first, end) of a run lie; at least one. */
+export function stretchesIn(run: FrameRun, first: number, end: number): number {
+  const { frames } = run;
+  let stretches = 1;
+  for (let n = first + 1; n < end; n++) if (frames[n] !== frames[n - 1]! + 1) stretches += 1;
+  return stretches;
+}
+
 export interface NexusInfo {
   readonly nexus: NexusNumber;
   readonly initiatorName: string;
