@@ -101,17 +101,35 @@ function makeFolder(path: string): void {
   const parent = dirname(path);
   if (parent !== path) makeFolder(parent);
   mkdirSync(path, { mode: 0o750 });
+  syncFolder(parent);
 }
 
 export function newDriveId(): string {
   return randomBytes(16).toString("hex");
 }
 
-async function takeLock(path: string): Promise<Level> {
-  const lock = new Level(join(path, "lock"));
+/** `Level` is classic-level's class here, and its types leave this out. */
+const REPAIRABLE = Level as unknown as { repair(folder: string): Promise<void> };
+
+/**
+ * The lock's database holds nothing, and LevelDB does not make the first files of a database durable: after a power loss
+ * they may be empty. Whoever is told so has held the lock for that moment, so that nobody uses what is repaired.
+ */
+async function openLock(folder: string): Promise<Level> {
+  const lock = new Level(folder);
   try {
     await lock.open();
-    return lock;
+  } catch (error) {
+    if ((error as { cause?: { code?: string } }).cause?.code !== "LEVEL_CORRUPTION") throw error;
+    await REPAIRABLE.repair(folder);
+    await lock.open();
+  }
+  return lock;
+}
+
+async function takeLock(path: string): Promise<Level> {
+  try {
+    return await openLock(join(path, "lock"));
   } catch (error) {
     const { cause } = error as { cause?: { code?: string; message?: string } };
     if (cause?.code === "LEVEL_LOCKED") {
@@ -169,6 +187,10 @@ function writeFormat(path: string, format: FormatFile): void {
     closeSync(file);
   }
   renameSync(temporary, join(path, "format"));
+  syncFolder(path);
+}
+
+function syncFolder(path: string): void {
   const folder = openSync(path, "r");
   try {
     fsyncSync(folder);

@@ -4,7 +4,7 @@
  * Runs on: the drive thread. The label is written last, so that a folder whose formatting was interrupted has none and
  * can be formatted again; one that has a label, or data without one, is left alone.
  */
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { DiskSpace } from "./disk-space.ts";
 import { DriveError, type DriveGeometry } from "./drive.ts";
@@ -17,6 +17,9 @@ import { LevelMetadata } from "./level-metadata.ts";
 
 /** The map is small keys in random order: a cache that holds its hot index blocks, and buffers that merge updates. */
 export const METADATA_TUNING = { writeBufferBytes: 1024 * 1024, blockCacheBytes: 1024 * 1024 } as const;
+
+/** The metadata's database while it is made. */
+const UNBORN = "meta.new";
 
 export interface DriveFormat {
   readonly name: string;
@@ -42,8 +45,12 @@ export async function formatDrive(folder: string, format: DriveFormat): Promise<
 
 async function makeDrive(folder: string, format: DriveFormat): Promise<void> {
   mkdirSync(join(folder, "zones"), { recursive: true });
-  await createLevelDatabase(join(folder, "meta"), METADATA_TUNING);
-  fsyncFolderWithFiles(join(folder, "meta"));
+  // Under its name only once it is whole on the disk: a database that can't be opened is a damaged drive, and no birth.
+  const unborn = join(folder, UNBORN);
+  mkdirSync(unborn);
+  await createLevelDatabase(unborn, METADATA_TUNING);
+  fsyncFolderWithFiles(unborn);
+  renameSync(unborn, join(folder, "meta"));
   fsyncFolder(folder);
   fsyncFolder(dirname(folder));
   const metadata = openMetadata(format.name, folder);
@@ -59,11 +66,12 @@ async function makeDrive(folder: string, format: DriveFormat): Promise<void> {
 async function clearUnfinished(folder: string, drive: string): Promise<void> {
   if (!existsSync(folder)) return;
   const entries = readdirSync(folder);
-  const others = entries.filter((name) => name !== "meta" && name !== "zones");
+  const others = entries.filter((name) => name !== "meta" && name !== "zones" && name !== UNBORN);
   if (others.length > 0) throw new DriveError("foreign", drive, `its folder holds ${others[0]}`);
   if (entries.includes("zones") && readdirSync(join(folder, "zones")).length > 0) {
     throw new DriveError("invalid", drive, "its folder holds zones");
   }
+  rmSync(join(folder, UNBORN), { recursive: true, force: true });
   if (!entries.includes("meta")) return;
   if (existsSync(join(folder, "meta", "CURRENT"))) {
     const metadata = openMetadata(drive, folder);

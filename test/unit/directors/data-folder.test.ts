@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -49,6 +49,15 @@ describe("data folder", () => {
     expect(error.message).toContain("VARRAY_DATA");
     await first.close();
     await (await DataFolder.open(path)).close();
+  });
+
+  test("opens with a lock that a power loss left empty: LevelDB does not sync a database's first files", async () => {
+    await (await DataFolder.open(path)).close();
+    const lock = join(path, "lock");
+    for (const name of readdirSync(lock)) if (name.startsWith("MANIFEST")) truncateSync(join(lock, name));
+    const again = await DataFolder.open(path);
+    await expect(DataFolder.open(path)).rejects.toThrow("in use by another varray");
+    await again.close();
   });
 
   test("remembers the drives that were formatted", async () => {

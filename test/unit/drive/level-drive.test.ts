@@ -78,6 +78,16 @@ describe("formatDrive and opening", () => {
     await (await open(folder)).close();
   });
 
+  test("formats where a power loss left a database that was not whole yet", async () => {
+    const folder = join(parent(), "d0");
+    mkdirSync(join(folder, "meta.new"), { recursive: true });
+    mkdirSync(join(folder, "zones"));
+    writeFileSync(join(folder, "meta.new", "CURRENT"), "MANIFEST-000001\n");
+    writeFileSync(join(folder, "meta.new", "MANIFEST-000001"), "");
+    await formatDrive(folder, { name: "d0", driveId: "id", geometry: GEOMETRY });
+    expect(readdirSync(folder).sort()).toEqual(["meta", "zones"]);
+  });
+
   test("does not format over zones whose label is lost", async () => {
     const folder = await formatted();
     const { medium, drive } = await opened(folder);
