@@ -49,9 +49,6 @@ export interface StartPoolThreads {
 
 export interface PoolThreads {
   readonly pool: PoolConfig;
-  /** The drives that its thread serves. */
-  readonly drives: readonly DriveThreadDrive[];
-  readonly driveThread: DriveThread;
   readonly states: readonly DriveState[];
   readonly journalFile: string;
   readonly journalMade: boolean;
@@ -65,17 +62,15 @@ export async function startPoolThreads(options: StartPoolThreads): Promise<PoolT
   const journalFile = folder.journalFile(pool.name);
   const journalMade = makeJournalFile(options, journalFile);
   const sync = await startSyncThread(options, journalFile);
-  const { thread: driveThread, drives, states } = await startDriveThread(options);
+  const { thread: drives, states } = await startDriveThread(options);
   return {
     pool,
-    drives,
-    driveThread,
     states,
     journalFile,
     journalMade,
     async stop() {
       await Promise.all([
-        stopThread(driveThread, { type: "stop" }, ({ type }) => type === "stopped"),
+        stopThread(drives, { type: "stop" }, ({ type }) => type === "stopped"),
         // It may have ended before, with its file.
         sync.running ? stopThread(sync, { type: "stop" }, ({ type }) => type === "stopped") : undefined,
       ]);
@@ -119,13 +114,7 @@ async function startSyncThread(options: StartPoolThreads, path: string): Promise
   return thread;
 }
 
-interface StartedDriveThread {
-  readonly thread: DriveThread;
-  readonly drives: readonly DriveThreadDrive[];
-  readonly states: readonly DriveState[];
-}
-
-async function startDriveThread(options: StartPoolThreads): Promise<StartedDriveThread> {
+async function startDriveThread(options: StartPoolThreads): Promise<{ thread: DriveThread; states: readonly DriveState[] }> {
   const { config, pool, folder, global, transfer, onFatal } = options;
   raiseThreadEpoch(global, threadNumber(global.layout, "drive", pool.index));
   const drives = threadDrives(config, pool, folder);
@@ -145,7 +134,7 @@ async function startDriveThread(options: StartPoolThreads): Promise<StartedDrive
     throw new StartError(EXIT_STATUS.failed, `pool ${pool.name} can't be made: ${unformatted.message}`);
   }
   folder.addDrives(formattedDrives(drives, ready.drives));
-  return { thread, drives, states: ready.drives };
+  return { thread, states: ready.drives };
 }
 
 function threadDrives(config: Config, pool: PoolConfig, folder: DataFolder): DriveThreadDrive[] {

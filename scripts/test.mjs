@@ -15,6 +15,7 @@ const TOOLS = [
   { program: "qemu-img", packages: ["qemu-utils", "qemu-block-extra"] },
   { program: "tshark", packages: ["tshark"] },
   { program: "mkfs.ext4", packages: ["e2fsprogs"] },
+  { program: "strace", packages: ["strace"] },
 ];
 const BIN = join(ROOT, "node_modules", ".bin");
 const CHECKS = [

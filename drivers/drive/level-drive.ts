@@ -28,7 +28,6 @@ import {
 } from "./drive.ts";
 import { checkMetadataKey, checkMetadataOperations, checkMetadataRange, checkStrips, checkZoneNumber } from "./drive-checks.ts";
 import { DriveFence } from "./drive-fence.ts";
-import type { DamageableDrive } from "./fault-drive.ts";
 import { openMetadata } from "./level-drive-format.ts";
 import { decodeLabel } from "./level-label.ts";
 import type { LevelMetadata } from "./level-metadata.ts";
@@ -113,7 +112,7 @@ export class LevelDriveMedium {
   }
 }
 
-export class LevelDrive implements LocalDrive, DamageableDrive {
+export class LevelDrive implements LocalDrive {
   readonly name: string;
   readonly #medium: LevelDriveMedium;
   #epoch = -1;
@@ -215,10 +214,6 @@ export class LevelDrive implements LocalDrive, DamageableDrive {
   /** Every batch was synced before it was acknowledged: nothing is left to do but to pass the fence. */
   flush(): Promise<void> {
     return this.#fenced(() => undefined);
-  }
-
-  changeStrip(zone: ZoneNumber, strip: number, change: (held: Buffer | undefined) => Uint8Array | undefined): Promise<void> {
-    return this.#fenced(() => this.#medium.zones.changeStrip(zone, strip, change));
   }
 
   /** Ends this access; the medium stays open for others. */

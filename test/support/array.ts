@@ -36,7 +36,14 @@ export interface StartArray {
   readonly engines?: number;
   /** Another build than dist/: a mutant of it. */
   readonly dist?: string;
+  /** How the process is started and signalled, where it is not a child of its own: under a tracer. */
+  readonly launch?: Launch;
 }
+
+export type Launch = (
+  command: readonly string[],
+  env: NodeJS.ProcessEnv,
+) => { readonly child: ChildProcess; readonly kill: (signal: NodeJS.Signals) => void };
 
 export interface Ended {
   readonly status: number | null;
@@ -78,6 +85,7 @@ export async function prepareArray(options: StartArray = {}): Promise<RunningArr
     portalPorts: ports.slice(1),
     env: options.env ?? {},
     dist: options.dist ?? DIST,
+    launch: options.launch ?? launchChild,
   });
 }
 
@@ -88,6 +96,7 @@ interface Prepared {
   readonly portalPorts: readonly number[];
   readonly env: Readonly<Record<string, string>>;
   readonly dist: string;
+  readonly launch: Launch;
 }
 
 export class RunningArray {
@@ -101,7 +110,9 @@ export class RunningArray {
   readonly env: Readonly<Record<string, string>>;
   readonly #ownFolder: boolean;
   readonly #dist: string;
+  readonly #launch: Launch;
   #process: ChildProcess | undefined;
+  #kill: (signal: NodeJS.Signals) => void = () => undefined;
   #ended: Promise<Ended> = Promise.resolve({ status: null, signal: null, milliseconds: 0 });
   #log = "";
 
@@ -110,6 +121,7 @@ export class RunningArray {
     this.dataFolder = dataFolder;
     this.#ownFolder = prepared.ownFolder;
     this.#dist = prepared.dist;
+    this.#launch = prepared.launch;
     this.portalPorts = portalPorts;
     this.portals = portalPorts.map((port) => `127.0.0.1:${port}`);
     this.apiUrl = `http://127.0.0.1:${apiPort}`;
@@ -189,21 +201,18 @@ export class RunningArray {
   spawn(env: Readonly<Record<string, string>> = {}): void {
     const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("VARRAY_")));
     this.#log = "";
-    const child = spawn(
-      process.execPath,
-      ["--enable-source-maps", "--max-semi-space-size=1", join(this.#dist, "directors", "main.js")],
-      {
-        env: { ...clean, ...LAUNCH_ENV, ...this.env, ...env },
-        stdio: ["ignore", "pipe", "pipe"],
-      },
+    const { child, kill } = this.#launch(
+      [process.execPath, "--enable-source-maps", "--max-semi-space-size=1", join(this.#dist, "directors", "main.js")],
+      { ...clean, ...LAUNCH_ENV, ...this.env, ...env },
     );
     this.#process = child;
+    this.#kill = kill;
     const since = performance.now();
     const keep = (chunk: Buffer) => {
       this.#log = (this.#log + chunk.toString()).slice(-LOG_CHARS_MAX);
     };
-    child.stdout.on("data", keep);
-    child.stderr.on("data", keep);
+    child.stdout?.on("data", keep);
+    child.stderr?.on("data", keep);
     this.#ended = new Promise((resolve) => {
       child.on("close", (status, signal) => {
         this.#process = undefined;
@@ -240,7 +249,7 @@ export class RunningArray {
 
   async #signal(signal: NodeJS.Signals): Promise<Ended> {
     const since = performance.now();
-    this.#process?.kill(signal);
+    if (this.#process !== undefined) this.#kill(signal);
     const { status, signal: by } = await this.#ended;
     return { status, signal: by, milliseconds: performance.now() - since };
   }
@@ -251,6 +260,11 @@ export function poolMetric(metrics: string, name: string, pool: string): number 
   const line = metrics.split("\n").find((candidate) => candidate.startsWith(`${name}{`) && candidate.includes(`pool="${pool}"`));
   if (line === undefined) throw new Error(`/metrics has no ${name} of pool ${pool}`);
   return Number(line.slice(line.lastIndexOf(" ") + 1));
+}
+
+function launchChild([program, ...parameters]: readonly string[], env: NodeJS.ProcessEnv): ReturnType<Launch> {
+  const child = spawn(program!, parameters, { env, stdio: ["ignore", "pipe", "pipe"] });
+  return { child, kill: (signal) => void child.kill(signal) };
 }
 
 /** Ports that were free a moment ago, each another one. */

@@ -3,7 +3,6 @@ import type { Command } from "commander";
 import { parseSize } from "../../config/size.ts";
 import type { Drive, LunMapping, Pool, Volume } from "./answers.ts";
 import { CliError, EXIT } from "./api-client.ts";
-import { addDriveCommands } from "./drive-commands.ts";
 import type { CliContext } from "./run.ts";
 import { percent, readableBytes, table } from "./table.ts";
 
@@ -17,10 +16,8 @@ export function addStorageCommands(program: Command, context: CliContext): void 
       const answer = await context.client().get<{ pools: Pool[] }>("/api/v1/pools");
       context.show(answer, ({ pools }) => poolTable(pools));
     });
-  const drives = program.command("drives").description("drives");
-  addDriveCommands(drives, context);
-  drives
-    .command("list", { isDefault: true })
+  program
+    .command("drives")
     .description("drives and their state")
     .action(async () => {
       const answer = await context.client().get<{ drives: Drive[] }>("/api/v1/drives");
