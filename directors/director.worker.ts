@@ -82,7 +82,6 @@ const haltPoll = new HaltPoll({
   commands: () => frontEndCounters[FRONT_END_COUNTERS.slots.pdusIn]! + channelCounters[CHANNEL_COUNTERS.slots.requestsServed]!,
   nowMicroseconds: () => global.clock.nowMicroseconds(),
 });
-turnEnd.onEnd = () => haltPoll.turnEnded();
 const frames = new FramePool({
   global,
   chunks: new FrameChunks(global),

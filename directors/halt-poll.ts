@@ -9,10 +9,12 @@
  * Runs on: a director's thread; one for each director. Called at the end of each turn that had work.
  * Invariants:
  *  1. It never stays awake for longer than WINDOW_MICROSECONDS after the last command.
- *  2. After a vain poll it lets 1, 2, 4 … SKIPS_MAX opportunities pass before it tries again.
+ *  2. After a vain poll it lets ever more opportunities pass before it tries again (back-off.ts).
  *  3. It does not poll after several commands at once: where commands queue up, others can use the processor better.
  *  4. While it counts before the first look, which nothing can interrupt, no more than QUIET_MICROSECONDS_MAX go by.
  */
+import { BackOff } from "./back-off.ts";
+
 const WINDOW_MICROSECONDS = 60;
 /**
  * No command comes within the first third of the time that the last ones took. Not to look then saves garbage (each look makes an
@@ -24,7 +26,6 @@ const QUIET_MICROSECONDS_MAX = 12;
 const QUIET_COUNTS_MAX = 10_000;
 /** The shortest time between commands is forgotten by so much of its distance to each that took longer. */
 const FORGETTING = 1 / 64;
-const SKIPS_MAX = 256;
 const LIGHT_COMMANDS_MAX = 1;
 
 export interface HaltPollOptions {
@@ -45,9 +46,7 @@ export class HaltPoll {
   /** From the end of one command's turn to that of the next: about the shortest of late. */
   #gap = 0;
   #turnEndedAt = 0;
-  /** Opportunities to let pass after the last vain poll, and how many of them have passed. */
-  #skips = 0;
-  #skipped = 0;
+  readonly #backOff = new BackOff();
   readonly #step = (): void => {
     if (this.#options.nowMicroseconds() < this.#until) this.#schedule(this.#step);
     else this.#stop();
@@ -75,10 +74,8 @@ export class HaltPoll {
     if (this.#polling) {
       this.#hit = true;
       this.#notice(now - this.#turnEndedAt);
-    } else if (this.#skipped < this.#skips) {
-      this.#skipped += 1;
-      return;
-    } else {
+    } else if (!this.#backOff.admits()) return;
+    else {
       this.#polling = true;
       this.#hit = false;
       this.#schedule(this.#step);
@@ -99,7 +96,6 @@ export class HaltPoll {
 
   #stop(): void {
     this.#polling = false;
-    this.#skipped = 0;
-    this.#skips = this.#hit ? 0 : Math.min(SKIPS_MAX, Math.max(1, this.#skips * 2));
+    this.#backOff.ended(this.#hit);
   }
 }

@@ -49,6 +49,9 @@ export interface StartPoolThreads {
 
 export interface PoolThreads {
   readonly pool: PoolConfig;
+  /** The drives that its thread serves. */
+  readonly drives: readonly DriveThreadDrive[];
+  readonly driveThread: DriveThread;
   readonly states: readonly DriveState[];
   readonly journalFile: string;
   readonly journalMade: boolean;
@@ -62,15 +65,17 @@ export async function startPoolThreads(options: StartPoolThreads): Promise<PoolT
   const journalFile = folder.journalFile(pool.name);
   const journalMade = makeJournalFile(options, journalFile);
   const sync = await startSyncThread(options, journalFile);
-  const { thread: drives, states } = await startDriveThread(options);
+  const { thread: driveThread, drives, states } = await startDriveThread(options);
   return {
     pool,
+    drives,
+    driveThread,
     states,
     journalFile,
     journalMade,
     async stop() {
       await Promise.all([
-        stopThread(drives, { type: "stop" }, ({ type }) => type === "stopped"),
+        stopThread(driveThread, { type: "stop" }, ({ type }) => type === "stopped"),
         // It may have ended before, with its file.
         sync.running ? stopThread(sync, { type: "stop" }, ({ type }) => type === "stopped") : undefined,
       ]);
@@ -114,7 +119,13 @@ async function startSyncThread(options: StartPoolThreads, path: string): Promise
   return thread;
 }
 
-async function startDriveThread(options: StartPoolThreads): Promise<{ thread: DriveThread; states: readonly DriveState[] }> {
+interface StartedDriveThread {
+  readonly thread: DriveThread;
+  readonly drives: readonly DriveThreadDrive[];
+  readonly states: readonly DriveState[];
+}
+
+async function startDriveThread(options: StartPoolThreads): Promise<StartedDriveThread> {
   const { config, pool, folder, global, transfer, onFatal } = options;
   raiseThreadEpoch(global, threadNumber(global.layout, "drive", pool.index));
   const drives = threadDrives(config, pool, folder);
@@ -134,7 +145,7 @@ async function startDriveThread(options: StartPoolThreads): Promise<{ thread: Dr
     throw new StartError(EXIT_STATUS.failed, `pool ${pool.name} can't be made: ${unformatted.message}`);
   }
   folder.addDrives(formattedDrives(drives, ready.drives));
-  return { thread, states: ready.drives };
+  return { thread, drives, states: ready.drives };
 }
 
 function threadDrives(config: Config, pool: PoolConfig, folder: DataFolder): DriveThreadDrive[] {

@@ -22,6 +22,7 @@ import { memoryShape } from "./array-shape.ts";
 import { bannerOf } from "./banner.ts";
 import { DataFolder } from "./data-folder.ts";
 import type { DirectorStart, FromDirector, ToDirector } from "./director-messages.ts";
+import { DriveControl } from "./drive-control.ts";
 import {
   HEARTBEAT_AGE_MAX_MILLISECONDS,
   HEARTBEAT_CHECK_MILLISECONDS,
@@ -112,7 +113,9 @@ export class Supervisor {
     this.#threads.push(control);
     this.#control = control;
     return new Promise((resolve) => {
+      const drives = new DriveControl(this.#pools, (message) => control.post(message));
       control.onMessage((message) => {
+        if (message.kind === "driveCommand") void drives.command(message.id, message.command);
         if (message.kind === "ready") resolve(message.summary);
         if (message.kind === "fatal") void this.#fatal(`the control plane can't go on: ${message.message}`);
       });

@@ -14,14 +14,15 @@
  *  2. It naps only while UNANSWERED_MIN commands are on their way: with fewer, the time until the next is known counts, not
  *     the work.
  *  3. A nap ends with the first ring of the doorbell, whoever rings, at the latest after NAP_MILLISECONDS.
- *  4. After a vain nap it lets 1, 2, 4 … SKIPS_MAX opportunities pass before it tries again: where the owner has to go to
+ *  4. After a vain nap it lets ever more opportunities pass before it tries again (back-off.ts): where the owner has to go to
  *     its drives, hosts are not kept waiting.
  */
+import { BackOff } from "../back-off.ts";
+
 /** More than a host has that keeps eight commands going: reads at that depth lost a seventh by naps (docs/performance/channel.md). */
 const UNANSWERED_MIN = 9;
 /** Some four times what an owner takes for what lies in memory; the kernel adds its timer slack, half as much again. */
 const NAP_MILLISECONDS = 0.1;
-const SKIPS_MAX = 256;
 
 export interface AnswerNapOptions {
   /** PDUs that came from this director's hosts so far. */
@@ -38,9 +39,7 @@ export class AnswerNap {
   readonly #options: AnswerNapOptions;
   #pdus = 0;
   #sent = 0;
-  /** Opportunities to let pass after the last vain nap, and how many of them have passed. */
-  #skips = 0;
-  #skipped = 0;
+  readonly #backOff = new BackOff();
 
   constructor(options: AnswerNapOptions) {
     this.#options = options;
@@ -54,12 +53,6 @@ export class AnswerNap {
     this.#sent += crossed;
     if (crossed === 0 || came > crossed) return;
     if (this.#options.unanswered() < UNANSWERED_MIN) return;
-    if (this.#skipped < this.#skips) {
-      this.#skipped += 1;
-      return;
-    }
-    this.#skipped = 0;
-    const paid = this.#options.nap(NAP_MILLISECONDS);
-    this.#skips = paid ? 0 : Math.min(SKIPS_MAX, Math.max(1, this.#skips * 2));
+    if (this.#backOff.admits()) this.#backOff.ended(this.#options.nap(NAP_MILLISECONDS));
   }
 }

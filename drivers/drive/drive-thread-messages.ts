@@ -7,7 +7,7 @@
  */
 import type { GlobalMemoryTransfer } from "../shared-memory/global-memory.ts";
 import type { DriveErrorKind, DriveGeometry, DriveIdentity } from "./drive.ts";
-import type { DriveFaultSettings } from "./fault-drive.ts";
+import type { DriveFaultSettings, FaultRuleStatus } from "./drive-faults.ts";
 
 export interface DriveThreadDrive {
   /** Place in the pool: what requests name. */
@@ -43,11 +43,22 @@ export type ToDriveThread =
   | { readonly type: "closeDrive"; readonly driveIndex: number }
   /** Faults on command, for tests and for operators who test; undefined takes them away. Answered by "faultsSet". */
   | { readonly type: "setFaults"; readonly driveIndex: number; readonly faults: DriveFaultSettings | undefined }
+  /** What became of the faults of every drive. Answered by "faults". */
+  | { readonly type: "faults" }
   /** Ends the thread once what is under way has ended. Answered by "stopped". */
   | { readonly type: "stop" };
+
+export interface DriveFaultsStatus {
+  readonly driveIndex: number;
+  readonly name: string;
+  readonly rules: readonly FaultRuleStatus[];
+}
 
 export type FromDriveThread =
   | { readonly type: "ready"; readonly drives: readonly DriveState[] }
   | { readonly type: "drive"; readonly drive: DriveState }
-  | { readonly type: "faultsSet"; readonly driveIndex: number }
+  /** Unasked: a drive that was open can't be served any more. */
+  | { readonly type: "driveGone"; readonly drive: DriveState }
+  | { readonly type: "faults"; readonly drives: readonly DriveFaultsStatus[] }
+  | { readonly type: "faultsSet"; readonly driveIndex: number; readonly open: boolean }
   | { readonly type: "stopped" };

@@ -15,15 +15,18 @@ import type { DriveState, DriveThreadStart, FromDriveThread, ToDriveThread } fro
 import { PoolDrives } from "./pool-drives.ts";
 
 const HEARTBEAT_MILLISECONDS = 250;
+/** LevelDB goes on with open files whose folder is gone: until this time has passed, that drive's writes lead nowhere. */
+const FOLDER_WATCH_MILLISECONDS = 1000;
 
 const { transfer, pool, drives } = workerData as DriveThreadStart;
 const port = parentPort!;
 const global = attachGlobalMemory(transfer);
 const thread = threadNumber(global.layout, "drive", pool);
 const server = new DriveServer(global, pool);
-const poolDrives = new PoolDrives(global, server);
+const poolDrives = new PoolDrives(global, server, (drive) => post({ type: "driveGone", drive }));
 const doorbell = new EventLoopDoorbell(global, thread);
 const heartbeat = setInterval(() => beat(global, thread), HEARTBEAT_MILLISECONDS);
+const folderWatch = setInterval(() => poolDrives.watchFolders(), FOLDER_WATCH_MILLISECONDS);
 
 function post(message: FromDriveThread): void {
   port.postMessage(message);
@@ -31,9 +34,11 @@ function post(message: FromDriveThread): void {
 
 async function stop(): Promise<void> {
   doorbell.stop();
+  poolDrives.letGo();
   await server.idle();
   await poolDrives.closeAll();
   clearInterval(heartbeat);
+  clearInterval(folderWatch);
   post({ type: "stopped" });
   port.close();
 }
@@ -48,8 +53,13 @@ async function handle(message: ToDriveThread): Promise<void> {
     case "closeDrive":
       return post({ type: "drive", drive: await poolDrives.close(message.driveIndex) });
     case "setFaults":
-      poolDrives.setFaults(message.driveIndex, message.faults);
-      return post({ type: "faultsSet", driveIndex: message.driveIndex });
+      return post({
+        type: "faultsSet",
+        driveIndex: message.driveIndex,
+        open: poolDrives.setFaults(message.driveIndex, message.faults),
+      });
+    case "faults":
+      return post({ type: "faults", drives: poolDrives.faults() });
     case "stop":
       return stop();
   }

@@ -28,6 +28,7 @@ import {
 } from "./drive.ts";
 import { checkMetadataKey, checkMetadataOperations, checkMetadataRange, checkStrips, checkZoneNumber } from "./drive-checks.ts";
 import { DriveFence } from "./drive-fence.ts";
+import type { DamageableDrive } from "./fault-drive.ts";
 import { openMetadata } from "./level-drive-format.ts";
 import { decodeLabel } from "./level-label.ts";
 import type { LevelMetadata } from "./level-metadata.ts";
@@ -112,7 +113,7 @@ export class LevelDriveMedium {
   }
 }
 
-export class LevelDrive implements LocalDrive {
+export class LevelDrive implements LocalDrive, DamageableDrive {
   readonly name: string;
   readonly #medium: LevelDriveMedium;
   #epoch = -1;
@@ -214,6 +215,10 @@ export class LevelDrive implements LocalDrive {
   /** Every batch was synced before it was acknowledged: nothing is left to do but to pass the fence. */
   flush(): Promise<void> {
     return this.#fenced(() => undefined);
+  }
+
+  changeStrip(zone: ZoneNumber, strip: number, change: (held: Buffer | undefined) => Uint8Array | undefined): Promise<void> {
+    return this.#fenced(() => this.#medium.zones.changeStrip(zone, strip, change));
   }
 
   /** Ends this access; the medium stays open for others. */

@@ -128,6 +128,19 @@ export class LevelZone {
     }
   }
 
+  /** Puts what `change` makes of a strip in its place, whatever the zone's order says: for faults on command. */
+  async changeStrip(strip: number, change: (held: Buffer | undefined) => Uint8Array | undefined): Promise<void> {
+    const handle = await this.database.acquire("write");
+    try {
+      const held = handle.getSync(stripKey(strip), UNCACHED);
+      const value = change(held as Buffer | undefined);
+      if (value !== undefined) await this.database.write(handle, [{ type: "put", key: stripKey(strip), value }]);
+      else if (held !== undefined) await this.database.write(handle, [{ type: "del", key: stripKey(strip) }]);
+    } finally {
+      this.database.release();
+    }
+  }
+
   /** Resolves when no write is under way. */
   async writesDrained(): Promise<void> {
     if (this.#writesUnderWay === 0) return;

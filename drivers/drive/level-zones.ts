@@ -205,6 +205,15 @@ export class LevelZones {
     });
   }
 
+  /** For faults on command. */
+  async changeStrip(
+    zone: ZoneNumber,
+    strip: number,
+    change: (held: Buffer | undefined) => Uint8Array | undefined,
+  ): Promise<void> {
+    await this.#zones.get(zone)?.changeStrip(strip, change);
+  }
+
   async close(): Promise<void> {
     await Promise.allSettled(this.#changes.values());
     for (const zone of this.#zones.values()) {

@@ -5,7 +5,6 @@
  */
 import type { GlobalMemory } from "../shared-memory/global-memory.ts";
 import {
-  type Drive,
   DriveError,
   type DriveGeometry,
   type DriveIdentity,
@@ -30,6 +29,7 @@ import {
   METADATA_PAGE_BYTES_MAX,
 } from "./drive-checks.ts";
 import { DriveFence } from "./drive-fence.ts";
+import type { DamageableDrive } from "./fault-drive.ts";
 import { checkParts, deliverParts } from "./strip-parts.ts";
 import { ZoneLedger } from "./zone-ledger.ts";
 
@@ -62,7 +62,7 @@ export class MemoryDriveState {
   }
 }
 
-export class MemoryDrive implements Drive {
+export class MemoryDrive implements DamageableDrive {
   readonly name: string;
   readonly #state: MemoryDriveState;
   readonly #global: GlobalMemory;
@@ -198,6 +198,17 @@ export class MemoryDrive implements Drive {
 
   async close(): Promise<void> {
     this.#epoch = -1;
+  }
+
+  changeStrip(zone: ZoneNumber, strip: number, change: (held: Buffer | undefined) => Uint8Array | undefined): Promise<void> {
+    return this.#fenced(() => {
+      const strips = this.#state.zones.get(zone)?.strips;
+      if (strips === undefined) return;
+      const held = strips.get(strip);
+      const changed = change(held === undefined ? undefined : Buffer.from(held));
+      if (changed === undefined) strips.delete(strip);
+      else strips.set(strip, new Uint8Array(changed));
+    });
   }
 
   #zone(zone: ZoneNumber): MemoryZone {

@@ -7,9 +7,11 @@ import { counterBlock } from "../shared-memory/counters.ts";
 import type { GlobalMemory } from "../shared-memory/global-memory.ts";
 import { CountingDrive, DriveCount } from "./counting-drive.ts";
 import { DriveError } from "./drive.ts";
+import { type DriveFaultSettings, DriveFaults } from "./drive-faults.ts";
+import { DriveFolderWatch } from "./drive-folder-watch.ts";
 import type { DriveServer } from "./drive-server.ts";
-import type { DriveState, DriveThreadDrive } from "./drive-thread-messages.ts";
-import { type DriveFaultSettings, DriveFaults, FaultDrive } from "./fault-drive.ts";
+import type { DriveFaultsStatus, DriveState, DriveThreadDrive } from "./drive-thread-messages.ts";
+import { FaultDrive } from "./fault-drive.ts";
 import { LevelDriveMedium } from "./level-drive.ts";
 import { formatDrive } from "./level-drive-format.ts";
 import { LEVEL_DRIVE_BOUNDS, type LevelDriveBounds } from "./level-zones.ts";
@@ -17,7 +19,8 @@ import { zonesOpenMax } from "./open-files.ts";
 
 interface Held {
   readonly name: string;
-  readonly medium: LevelDriveMedium | undefined;
+  readonly medium: LevelDriveMedium;
+  readonly folder: DriveFolderWatch;
   readonly faults: DriveFaults;
 }
 
@@ -26,10 +29,13 @@ export class PoolDrives {
   readonly #server: DriveServer;
   readonly #bounds: LevelDriveBounds;
   readonly #held = new Map<number, Held>();
+  readonly #onGone: (drive: DriveState) => void;
 
-  constructor(global: GlobalMemory, server: DriveServer) {
+  /** @param onGone - a drive that was open had to be closed */
+  constructor(global: GlobalMemory, server: DriveServer, onGone: (drive: DriveState) => void) {
     this.#global = global;
     this.#server = server;
+    this.#onGone = onGone;
     const finishedOpenMax = zonesOpenMax(global.layout.shape.driveCount, LEVEL_DRIVE_BOUNDS.finishedOpenMax);
     this.#bounds = { ...LEVEL_DRIVE_BOUNDS, finishedOpenMax };
   }
@@ -40,8 +46,9 @@ export class PoolDrives {
     const faults = new DriveFaults();
     try {
       const medium = await this.#openOrFormat(drive);
+      const folder = new DriveFolderWatch(drive.folder);
       const count = new DriveCount(counterBlock(this.#global, "drive", driveNumber), this.#global.clock);
-      this.#held.set(driveIndex, { name, medium, faults });
+      this.#held.set(driveIndex, { name, medium, folder, faults });
       this.#server.setDrive(driveIndex, {
         name,
         attach: () => new CountingDrive(new FaultDrive(medium.attach(), faults, this.#global), count),
@@ -60,8 +67,33 @@ export class PoolDrives {
     return state;
   }
 
-  setFaults(driveIndex: number, settings: DriveFaultSettings | undefined): void {
-    this.#held.get(driveIndex)?.faults.set(settings);
+  /** False: no drive is open there. */
+  setFaults(driveIndex: number, settings: DriveFaultSettings | undefined): boolean {
+    const held = this.#held.get(driveIndex);
+    held?.faults.set(settings);
+    return held !== undefined;
+  }
+
+  faults(): DriveFaultsStatus[] {
+    return [...this.#held].map(([driveIndex, { name, faults }]) => ({ driveIndex, name, rules: faults.status() }));
+  }
+
+  /** The thread is about to stop: nothing is held up by faults any more. */
+  letGo(): void {
+    for (const { faults } of this.#held.values()) faults.set(undefined);
+  }
+
+  /** Looks whether the drives' folders are still there. Each is looked at by itself: a disk that hangs holds up no other. */
+  watchFolders(): void {
+    for (const [driveIndex, held] of this.#held) {
+      held.folder.look((reason) => {
+        if (this.#held.get(driveIndex) !== held) return;
+        this.#onGone(this.#setFailed(driveIndex, held.name, new DriveError("unreachable", held.name, reason)));
+        this.#held.delete(driveIndex);
+        // Whatever its files say when they are closed: the drive is gone.
+        held.medium.close().catch(() => undefined);
+      });
+    }
   }
 
   async closeAll(): Promise<void> {
@@ -91,6 +123,7 @@ export class PoolDrives {
     if (held === undefined) return;
     this.#held.delete(driveIndex);
     this.#setFailed(driveIndex, held.name, new DriveError("unreachable", held.name, "was closed"));
-    await held.medium?.close();
+    held.faults.set(undefined);
+    await held.medium.close();
   }
 }

@@ -92,6 +92,16 @@ export function placeOfByte(global: GlobalMemory, read: PartsRead, offsetBytes: 
   return -1;
 }
 
+/** Whether any part has bytes of this stretch of the strip; for faults on command. */
+export function touchesBytes(global: GlobalMemory, read: PartsRead, firstByte: number, byteCount: number): boolean {
+  const { i32 } = global;
+  for (let word = read.list >> 2, end = word + read.count * PART_WORDS; word < end; word += PART_WORDS) {
+    const offsetBytes = i32[word + PART_WORD.offsetBytes]!;
+    if (firstByte < offsetBytes + i32[word + PART_WORD.bytes]! && offsetBytes < firstByte + byteCount) return true;
+  }
+  return false;
+}
+
 /** Computes the checksums anew that `wanted` says were asked for, as a drive that had read these bytes would have. */
 export function refreshChecksums(global: GlobalMemory, read: PartsRead, wanted: readonly boolean[]): void {
   const { i32 } = global;

@@ -34,7 +34,7 @@ const RING_SLOTS_MAX = 65_536;
 
 /** What one read from a socket brings at most: larger reads save system calls on large writes. */
 export const RECEIVE_BYTES = 262_144;
-/** What one director has of read data that was put side by side and is not yet sent. */
+/** What one director has in slabs: headers, and data that was copied beside them, on their way to the sockets. */
 export const TRANSMIT_BYTES = 2_097_152;
 /** Payload of one journal record that is gathered before it is written; larger ones go from where they lie. */
 export const JOURNAL_GATHER_BYTES = 524_288;
@@ -140,7 +140,7 @@ export interface Layout {
   readonly drivePaths: readonly (readonly DrivePath[])[];
   /** What a director's sockets are read into, RECEIVE_BYTES each. */
   readonly receive: readonly Address[];
-  /** Where a director puts together what it sends, TRANSMIT_BYTES each. */
+  /** Each director's slabs (transmitter.ts), TRANSMIT_BYTES each. */
   readonly transmit: readonly Address[];
   /** Where each pool's journal gathers the payload of a record, JOURNAL_GATHER_BYTES each. */
   readonly journalGather: readonly Address[];

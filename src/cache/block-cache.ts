@@ -127,37 +127,29 @@ export class BlockCache implements Reclaimer {
    * under the same sequence, because the journal record of the partial one plus the drives hold the same content.
    */
   replaceByMerged(partial: number, merged: number, crc: number): void {
-    const frames = this.#frames;
-    frames.volume[merged] = frames.volume[partial]!;
-    frames.block[merged] = frames.block[partial]!;
-    frames.mask[merged] = MASK_FULL;
-    frames.crc[merged] = crc;
-    frames.sequence[merged] = frames.sequence[partial]!;
-    frames.publish(merged, FRAME_STATE.dirty);
-    this.clean.written(merged, partial);
-    this.#insertDirtyAfter(merged, partial);
-    this.index.replace(partial, merged);
-    this.#unlinkAndRetire(partial);
+    this.#takePlace(partial, merged, crc);
   }
 
-  /**
-   * The content of `old`, a full frame in no destage batch, was copied to `frame` (reserved), which takes its place everywhere:
-   * in the index, in the dirty list or its queue, under the same sequence.
-   */
+  /** The content of `old`, a full frame in no destage batch, was copied to `frame` (reserved), which takes its place everywhere. */
   move(old: number, frame: number): void {
+    this.#takePlace(old, frame, this.#frames.crc[old]!);
+  }
+
+  /** In the index, in the dirty list or its queue, under the same sequence. */
+  #takePlace(old: number, frame: number, crc: number): void {
     const frames = this.#frames;
     const state = frames.state[old] as typeof FRAME_STATE.dirty | typeof FRAME_STATE.clean;
     frames.volume[frame] = frames.volume[old]!;
     frames.block[frame] = frames.block[old]!;
     frames.mask[frame] = MASK_FULL;
-    frames.crc[frame] = frames.crc[old]!;
+    frames.crc[frame] = crc;
     frames.sequence[frame] = frames.sequence[old]!;
+    frames.queue[frame] = frames.queue[old]!;
+    frames.referenced[frame] = frames.referenced[old]!;
     frames.publish(frame, state);
     this.index.replace(old, frame);
     if (state === FRAME_STATE.clean) this.clean.replace(old, frame);
     else {
-      frames.queue[frame] = frames.queue[old]!;
-      frames.referenced[frame] = frames.referenced[old]!;
       this.#insertDirtyAfter(frame, old);
       this.#unlinkDirty(old);
     }

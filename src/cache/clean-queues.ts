@@ -134,12 +134,10 @@ export class CleanQueues {
     else queue[frame] = queue[old] === main ? main : probation;
   }
 
-  /** The content of `old` has moved to `frame`, which takes its place in the queue. */
+  /** The content of `old` has moved to `frame`, of the same queue, which takes its place there. */
   replace(old: number, frame: number): void {
-    const { next, previous, queue, referenced } = this.#frames;
+    const { next, previous, queue } = this.#frames;
     const its = queue[old]!;
-    queue[frame] = its;
-    referenced[frame] = referenced[old]!;
     const before = previous[old]!;
     const after = next[old]!;
     previous[frame] = before;

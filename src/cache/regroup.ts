@@ -16,13 +16,13 @@
  */
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
-import type { FrameRun } from "../scsi/task.ts";
+import { type FrameRun, stretchesIn } from "../scsi/task.ts";
 import type { BlockCache } from "./block-cache.ts";
 import { GROUP_FRAMES } from "./frame-groups.ts";
 import { FRAME_STATE, type FramePool, MASK_FULL } from "./frame-pool.ts";
 
-/** Stretches shorter than so many frames on average are worth moving: the transmitter would copy them (PIECE_BYTES_LEAST). */
-const STRETCH_FRAMES_LEAST = 4;
+/** Stretches shorter than so many frames on average are worth moving: the transmitter would copy them. */
+export const STRETCH_FRAMES_LEAST = 4;
 /** A group is in order when so many of its frames hold the block after that of their neighbour. */
 const NEIGHBOURS_LEAST = 8;
 const PIECES_MAX = 4;
@@ -46,14 +46,12 @@ export class Regroup {
       if (!this.#isScattered(run, from) || !this.#areMovable(run, from)) continue;
       if (!this.#frames.tryTakeGroup(this.#group) && !this.#clearGroup(run, from)) return;
       pieces += 1;
-      for (let n = 0; n < GROUP_FRAMES; n++) this.#move(run, run.frames[from + n]!, this.#group[n]!);
+      for (let n = 0; n < GROUP_FRAMES; n++) this.#move(run, from + n, run.frames[from + n]!, this.#group[n]!);
     }
   }
 
   #isScattered(run: FrameRun, from: number): boolean {
-    let stretches = 1;
-    for (let n = from + 1; n < from + GROUP_FRAMES; n++) if (run.frames[n] !== run.frames[n - 1]! + 1) stretches += 1;
-    return stretches * STRETCH_FRAMES_LEAST > GROUP_FRAMES;
+    return stretchesIn(run, from, from + GROUP_FRAMES) * STRETCH_FRAMES_LEAST > GROUP_FRAMES;
   }
 
   #areMovable(run: FrameRun, from: number): boolean {
@@ -75,7 +73,7 @@ export class Regroup {
     for (let n = 0; n < GROUP_FRAMES; n++) {
       const frame = start + n;
       if (frames.state[frame] !== FRAME_STATE.reserved) {
-        this.#move(run, frame, frames.takeInternal(false));
+        this.#move(run, indexIn(run, frame), frame, frames.takeInternal(false));
         frames.tryTakeThis(frame);
       }
       this.#group[n] = frame;
@@ -122,11 +120,10 @@ export class Regroup {
     return true;
   }
 
-  /** Copies a frame's content to a reserved one, which takes its place, also in the run. */
-  #move(run: FrameRun, old: number, frame: number): void {
+  /** Copies a frame's content to a reserved one, which takes its place, also at `index` in the run (−1: it is not in there). */
+  #move(run: FrameRun, index: number, old: number, frame: number): void {
     const frames = this.#frames;
     this.#global.kernels.copy(frames.addressOf(frame), frames.addressOf(old), FRAME_BYTES);
-    const index = indexIn(run, old);
     if (index >= 0) {
       frames.pin(frame);
       run.frames[index] = frame;

@@ -5,6 +5,7 @@
  * answered by exactly one reply with its `id`; events come unasked.
  */
 import type { MessagePort } from "node:worker_threads";
+import type { DriveFaultSettings, FaultRuleStatus } from "../../drivers/drive/drive-faults.ts";
 import type { GlobalMemoryTransfer } from "../../drivers/shared-memory/global-memory.ts";
 import type { Config } from "../config/config.ts";
 import type { MemberState } from "../raid/raid-group.ts";
@@ -66,8 +67,16 @@ export interface Routing {
     readonly pool: number;
     readonly owner: number;
     readonly logicalBlockBytes: number;
+    /**
+     * "transitioning": its pool changes owners, commands wait; "unavailable": nobody can serve it now. Absent: "active".
+     */
+    readonly access?: VolumeAccess;
   }[];
+  /** Directors that are down: their ports are reported unavailable. Absent: none. */
+  readonly directorsDown?: readonly number[];
 }
+
+export type VolumeAccess = "active" | "transitioning" | "unavailable";
 
 export type DirectorRequestBody =
   /** Writes the array document to the drives of this director's pools. */
@@ -197,8 +206,38 @@ export interface ControlWorkerData {
   readonly directors: readonly MessagePort[];
 }
 
+/** What is asked of the drives themselves, by name: main knows their threads. */
+export type DriveCommand =
+  /** Faults on command, in the place of those before; undefined takes them away. */
+  | { readonly kind: "setFaults"; readonly drive: string; readonly faults: DriveFaultSettings | undefined }
+  /** Answered by FaultyDrive[], of the drives that have faults set. */
+  | { readonly kind: "faults" }
+  /** As if the drive were pulled out of its slot: it is closed, and can't be reached. */
+  | { readonly kind: "pull"; readonly drive: string }
+  /** Opens the drive in its slot again. */
+  | { readonly kind: "insert"; readonly drive: string };
+
+export interface FaultyDrive {
+  readonly drive: string;
+  readonly pool: number;
+  readonly rules: readonly FaultRuleStatus[];
+}
+
+export type DriveAnswer =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly code: "notFound" | "conflict" | "failed"; readonly message: string };
+
+/** What people did to a drive that they should not forget. */
+export interface DriveCondition {
+  readonly drive: string;
+  readonly pool: number;
+  readonly pulled: boolean;
+  readonly faultRules: number;
+}
+
 /** Control plane → main, on its parentPort. */
 export type ControlToMain =
+  | { readonly kind: "driveCommand"; readonly id: number; readonly command: DriveCommand }
   | { readonly kind: "ready"; readonly summary: ArraySummary }
   /** It can't go on; main ends the process with this message. */
   | { readonly kind: "fatal"; readonly message: string }
@@ -206,6 +245,10 @@ export type ControlToMain =
 
 /** Main → control plane. */
 export type MainToControl =
+  /** One for each "driveCommand". */
+  | { readonly kind: "driveAnswer"; readonly id: number; readonly answer: DriveAnswer }
+  /** The drives that are pulled or have faults set, whenever that changes. */
+  | { readonly kind: "driveConditions"; readonly conditions: readonly DriveCondition[] }
   /** Close HTTP within a second, then answer "stopped". */
   | { readonly kind: "stop" }
   /** Something that main or a thread without a port to the control plane noticed. */

@@ -10,6 +10,7 @@ import { Audit } from "./audit.ts";
 import { ChangeQueue } from "./change-queue.ts";
 import type { DirectorStatus, PoolStatus } from "./contract.ts";
 import { DirectorError, type DirectorLink } from "./director-link.ts";
+import type { DriveLink } from "./drive-link.ts";
 import { EventLog } from "./event-log.ts";
 import type { Portals } from "./portals.ts";
 import { type StatusAnswer, StatusReader } from "./status-reader.ts";
@@ -34,13 +35,15 @@ export class ControlPlane {
   readonly events: EventLog;
   readonly changes = new ChangeQueue();
   readonly status: StatusReader;
+  readonly drives: DriveLink;
   readonly startedAt = performance.now();
   private started: Serving | undefined;
 
-  constructor(config: Config, links: readonly DirectorLink[], events: EventLog = new EventLog()) {
+  constructor(config: Config, links: readonly DirectorLink[], drives: DriveLink, events: EventLog = new EventLog()) {
     this.config = config;
     this.events = events;
     this.status = new StatusReader(links);
+    this.drives = drives;
   }
 
   /** Start-up is done: routes answer from now on. */
@@ -113,6 +116,10 @@ export class ControlPlane {
           );
         }
       }
+    }
+    for (const { drive, pulled, faultRules } of this.drives.conditions) {
+      if (pulled) warnings.push(`drive ${drive} is pulled, on command: varray drives insert ${drive}`);
+      if (faultRules > 0) warnings.push(`drive ${drive} has ${faultRules} fault(s) on command: varray faults clear ${drive}`);
     }
     return { live: true, ready: reasons.length === 0, reasons, warnings };
   }

@@ -15,6 +15,7 @@ import { createServer } from "./api/server.ts";
 import type { ControlToMain, ControlWorkerData, MainToControl } from "./contract.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { DirectorLink } from "./director-link.ts";
+import { DriveLink } from "./drive-link.ts";
 import { EventLog } from "./event-log.ts";
 import { createMetrics } from "./metrics/registry.ts";
 import { COUNTER_TABLES } from "./metrics/tables.ts";
@@ -35,13 +36,16 @@ events.subscribe(({ severity, type, subject, message, time }) => {
 const links = config.directors.map(
   (director, index) => new DirectorLink(director, directors[index]!, (event) => events.add(event)),
 );
-const plane = new ControlPlane(config, links, events);
 const tell = (message: ControlToMain) => parentPort?.postMessage(message);
+const drives = new DriveLink(tell);
+const plane = new ControlPlane(config, links, drives, events);
 
 let stopping = false;
 let close: () => Promise<void> = async () => {};
 parentPort?.on("message", (message: MainToControl) => {
   if (message.kind === "event") events.add(message.event);
+  else if (message.kind === "driveAnswer") drives.answered(message.id, message.answer);
+  else if (message.kind === "driveConditions") drives.setConditions(message.conditions);
   else void stop();
 });
 run().catch((error: unknown) => {

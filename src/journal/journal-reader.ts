@@ -16,6 +16,7 @@ import {
   RECORD_ENTRIES_MAX,
   RECORD_HEADER_BYTES,
   RECORD_KIND,
+  REQUESTER_EPOCH_SHIFT,
   type RecordHeader,
   recordChecksumHolds,
   SUPERBLOCK_BYTES,
@@ -45,6 +46,10 @@ export interface RecoveredEntry {
   readonly block: number;
   readonly count: number;
   readonly crc: number;
+  readonly nexus: number;
+  /** Of a request that came across the channel: its number and 16 bits of the requester's epoch; 0 for others. */
+  readonly request: number;
+  readonly requesterEpoch: number;
   /** Position of the frame in the file, for "write". */
   readonly payloadPosition: number;
 }
@@ -197,6 +202,9 @@ function parseEntries(words: Uint32Array, header: RecordHeader, payloadPosition:
       block: words[at + ENTRY_WORD.block]!,
       count: words[at + ENTRY_WORD.count]!,
       crc: words[at + ENTRY_WORD.crc]!,
+      nexus: words[at + ENTRY_WORD.nexus]!,
+      request: words[at + ENTRY_WORD.request]!,
+      requesterEpoch: words[at + ENTRY_WORD.kindAndMask]! >>> REQUESTER_EPOCH_SHIFT,
       payloadPosition: position,
     });
     if (kind === ENTRY_KIND.write) position += FRAME_BYTES;

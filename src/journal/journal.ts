@@ -80,9 +80,9 @@ export class Journal {
   readonly #syncWaiters: { sequence: number; done: (durable: boolean) => void }[] = [];
   /** While it is recovered: epoch of the last record that was read, and what was once durable as the journal says. */
   #recoveringEpoch: number | undefined;
+  #recoveredSynced = 0;
   /** The record that is being applied: it is in the file, though `#nextSequence` is not past it yet. */
   #applying = 0;
-  #recoveredSynced = 0;
   #superblockCounter = 0;
   #superblockRunning = false;
   #trimWanted = false;

@@ -12,6 +12,7 @@ import {
   RECORD_ENTRIES_MAX,
   RECORD_HEADER_BYTES,
   RECORD_KIND,
+  REQUESTER_EPOCH_SHIFT,
   type RecordHeader,
   sealRecord,
 } from "./record.ts";
@@ -22,6 +23,9 @@ export interface EntrySource {
   readonly block: number;
   readonly nexus: number;
   readonly initiatorTaskTag: number;
+  /** What another director asked for is told by its number and that director's epoch (16 bits of it); 0: asked here. */
+  readonly request?: number;
+  readonly requesterEpoch?: number;
 }
 
 /** Size of a record with so many entries and frames. */
@@ -102,13 +106,13 @@ export class RecordBuilder {
     const at = RECORD_HEADER_BYTES / 4 + this.#entryCount * ENTRY_WORDS;
     this.#entryCount += 1;
     const words = this.#words;
-    words[at + ENTRY_WORD.kindAndMask] = kindAndMask;
+    words[at + ENTRY_WORD.kindAndMask] = kindAndMask | ((source.requesterEpoch ?? 0) << REQUESTER_EPOCH_SHIFT);
     words[at + ENTRY_WORD.volume] = source.volume;
     words[at + ENTRY_WORD.block] = source.block;
     words[at + ENTRY_WORD.count] = count;
     words[at + ENTRY_WORD.crc] = crc;
     words[at + ENTRY_WORD.nexus] = source.nexus;
     words[at + ENTRY_WORD.initiatorTaskTag] = source.initiatorTaskTag;
-    words[at + 7] = 0;
+    words[at + ENTRY_WORD.request] = source.request ?? 0;
   }
 }

@@ -40,7 +40,7 @@ const RECORD_WORD = {
 export const RECORD_KIND = { data: 1, wrap: 2 } as const;
 
 export const ENTRY_WORD = {
-  /** Kind in the low byte, sector mask in the next. */
+  /** Kind in the low byte, sector mask in the next, then 16 bits of the requester's epoch (0: no request across the channel). */
   kindAndMask: 0,
   volume: 1,
   block: 2,
@@ -50,7 +50,10 @@ export const ENTRY_WORD = {
   /** Who asked: I_T nexus and initiator task tag (invariant 9 of the architecture). */
   nexus: 5,
   initiatorTaskTag: 6,
+  /** The requesting director's number of the request, which it never gives twice in one epoch; 0: the owner's own host. */
+  request: 7,
 } as const;
+export const REQUESTER_EPOCH_SHIFT = 16;
 
 export const ENTRY_KIND = { write: 1, zero: 2 } as const;
 

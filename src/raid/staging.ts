@@ -12,8 +12,8 @@
 
 import { PART_BYTES } from "../../drivers/drive/strip-parts.ts";
 import type { Address } from "../../drivers/shared-memory/global-memory.ts";
-import { RegionPool } from "../../drivers/shared-memory/region-pool.ts";
 import type { GroupGeometry } from "./geometry.ts";
+import { RegionPool } from "./region-pool.ts";
 import { TAG_BYTES } from "./strip.ts";
 
 /**

@@ -144,6 +144,8 @@ export class Command {
     io.volume = task.volume;
     io.nexus = task.nexus;
     io.initiatorTaskTag = task.initiatorTaskTag;
+    io.request = task.request;
+    io.requesterEpoch = task.requesterEpoch;
     io.offsetBytes = offsetBytes;
     io.bytes = bytes;
     io.forceUnitAccess = forceUnitAccess;

@@ -1,5 +1,5 @@
 /** LUN → volume, as the routing has it. Runs on: any thread. Owns: the map. */
-import type { Routing } from "../control/contract.ts";
+import type { Routing, VolumeAccess } from "../control/contract.ts";
 import type { VolumeNumber } from "../volume/block-io.ts";
 
 /** The flat space addressing method ends here (SAM-5 §4.7.7.3). */
@@ -10,6 +10,7 @@ export interface LunEntry {
   readonly volume: VolumeNumber;
   /** Director that owns the volume's pool. */
   readonly owner: number;
+  readonly access: VolumeAccess;
   readonly logicalBlockBytes: number;
 }
 
@@ -40,7 +41,10 @@ export class LunMap {
       if (lun < 0 || lun >= LUN_COUNT_MAX) continue;
       const route = volumes.get(volume);
       if (route === undefined) missing.add(lun);
-      else entries.set(lun, { lun, volume, owner: route.owner, logicalBlockBytes: route.logicalBlockBytes });
+      else {
+        const { owner, access = "active", logicalBlockBytes } = route;
+        entries.set(lun, { lun, volume, owner, access, logicalBlockBytes });
+      }
     }
     const before = this.#entries;
     this.#entries = entries;

@@ -1,5 +1,5 @@
 /** What names this target and its ports to hosts (INQUIRY, VPD page 83h, REPORT TARGET PORT GROUPS). */
-import type { NexusNumber } from "./task.ts";
+import { directorOfNexus, type NexusNumber } from "./task.ts";
 
 /** Each director is one target port in a target port group of its own. */
 export interface TargetPort {
@@ -20,11 +20,6 @@ export interface TargetIdentity {
 export const T10_VENDOR_IDENTIFICATION = "VARRAY  ";
 export const PRODUCT_IDENTIFICATION = "VIRTUAL VOLUME  ";
 export const PRODUCT_REVISION_LEVEL = "0001";
-
-/** A nexus number is director index × 65536 + TSIH. */
-function directorOfNexus(nexus: NexusNumber): number {
-  return Math.floor(nexus / 65536);
-}
 
 /** The port through which a nexus came. */
 export function portOfNexus(identity: TargetIdentity, nexus: NexusNumber): TargetPort {

@@ -10,6 +10,11 @@
 /** I_T nexus, unique in the array: director index × 65536 + TSIH. */
 export type NexusNumber = number;
 
+/** The director at whose portal a nexus is. */
+export function directorOfNexus(nexus: NexusNumber): number {
+  return Math.floor(nexus / 65536);
+}
+
 /** SAM-6 §5.3.1. */
 export const STATUS = {
   GOOD: 0x00,
@@ -60,6 +65,14 @@ export class ScsiTask {
    * WRITE SAME refuses a Data-Out buffer that is not one block, and a write whose data was never collected is told from a short one.
    */
   expectedTransferBytes = -1;
+  /** The host sent the last of it no earlier than this, in microseconds of the time base. 0: not known. */
+  arrivedMicroseconds = 0;
+  /**
+   * Asked by another director: the request's number, which that director gives once in an epoch, and 16 bits of the epoch.
+   * They go into the journal, so that a repeat is known (architecture invariant 9). 0: asked here.
+   */
+  request = 0;
+  requesterEpoch = 0;
 
   // — response —
   status: number = STATUS.GOOD;
@@ -77,11 +90,21 @@ export class ScsiTask {
   onComplete: (task: ScsiTask) => void;
   /** Set by the server when the response refers to memory that must be given back. */
   onRelease: ((task: ScsiTask) => void) | undefined = undefined;
+  /**
+   * Called instead of `onComplete` when the unit is not at that server any more: the task is untouched, data-out and all, and
+   * goes to whoever has it now. Absent: it ends BUSY.
+   */
+  onMoved: ((task: ScsiTask) => void) | undefined = undefined;
   /** The server's own bookkeeping for this task. */
   serverContext: unknown = undefined;
 
   constructor(onComplete: (task: ScsiTask) => void) {
     this.onComplete = onComplete;
+  }
+
+  /** Nobody waits for it any more, and its host may have repeated it elsewhere: it must not change anything from now on. */
+  get revoked(): boolean {
+    return false;
   }
 
   release(): void {
@@ -99,6 +122,14 @@ export function growFrameRun(run: FrameRun, count: number): void {
   const grown = new Int32Array(2 ** Math.ceil(Math.log2(count)));
   grown.set(run.frames);
   run.frames = grown;
+}
+
+/** In how many stretches, neighbours in memory, the frames [first, end) of a run lie; at least one. */
+export function stretchesIn(run: FrameRun, first: number, end: number): number {
+  const { frames } = run;
+  let stretches = 1;
+  for (let n = first + 1; n < end; n++) if (frames[n] !== frames[n - 1]! + 1) stretches += 1;
+  return stretches;
 }
 
 export interface NexusInfo {

@@ -44,6 +44,9 @@ export class BlockIo {
   /** Who asks: goes into the journal record (invariant 9). */
   nexus = 0;
   initiatorTaskTag = 0;
+  /** Of a request that another director sent: its number, and that director's epoch (16 bits of it). 0: none did. */
+  request = 0;
+  requesterEpoch = 0;
   /**
    * read: filled in by the volume with one pinned frame for each block touched; give them back with `releaseRead`.
    * write: one RESERVED frame for each block touched, data in place (phase = offsetBytes % 4096); the volume takes them over.

@@ -44,6 +44,15 @@ export interface OpenPoolOptions {
   readonly ageSeconds: number;
   /** Pages of the map in memory; MAP_PAGES_MAX unless given. */
   readonly mapPagesMax?: number;
+  /** Told of each request of another director of which the journal has a part: it is executed, and must not be repeated. */
+  readonly onRecovered?: (request: RecoveredRequest) => void;
+}
+
+/** Who asked for what a journal entry has: requester's epoch (16 bits) and number are unique together with its director. */
+export interface RecoveredRequest {
+  readonly nexus: number;
+  readonly requesterEpoch: number;
+  readonly request: number;
 }
 
 export function openMembers(options: OpenPoolOptions, verdict: Verdict): Member[] {

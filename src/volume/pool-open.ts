@@ -182,7 +182,7 @@ async function recoverPool(options: OpenPoolOptions, verdict: Verdict, volumes: 
     runtime.reached("recovery.mapLoaded");
     await putZonesInOrder(parts, (slot) => pool.compactor.removeZone(slot));
     runtime.reached("recovery.zonesInOrder");
-    await replayJournal(parts, { press: () => pool.press() });
+    await replayJournal(parts, { press: () => pool.press(), onRecovered: options.onRecovered });
     runtime.reached("recovery.journalReplayed");
   } catch (error) {
     pool.hasFailed();

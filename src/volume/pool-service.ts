@@ -179,6 +179,8 @@ export class PoolService implements BlockService {
     child.forceUnitAccess = io.forceUnitAccess;
     child.nexus = io.nexus;
     child.initiatorTaskTag = io.initiatorTaskTag;
+    child.request = io.request;
+    child.requesterEpoch = io.requesterEpoch;
     return child;
   }
 

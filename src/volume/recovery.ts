@@ -12,10 +12,18 @@ import { MapChange, ZONE_EVENT } from "../map/map-log.ts";
 import { PAGE_BLOCKS } from "../map/map-pages.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
 import { completeBlock } from "./complete-block.ts";
+import type { RecoveredRequest } from "./pool-members.ts";
 import type { PoolParts } from "./pool-parts.ts";
 import { pause } from "./runtime.ts";
 
 const FRAME_WAIT_MILLISECONDS = 5;
+
+export interface RecoveryHooks {
+  /** Destage is to make room. */
+  readonly press: () => void;
+  /** Another director's request was found, executed (once for each of its entries). */
+  readonly onRecovered: ((request: RecoveredRequest) => void) | undefined;
+}
 
 /** Seals zones that were open, removes zones that were being removed or that the map never heard of. */
 export async function putZonesInOrder(parts: PoolParts, removeZone: (slot: number) => Promise<void>): Promise<void> {
@@ -58,14 +66,14 @@ export async function putZonesInOrder(parts: PoolParts, removeZone: (slot: numbe
 }
 
 /** Brings what the journal holds back into the cache; raises an event that says how much. */
-export async function replayJournal(parts: PoolParts, destage: { press: () => void }): Promise<void> {
+export async function replayJournal(parts: PoolParts, hooks: RecoveryHooks): Promise<void> {
   const { journal, runtime, name } = parts;
   const scratch = Buffer.alloc(4096);
   const blockIsWhole = (entry: RecoveredEntry): boolean => {
     journal.readPayload(entry.payloadPosition, scratch);
     return dataChecksum(scratch) === entry.crc;
   };
-  const { records, bytes } = await journal.recover(blockIsWhole, (record) => applyRecord(parts, record, destage));
+  const { records, bytes } = await journal.recover(blockIsWhole, (record) => applyRecord(parts, record, hooks));
   if (records > 0) {
     runtime.raise({
       severity: "info",
@@ -76,9 +84,10 @@ export async function replayJournal(parts: PoolParts, destage: { press: () => vo
   }
 }
 
-async function applyRecord(parts: PoolParts, record: RecoveredRecord, destage: { press: () => void }): Promise<void> {
+async function applyRecord(parts: PoolParts, record: RecoveredRecord, hooks: RecoveryHooks): Promise<void> {
   const { cache, volumes, zeros } = parts;
   for (const entry of record.entries) {
+    if (entry.request !== 0) hooks.onRecovered?.(entry);
     // Its volume was deleted after the write.
     if (!volumes.has(entry.volume)) continue;
     if (entry.kind === ENTRY_KIND.zero) {
@@ -86,21 +95,16 @@ async function applyRecord(parts: PoolParts, record: RecoveredRecord, destage: {
       zeros.add({ volume: entry.volume, block: entry.block, count: entry.count, sequence: record.sequence });
       continue;
     }
-    await applyWrite(parts, entry, record.sequence, destage);
+    await applyWrite(parts, entry, record.sequence, hooks);
   }
   parts.runtime.reached("recovery.recordApplied");
 }
 
-async function applyWrite(
-  parts: PoolParts,
-  entry: RecoveredEntry,
-  sequence: number,
-  destage: { press: () => void },
-): Promise<void> {
+async function applyWrite(parts: PoolParts, entry: RecoveredEntry, sequence: number, hooks: RecoveryHooks): Promise<void> {
   const { cache, frames, journal, map } = parts;
   const { volume, block } = entry;
   if (entry.mask !== MASK_FULL) await map.loadPage(volume, Math.floor(block / PAGE_BLOCKS));
-  const frame = await takeFrame(parts, destage);
+  const frame = await takeFrame(parts, hooks);
   journal.readPayload(entry.payloadPosition, frames.view(frame));
   const mask = completeBlock(parts, { volume, block, frame, mask: entry.mask });
   const crc = entry.mask === MASK_FULL ? entry.crc : dataChecksum(frames.view(frame));
@@ -108,12 +112,12 @@ async function applyWrite(
 }
 
 /** A journal may hold more blocks than memory does: destage makes room while it is replayed. */
-async function takeFrame(parts: PoolParts, destage: { press: () => void }): Promise<number> {
+async function takeFrame(parts: PoolParts, hooks: RecoveryHooks): Promise<number> {
   for (;;) {
     const frame = parts.frames.takeInternal(false);
     if (frame >= 0) return frame;
     if (parts.health.failed) throw new Error(parts.health.reason);
-    destage.press();
+    hooks.press();
     await pause(parts.runtime, FRAME_WAIT_MILLISECONDS);
   }
 }

@@ -60,7 +60,7 @@ export class WritePath {
   /** Told only after the group's record is written: whoever is told may take frames that the record still refers to. */
   readonly #refused: { readonly io: BlockIo; readonly status: BlockStatus }[] = [];
   readonly #gather: PayloadGather;
-  readonly #entry = { volume: 0, block: 0, mask: 0, crc: 0, nexus: 0, initiatorTaskTag: 0 };
+  readonly #entry = { volume: 0, block: 0, mask: 0, crc: 0, nexus: 0, initiatorTaskTag: 0, request: 0, requesterEpoch: 0 };
 
   constructor(pool: PoolParts, hooks: WritePathHooks) {
     this.#pool = pool;
@@ -266,6 +266,8 @@ export class WritePath {
     entry.volume = io.volume;
     entry.nexus = io.nexus;
     entry.initiatorTaskTag = io.initiatorTaskTag;
+    entry.request = io.request;
+    entry.requesterEpoch = io.requesterEpoch;
     for (let n = 0; n < run.frameCount; n++) {
       const block = first + n;
       const frame = run.frames[n]!;
@@ -309,7 +311,8 @@ export class WritePath {
     const { cache, journal, zeros } = this.#pool;
     const block = io.offsetBytes / BLOCK_BYTES;
     const count = io.bytes / BLOCK_BYTES;
-    journal.record.addZero({ volume: io.volume, block, count, nexus: io.nexus, initiatorTaskTag: io.initiatorTaskTag });
+    const { volume, nexus, initiatorTaskTag, request, requesterEpoch } = io;
+    journal.record.addZero({ volume, block, count, nexus, initiatorTaskTag, request, requesterEpoch });
     cache.removeRange(io.volume, block, count);
     zeros.add({ volume: io.volume, block, count, sequence });
   }

@@ -8,8 +8,10 @@ import type { Config } from "../../src/config/config.ts";
 import { loadConfig } from "../../src/config/load.ts";
 import { addRoutes } from "../../src/control/api/routes.ts";
 import { createServer } from "../../src/control/api/server.ts";
+import type { ControlToMain } from "../../src/control/contract.ts";
 import { ControlPlane } from "../../src/control/control-plane.ts";
 import { DirectorLink } from "../../src/control/director-link.ts";
+import { DriveLink } from "../../src/control/drive-link.ts";
 import { EventLog } from "../../src/control/event-log.ts";
 import { createMetrics, type Metrics } from "../../src/control/metrics/registry.ts";
 import { COUNTER_TABLES } from "../../src/control/metrics/tables.ts";
@@ -53,6 +55,8 @@ export interface Wishes {
   /** False: the directors say nothing, and the array does not start. */
   readonly start?: boolean;
   readonly requestMilliseconds?: number;
+  /** In the place of main. */
+  readonly toMain?: (message: ControlToMain, drives: DriveLink) => void;
 }
 
 export async function controlArray(wishes: Wishes = {}): Promise<ControlArray> {
@@ -65,7 +69,8 @@ export async function controlArray(wishes: Wishes = {}): Promise<ControlArray> {
   const links = config.directors.map(
     (director, index) => new DirectorLink(director, directors[index]!.port, (event) => events.add(event)),
   );
-  const plane = new ControlPlane(config, links, events);
+  const drives = new DriveLink((message) => wishes.toMain?.(message, drives));
+  const plane = new ControlPlane(config, links, drives, events);
   const { log, logLines } = memoryLog();
   const timing = wishes.requestMilliseconds === undefined ? {} : { requestMilliseconds: wishes.requestMilliseconds };
   const app = await createServer({ api: config.api, adminToken: ADMIN_TOKEN, log, ...timing });

@@ -103,6 +103,8 @@ export class DriveThread {
   readonly #doorbell: EventLoopDoorbell;
   readonly #replies: { resolve(message: FromDriveThread): void; reject(error: unknown): void }[] = [];
   states: readonly DriveState[] = [];
+  /** Drives that the thread had to close. */
+  readonly gone: DriveState[] = [];
 
   private constructor(options: DriveThreadOptions) {
     const { global, transfer } = options.memory;
@@ -118,7 +120,10 @@ export class DriveThread {
     this.worker = new Worker(new URL("../../dist/drivers/drive/drive.worker.js", import.meta.url), {
       workerData: { transfer, pool: 0, drives: options.drives },
     });
-    this.worker.on("message", (message: FromDriveThread) => this.#replies.shift()?.resolve(message));
+    this.worker.on("message", (message: FromDriveThread) => {
+      if (message.type === "driveGone") this.gone.push(message.drive);
+      else this.#replies.shift()?.resolve(message);
+    });
     this.worker.on("error", (error) => this.#lose(error));
     this.worker.on("exit", (code) => this.#lose(new Error(`the drive thread ended with ${code}`)));
   }

@@ -18,6 +18,7 @@ import { groupGeometry } from "../../src/raid/geometry.ts";
 import { stagingBytes } from "../../src/raid/staging.ts";
 import { stripShape } from "../../src/raid/strip.ts";
 import { BLOCK_BYTES, BLOCK_STATUS, BlockIo } from "../../src/volume/block-io.ts";
+import type { RecoveredRequest } from "../../src/volume/pool-members.ts";
 import { openPool } from "../../src/volume/pool-open.ts";
 import type { BayDrive } from "../../src/volume/pool-parts.ts";
 import { PoolService } from "../../src/volume/pool-service.ts";
@@ -95,6 +96,7 @@ export async function openMemoryPool(
     wrapJournal?: (file: JournalFile) => JournalFile;
     /** Where the configuration says something else than it did. */
     config?: Partial<Pick<PoolConfig, "name" | "drives">>;
+    onRecovered?: (request: RecoveredRequest) => void;
   } = {},
 ): Promise<OpenedPool> {
   const { shape } = media;
@@ -157,6 +159,7 @@ export async function openMemoryPool(
     },
     runtime,
     ageSeconds: options.ageSeconds ?? 30,
+    ...(options.onRecovered === undefined ? {} : { onRecovered: options.onRecovered }),
   });
   return {
     service: new PoolService([pool], frames),

@@ -12,7 +12,8 @@
 import { dataCrc32c } from "../../../drivers/shared-memory/data-crc32c.ts";
 import type { GlobalMemory } from "../../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../../drivers/shared-memory/layout.ts";
-import type { FrameRun } from "../../../src/scsi/task.ts";
+import { STRETCH_FRAMES_LEAST } from "../../../src/cache/regroup.ts";
+import { type FrameRun, stretchesIn } from "../../../src/scsi/task.ts";
 import type { FrameSource } from "../../../src/volume/block-io.ts";
 import type { ByteStream } from "./byte-stream.ts";
 import { headerDigest, writeDigest } from "./digest.ts";
@@ -24,7 +25,7 @@ const BATCH_BYTES_MAX = 1 << 20;
 /** Inline data up to this is copied beside its header; more is sent from where it lies. */
 const COPY_BYTES_MAX = 4096;
 /** Read data whose pieces are shorter than this on average is copied too: a piece costs more than its bytes (docs/decisions/0009). */
-const PIECE_BYTES_LEAST = 16_384;
+const PIECE_BYTES_LEAST = STRETCH_FRAMES_LEAST * FRAME_BYTES;
 
 /** What a response keeps until its last byte was taken: a task with pinned frames. */
 export interface Pinned {
@@ -147,9 +148,7 @@ export class Transmitter {
 
   #isWorthCopying(run: FrameRun, offset: number, bytes: number): boolean {
     const start = run.phase + offset;
-    let pieces = 1;
-    for (let index = Math.floor(start / FRAME_BYTES); (index + 1) * FRAME_BYTES < start + bytes; index += 1)
-      if (!this.#neighbours(run, index)) pieces += 1;
+    const pieces = stretchesIn(run, Math.floor(start / FRAME_BYTES), Math.ceil((start + bytes) / FRAME_BYTES));
     return bytes < pieces * PIECE_BYTES_LEAST;
   }
 
@@ -203,9 +202,7 @@ export class Transmitter {
   }
 
   #neighbours(run: FrameRun, index: number): boolean {
-    if (index + 1 >= run.frameCount) return false;
-    const { frames } = this.#host;
-    return frames.addressOf(run.frames[index + 1]!) === frames.addressOf(run.frames[index]!) + FRAME_BYTES;
+    return index + 1 < run.frameCount && run.frames[index + 1] === run.frames[index]! + 1;
   }
 
   #endData(bytes: number): void {

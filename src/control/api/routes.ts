@@ -3,6 +3,7 @@ import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import type { ControlPlane } from "../control-plane.ts";
 import type { Metrics } from "../metrics/registry.ts";
+import { addDriveRoutes, addFaultRoutes } from "./routes-drives.ts";
 import { addEventRoutes } from "./routes-events.ts";
 import { addHostRoutes } from "./routes-hosts.ts";
 import { addLunRoutes, addPoolRoutes, addVolumeRoutes } from "./routes-storage.ts";
@@ -14,6 +15,8 @@ export function addRoutes(app: FastifyInstance, plane: ControlPlane, metrics: Me
   });
   addSystemRoutes(app, plane);
   addPoolRoutes(app, plane);
+  addDriveRoutes(app, plane);
+  addFaultRoutes(app, plane);
   addVolumeRoutes(app, plane);
   addLunRoutes(app, plane);
   addHostRoutes(app, plane);

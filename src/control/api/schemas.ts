@@ -1,5 +1,6 @@
 /** What goes over the API: TypeBox schemas, which validate requests, shape answers, and are the OpenAPI document. */
 import { Type } from "typebox";
+import { FAULT_RULES_MAX } from "../../../drivers/drive/drive-faults.ts";
 import { VOLUME_NAME } from "../../config/schema.ts";
 
 const text = (description?: string) => Type.String(description === undefined ? {} : { description });
@@ -11,6 +12,7 @@ const object = <P extends Parameters<typeof Type.Object>[0]>(properties: P) =>
 const HOST_NAME = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$";
 const INITIATOR_NAME =
   "^(iqn\\.[0-9]{4}-[0-9]{2}\\.[a-z0-9.:_-]{1,200}|eui\\.[0-9A-Fa-f]{16}|naa\\.([0-9A-Fa-f]{16}|[0-9A-Fa-f]{32}))$";
+const DRIVE_NAME = "^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$";
 const PRINTABLE = "^[ -~]+$";
 const POOL_NAME = "^[A-Z][A-Z0-9]{0,7}$";
 const VOLUME_NAME_OR_NUMBER = `^([0-9]{1,15}|${VOLUME_NAME.slice(1, -1)})$`;
@@ -20,6 +22,7 @@ export const PATTERN_WORDS: ReadonlyMap<string, string> = new Map([
   [VOLUME_NAME, "must be a letter, then up to 62 letters, digits, dots, underscores or hyphens"],
   [VOLUME_NAME_OR_NUMBER, "must be a volume's name or number"],
   [POOL_NAME, "must be a pool's name: a capital letter, then up to 7 capital letters or digits"],
+  [DRIVE_NAME, "must be a drive's name: a letter or digit, then up to 31 letters, digits, underscores or hyphens"],
   [HOST_NAME, "must be a letter or digit, then up to 62 letters, digits, dots, underscores or hyphens"],
   [
     INITIATOR_NAME,
@@ -82,6 +85,55 @@ export const EventsQuery = object({
   severity: Type.Optional(Severity),
 });
 
+export const DriveParams = object({ drive: Type.String({ pattern: DRIVE_NAME }) });
+const literals = <const T extends string>(...names: T[]) => Type.Union(names.map((name) => Type.Literal(name)));
+const count = (minimum: number, maximum: number, description: string) => Type.Integer({ minimum, maximum, description });
+const COUNT_MAX = 1_000_000_000;
+const ZONE_MAX = 99_999_999;
+const STRIP_MAX = 2 ** 31 - 1;
+const STRIP_BYTES_MAX = 2 ** 20;
+/** What a rule may say; which of it goes with which fault is checked beside (fault-rules.ts). */
+const faultRule = {
+  fault: literals(
+    ...(["readError", "writeError", "noSpace", "tornWrite", "lostWrite", "misdirectedWrite", "bitFlip"] as const),
+    ...(["revertedKey", "delay", "hang", "unknownOutcome", "unreachable"] as const),
+  ),
+  zone: Type.Optional(count(0, ZONE_MAX, "Only this zone.")),
+  firstStrip: Type.Optional(count(0, STRIP_MAX, "Only strips from this one on …")),
+  stripCount: Type.Optional(count(1, STRIP_MAX, "… so many; 1.")),
+  firstByte: Type.Optional(count(0, STRIP_BYTES_MAX, "Only reads that touch bytes of a strip from this one on …")),
+  byteCount: Type.Optional(count(1, STRIP_BYTES_MAX, "… so many; 1.")),
+  keyPrefix: Type.Optional(Type.String({ pattern: PRINTABLE, maxLength: 48, description: "Only metadata keys that begin so." })),
+  operations: Type.Optional(
+    Type.Array(literals("read", "write", "metadataRead", "metadataWrite", "zone", "other"), {
+      minItems: 1,
+      maxItems: 6,
+      description: "Only these kinds of operation.",
+    }),
+  ),
+  skip: Type.Optional(count(0, COUNT_MAX, "So many pass first.")),
+  everyNth: Type.Optional(count(1, COUNT_MAX, "Then the first of every so many is hit.")),
+  probability: Type.Optional(Type.Number({ minimum: 0, maximum: 1, description: "And of those this share, by the seed." })),
+  hitsMax: Type.Optional(count(1, COUNT_MAX, "Ends after so many hits.")),
+  strips: Type.Optional(count(0, 1024, "tornWrite: whole strips that are stored; 0.")),
+  bytes: Type.Optional(count(0, STRIP_BYTES_MAX, "tornWrite: bytes of the next strip that are stored; 0.")),
+  report: Type.Optional(Type.Union(literals("done", "writeFailed", "unknown").anyOf, { description: "tornWrite; done." })),
+  toZone: Type.Optional(count(0, ZONE_MAX, "misdirectedWrite: the same zone.")),
+  toStrip: Type.Optional(count(0, STRIP_MAX, "misdirectedWrite: by the seed.")),
+  on: Type.Optional(Type.Union(literals("read", "write").anyOf, { description: "bitFlip: in what is read, or stored; read." })),
+  offsetBytes: Type.Optional(count(0, STRIP_BYTES_MAX, "bitFlip: byte of the strip; by the seed.")),
+  bit: Type.Optional(count(0, 7, "bitFlip: by the seed.")),
+  to: Type.Optional(Type.Union(literals("older", "absent").anyOf, { description: "revertedKey, of metadata; older." })),
+  milliseconds: Type.Optional(count(0, 60_000, "delay.")),
+  jitterMilliseconds: Type.Optional(count(0, 60_000, "delay: up to so much more, by the seed.")),
+  done: Type.Optional(Type.Boolean({ description: "unknownOutcome: whether it is done; by the seed." })),
+};
+const FaultRuleBody = object(faultRule);
+export const SetDriveFaults = object({
+  seed: Type.Optional(count(1, STRIP_MAX, "What is chosen at random is chosen by it; 1.")),
+  rules: Type.Array(FaultRuleBody, { minItems: 1, maxItems: FAULT_RULES_MAX }),
+});
+
 // ---- answers
 
 export const ErrorBody = object({
@@ -103,6 +155,17 @@ export const Drive = object({
   capacityBytes: bytes("Size of the drive."),
   zonesUsed: Type.Integer(),
   zoneCount: Type.Integer(),
+});
+export const DriveFaultsView = object({
+  drive: text(),
+  pool: text(),
+  rules: Type.Array(
+    object({
+      ...faultRule,
+      matched: Type.Integer({ description: "Operations that the rule was for." }),
+      hits: Type.Integer({ description: "Operations that it hit." }),
+    }),
+  ),
 });
 export const Pool = object({
   name: text(),

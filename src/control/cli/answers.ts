@@ -6,6 +6,7 @@ export type System = Static<typeof schemas.System>;
 export type Health = Static<typeof schemas.Health>;
 export type Pool = Static<typeof schemas.Pool>;
 export type Drive = Static<typeof schemas.Drive>;
+export type DriveFaults = Static<typeof schemas.DriveFaultsView>;
 export type Volume = Static<typeof schemas.Volume>;
 export type LunMapping = Static<typeof schemas.LunMapping>;
 export type Portal = Static<typeof schemas.Portal>;

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { VERSION } from "../version.ts";
 import { ApiClient, CliError, type ClientOptions, EXIT } from "./api-client.ts";
+import { addFaultCommands } from "./drive-commands.ts";
 import { addHostCommands } from "./host-commands.ts";
 import { addStorageCommands } from "./storage-commands.ts";
 import { addSystemCommands } from "./system-commands.ts";
@@ -49,6 +50,7 @@ export async function runCli(args: readonly string[], io: CliIo): Promise<number
   addSystemCommands(program, context);
   addStorageCommands(program, context);
   addHostCommands(program, context);
+  addFaultCommands(program, context);
   for (const group of program.commands) refuseUnknownCommand(group);
   try {
     await program.parseAsync([...args], { from: "user" });

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { parseSize } from "../../config/size.ts";
 import type { Drive, LunMapping, Pool, Volume } from "./answers.ts";
 import { CliError, EXIT } from "./api-client.ts";
+import { addDriveCommands } from "./drive-commands.ts";
 import type { CliContext } from "./run.ts";
 import { percent, readableBytes, table } from "./table.ts";
 
@@ -16,8 +17,10 @@ export function addStorageCommands(program: Command, context: CliContext): void 
       const answer = await context.client().get<{ pools: Pool[] }>("/api/v1/pools");
       context.show(answer, ({ pools }) => poolTable(pools));
     });
-  program
-    .command("drives")
+  const drives = program.command("drives").description("drives");
+  addDriveCommands(drives, context);
+  drives
+    .command("list", { isDefault: true })
     .description("drives and their state")
     .action(async () => {
       const answer = await context.client().get<{ drives: Drive[] }>("/api/v1/drives");

@@ -50,6 +50,11 @@ export class StatusMetrics {
       const answers = plane.isServing && answer.failures[index] === undefined;
       gauges.directorUp.set({ director: name }, answers ? 1 : 0);
     }
+    for (const { drive, pool, pulled, faultRules } of plane.drives.conditions) {
+      const labels = { pool: plane.config.pools[pool]?.name ?? "", drive };
+      gauges.driveFaults.set(labels, faultRules);
+      gauges.drivePulled.set(labels, pulled ? 1 : 0);
+    }
     for (const status of answer.directors) if (status !== undefined) this.director(status);
     this.eventsTotal.reset();
     for (const { type, severity, count } of plane.events.counts()) this.eventsTotal.inc({ type, severity }, count);
@@ -116,6 +121,8 @@ const GAUGES = {
   poolOwner: ["varray_pool_owner", "1 for the director that owns the pool.", "pool", "director"],
   poolState: ["varray_pool_state", "1 for the state that holds: optimal, degraded, failed.", "pool", "state"],
   driveState: ["varray_drive_state", "1 for the state that holds: online, missing, failed, foreign.", "pool", "drive", "state"],
+  driveFaults: ["varray_drive_faults", "Faults on command that the drive has now; no series: none.", "pool", "drive"],
+  drivePulled: ["varray_drive_pulled", "1 for a drive that was pulled on command; no series: none.", "pool", "drive"],
   driveCapacity: ["varray_drive_capacity_bytes", "Size of the drive.", "pool", "drive"],
   driveZones: ["varray_drive_zones", "Zones of the drive.", "pool", "drive"],
   driveZonesUsed: ["varray_drive_zones_used", "Zones of the drive that exist.", "pool", "drive"],

@@ -110,8 +110,12 @@ describe("API, reading", () => {
       [
         "/api/v1/directors",
         "/api/v1/drives",
+        "/api/v1/drives/{drive}/insert",
+        "/api/v1/drives/{drive}/pull",
         "/api/v1/events",
         "/api/v1/events/stream",
+        "/api/v1/faults/drives",
+        "/api/v1/faults/drives/{drive}",
         "/api/v1/host-access",
         "/api/v1/hosts",
         "/api/v1/hosts/{host}",

@@ -1,11 +1,11 @@
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { DriveError } from "../../../drivers/drive/drive.ts";
 import { DriveChannel } from "../../../drivers/drive/drive-channel.ts";
 import { DRIVE_COUNTERS } from "../../../drivers/drive/drive-counters.ts";
+import type { DriveFaultSettings } from "../../../drivers/drive/drive-faults.ts";
 import { REQUEST_WORD } from "../../../drivers/drive/drive-slots.ts";
-import type { DriveFaultSettings } from "../../../drivers/drive/fault-drive.ts";
 import { RemoteDrive } from "../../../drivers/drive/remote-drive.ts";
 import { counterBlock } from "../../../drivers/shared-memory/counters.ts";
 import { Doorbell } from "../../../drivers/shared-memory/doorbell.ts";
@@ -126,11 +126,25 @@ describe("a drive thread", () => {
     await expect(a.readStrips(strips(3, 1, 50))).rejects.toMatchObject({ kind: "unrecoveredRead" });
     await expect(a.metadataGet("k1")).rejects.toMatchObject({ kind: "unrecoveredRead" });
     await expect(a.writeStrips(strips(3, 2, 0))).rejects.toMatchObject({ kind: "writeFailed" });
-    await faulty({ unreachable: true });
+    await faulty({ rules: [{ fault: "unreachable" }] });
     await expect(a.listZones()).rejects.toMatchObject({ kind: "unreachable" });
     await faulty(undefined);
     await a.writeStrips(strips(3, 2, 0));
     expect((await a.listZones()).length).toBeGreaterThan(0);
+  });
+
+  test("tells what became of faults, and refuses them where no drive is open", async () => {
+    const rule = { fault: "readError", operations: ["metadataRead"] } as const;
+    expect(await thread.ask({ type: "setFaults", driveIndex: 1, faults: { rules: [rule] } })).toMatchObject({ open: true });
+    await drives[1]!.metadataGet("a").catch(() => undefined);
+    expect(await thread.ask({ type: "faults" })).toMatchObject({
+      drives: [
+        { driveIndex: 0, rules: [] },
+        { driveIndex: 1, name: "b", rules: [{ rule, matched: 1, hits: 1 }] },
+      ],
+    });
+    await thread.ask({ type: "setFaults", driveIndex: 1, faults: undefined });
+    expect(await thread.ask({ type: "setFaults", driveIndex: 9, faults: undefined })).toMatchObject({ open: false });
   });
 
   test("formats, opens and closes drives while it serves others", async () => {
@@ -146,6 +160,33 @@ describe("a drive thread", () => {
     await thread.ask({ type: "openDrive", drive: drivesIn(temporary.path, ["a", "b", "c"])[2]! });
     await drives[2]!.open(1);
     expect(await drives[2]!.listZones()).toEqual([{ zone: 1, finished: false }]);
+  });
+
+  test.each([
+    ["its folder is moved away", "", "its folder is gone (ENOENT)"],
+    ["its metadata's folder is moved away", "meta", "its folder is gone (ENOENT)"],
+    ["another drive's folder is put into its place", "other", "another folder is in the place of its own"],
+  ])("closes a drive when %s, and opens it again on command", async (_how, part, reason) => {
+    const [, , , vanishing] = drivesIn(temporary.path, ["a", "b", "c", "vanishing"]);
+    await thread.ask({ type: "openDrive", drive: vanishing! });
+    const drive = new RemoteDrive(thread.channel, { name: "vanishing", driveIndex: 3 });
+    await drive.open(1);
+    const from = join(vanishing!.folder, part === "meta" ? "meta" : "");
+    renameSync(from, `${temporary.path}/aside`);
+    if (part === "other") cpSync(`${temporary.path}/aside`, from, { recursive: true });
+    const before = thread.gone.length;
+    await expect.poll(() => thread.gone.length, { timeout: 10_000 }).toBe(before + 1);
+    const message = `drive vanishing: ${reason}`;
+    expect(thread.gone.at(-1)).toEqual({ driveIndex: 3, name: "vanishing", state: "failed", kind: "unreachable", message });
+    await expect(drive.metadataGet("a")).rejects.toMatchObject({ kind: "unreachable", message });
+    // Told once.
+    expect(await drives[0]!.metadataGet("a")).toBeUndefined();
+    rmSync(from, { recursive: true, force: true });
+    renameSync(`${temporary.path}/aside`, from);
+    expect(await thread.ask({ type: "openDrive", drive: vanishing! })).toMatchObject({ drive: { state: "open" } });
+    await drive.open(1);
+    await thread.ask({ type: "closeDrive", driveIndex: 3 });
+    rmSync(vanishing!.folder, { recursive: true });
   });
 
   test("never formats over what is not a drive", async () => {
@@ -191,7 +232,7 @@ describe("a drive thread", () => {
   test("is overdue for a slow drive: the caller hears unknown, and the late answer harms nobody", async () => {
     const slow = new DriveChannel(thread.global, { pool: 0, director: 1, deadlineMilliseconds: 10 });
     const drive = new RemoteDrive(slow, { name: "b", driveIndex: 1 });
-    await thread.ask({ type: "setFaults", driveIndex: 1, faults: { delayMilliseconds: 2500 } });
+    await thread.ask({ type: "setFaults", driveIndex: 1, faults: { rules: [{ fault: "delay", milliseconds: 2500 }] } });
     const late = (await drive.open(1).catch((error: unknown) => error)) as DriveError;
     expect(late).toMatchObject({ name: "DriveError", kind: "unknown" });
     // The memory that a request named is its caller's again when the thread has answered, and not before.
@@ -247,7 +288,7 @@ describe("a drive thread that dies", () => {
     const drive = new RemoteDrive(thread.channel, { name: "a", driveIndex: 0 });
     await drive.open(1);
     const ended = new Promise((resolve) => thread.worker.once("exit", resolve));
-    await thread.ask({ type: "setFaults", driveIndex: 0, faults: { delayMilliseconds: 60_000 } });
+    await thread.ask({ type: "setFaults", driveIndex: 0, faults: { rules: [{ fault: "delay", milliseconds: 60_000 }] } });
     const caught = drive.createZone(1).catch((error) => error);
     await thread.worker.terminate();
     await ended;

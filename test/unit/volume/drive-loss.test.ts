@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
 import { DriveError } from "../../../drivers/drive/drive.ts";
-import { DriveFaults } from "../../../drivers/drive/fault-drive.ts";
 import { decodeDocument } from "../../../src/map/metadata-store.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
 import { POOL_COUNT } from "../../../src/volume/pool-counters.ts";
@@ -26,7 +25,7 @@ function statesOn(media: MemoryPoolMedia, position: number): string[] {
 describe("pool: a drive fails during service (invariant 10 of the architecture)", () => {
   test.each([0, 1, 2, 3])("while a volume is made: drive %i is lost, on record, and the volume is there", async (position) => {
     const media = new MemoryPoolMedia();
-    const faults = new DriveFaults();
+    const faults = { unreachable: false };
     const first = await openMemoryPool(media);
     first.kill();
     media.wrap = (drive, at) => {
@@ -37,7 +36,7 @@ describe("pool: a drive fails during service (invariant 10 of the architecture)"
       });
     };
     const pool = await openMemoryPool(media);
-    faults.set({ unreachable: true });
+    faults.unreachable = true;
     await pool.service.createVolume(0, volumeDocument(1, 100 * BLOCK));
     // A second change must not wait for what the first one left behind.
     await pool.service.createVolume(0, volumeDocument(2, 100 * BLOCK));
@@ -53,7 +52,7 @@ describe("pool: a drive fails during service (invariant 10 of the architecture)"
 
     // The drive comes back, and is not trusted with what it missed.
     pool.kill();
-    faults.set(undefined);
+    faults.unreachable = false;
     const again = await openMemoryPool(media);
     expect(again.service.status()[0]!.drives[position]!.state).toBe("missing");
     const { status, data } = await readBytes(again, 1, 0, 8 * BLOCK);
@@ -96,7 +95,7 @@ describe("pool: a drive fails during service (invariant 10 of the architecture)"
 
   test("two drives: the pool fails, says so, and answers every request", async () => {
     const media = new MemoryPoolMedia();
-    const faults = [new DriveFaults(), new DriveFaults(), new DriveFaults(), new DriveFaults()];
+    const faults = Array.from({ length: 4 }, () => ({ unreachable: false }));
     media.wrap = (drive, at) =>
       interceptDrive(drive, async (_operation, _parameters, run) => {
         if (faults[at]!.unreachable) throw unreachable(drive.name);
@@ -105,8 +104,8 @@ describe("pool: a drive fails during service (invariant 10 of the architecture)"
     const pool = await openMemoryPool(media);
     await pool.service.createVolume(0, volumeDocument(1, 1000 * BLOCK));
     await writeBytes(pool, 1, 0, new Uint8Array(100 * BLOCK).fill(7));
-    faults[1]!.set({ unreachable: true });
-    faults[2]!.set({ unreachable: true });
+    faults[1]!.unreachable = true;
+    faults[2]!.unreachable = true;
     await expect(pool.service.pool(0).destageAll()).rejects.toThrow();
     expect(pool.service.status()[0]!.state).toBe("failed");
     expect(pool.events.map((event) => event.type)).toContain("pool.failed");
@@ -115,7 +114,9 @@ describe("pool: a drive fails during service (invariant 10 of the architecture)"
     pool.kill();
 
     // What was acknowledged is in the journal, and the drives were only away.
-    for (const fault of faults) fault.set(undefined);
+    for (const fault of faults) {
+      fault.unreachable = false;
+    }
     const again = await openMemoryPool(media);
     expect((await readBytes(again, 1, 0, 100 * BLOCK)).data.every((byte) => byte === 7)).toBe(true);
     again.kill();

@@ -1,6 +1,7 @@
 /** A drive that does not answer for seconds: hosts must not notice, while there is room in cache and journal. */
 import { describe, expect, test } from "vitest";
-import { DriveFaults, FaultDrive } from "../../../drivers/drive/fault-drive.ts";
+import { DriveFaults } from "../../../drivers/drive/drive-faults.ts";
+import { FaultDrive } from "../../../drivers/drive/fault-drive.ts";
 import { createGlobalMemory } from "../../../drivers/shared-memory/global-memory.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
 import { POOL_COUNT } from "../../../src/volume/pool-counters.ts";
@@ -23,7 +24,7 @@ describe("a drive that stalls for seconds", () => {
     const pool = await openMemoryPool(media);
     await pool.service.createVolume(0, volumeDocument(1, VOLUME_BLOCKS * BLOCK));
     await writeBytes(pool, 1, 0, new Uint8Array(50 * BLOCK).fill(1));
-    faults.set({ delayMilliseconds: STALL_MILLISECONDS });
+    faults.set({ rules: [{ fault: "delay", milliseconds: STALL_MILLISECONDS }] });
     const destaged = pool.service.pool(0).destageAll();
     const { counters } = pool.service.pool(0).parts;
     await until(() => counters[POOL_COUNT.destageBatchesActive] === 1);

@@ -3,7 +3,7 @@
  *
  * Runs on: the thread that owns the stretch. Invariant: a region has one user, from the take to the give.
  */
-import type { Address } from "./global-memory.ts";
+import type { Address } from "../../drivers/shared-memory/global-memory.ts";
 
 export class RegionPool {
   readonly #free: Address[] = [];
@@ -11,10 +11,6 @@ export class RegionPool {
 
   constructor(address: Address, bytes: number, count: number) {
     for (let n = 0; n < count; n++) this.#free.push(address + n * bytes);
-  }
-
-  get free(): number {
-    return this.#free.length;
   }
 
   /** Resolves in the order of asking. Waiters are bounded by the I/Os that the sessions' windows let in. */
