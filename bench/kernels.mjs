@@ -45,6 +45,8 @@ function benchKernels(global) {
     "copy, misaligned": (bytes) => kernels.copy(a + 3, b + 1, bytes),
     fill: (bytes) => kernels.fill(a, 0, bytes),
     xor: (bytes) => kernels.xor(a, b, bytes),
+    "addToPq: P and Q in one pass": (bytes) => kernels.addToPq(a, a + (2 << 20), b, bytes),
+    "multiplyAdd, GF(2^8)": (bytes) => kernels.multiplyAdd(a, b, 0x8e, bytes),
     isZero: (bytes) => kernels.isZero(b, bytes),
     firstDifference: (bytes) => kernels.firstDifference(a, b, bytes),
     crc32c: (bytes) => kernels.crc32c(b, bytes),

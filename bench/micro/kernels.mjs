@@ -14,11 +14,15 @@ export function cases() {
   const { kernels, layout } = global;
   const a = layout.frames;
   const b = a + (FRAMES / 2) * 4096;
+  const c = a + (FRAMES / 4) * 4096;
   kernels.fill(a, 0, FRAMES * 4096);
   const native = new Map(Object.values(SIZES).map((bytes) => [bytes, global.view(b, bytes)]));
   const kinds = {
     copy: [["4 KiB", "64 KiB", "1 MiB"], (bytes) => kernels.copy(a, b, bytes)],
     XOR: [["4 KiB", "64 KiB", "1 MiB"], (bytes) => kernels.xor(a, b, bytes)],
+    "P and Q of a strip, in one pass": [["4 KiB", "64 KiB", "1 MiB"], (bytes) => kernels.addToPq(a, c, b, bytes)],
+    "GF(2^8) multiply-add": [["4 KiB", "64 KiB", "1 MiB"], (bytes) => kernels.multiplyAdd(a, b, 0x8e, bytes)],
+    "GF(2^8) multiply": [["4 KiB", "64 KiB", "1 MiB"], (bytes) => kernels.multiply(a, 0x8e, bytes)],
     "is it all zeros": [["4 KiB"], (bytes) => kernels.isZero(b, bytes)],
     "CRC32C, WASM": [["48 B", "4 KiB"], (bytes) => kernels.crc32c(b, bytes)],
     "CRC32C, native": [["48 B", "4 KiB", "64 KiB", "1 MiB"], (bytes) => dataCrc32c(native.get(bytes))],

@@ -15,6 +15,15 @@ export interface Kernels {
   fill(target: Address, byte: number, bytes: number): void;
   /** target ^= source. The ranges are the same or apart. Any length; multiples of 128 bytes are the fast ones. */
   xor(target: Address, source: Address, bytes: number): void;
+  /**
+   * A data strip's share of P and Q over GF(2^8) (polynomial 0x11d, generator 2): p ^= source, q = 2 q ^ source. Called for
+   * each data strip, the highest column first, so that column c is in q times 2 to the power of c. Ranges are apart.
+   */
+  addToPq(p: Address, q: Address, source: Address, bytes: number): void;
+  /** target ^= factor × source over GF(2^8). The ranges are the same or apart. */
+  multiplyAdd(target: Address, source: Address, factor: number, bytes: number): void;
+  /** target = factor × target over GF(2^8). */
+  multiply(target: Address, factor: number, bytes: number): void;
   isZero(address: Address, bytes: number): boolean;
   /** Offset of the first differing byte, or −1. Below 2 GiB. */
   firstDifference(a: Address, b: Address, bytes: number): number;
@@ -26,7 +35,7 @@ export interface Kernels {
 }
 
 /** What kernels.as.ts of this source tree exports as `kernelVersion`. */
-const KERNEL_VERSION = 1;
+const KERNEL_VERSION = 2;
 
 interface KernelExports {
   kernelVersion(): number;
@@ -34,6 +43,9 @@ interface KernelExports {
   copy(target: Address, source: Address, bytes: number): void;
   fill(target: Address, byte: number, bytes: number): void;
   xor(target: Address, source: Address, bytes: number): void;
+  addToPq(p: Address, q: Address, source: Address, bytes: number): void;
+  multiplyAdd(target: Address, source: Address, factor: number, bytes: number): void;
+  multiply(target: Address, factor: number, bytes: number): void;
   isZero(address: Address, bytes: number): number;
   firstDifference(a: Address, b: Address, bytes: number): number;
   crc32c(address: Address, bytes: number, seed: number): number;
@@ -69,6 +81,9 @@ export function createKernels(module: WebAssembly.Module, memory: WebAssembly.Me
     copy: wasm.copy,
     fill: wasm.fill,
     xor: wasm.xor,
+    addToPq: wasm.addToPq,
+    multiplyAdd: wasm.multiplyAdd,
+    multiply: wasm.multiply,
     isZero: (address, bytes) => wasm.isZero(address, bytes) !== 0,
     firstDifference: wasm.firstDifference,
     crc32c: (address, bytes, seed = 0) => wasm.crc32c(address, bytes, seed) >>> 0,

@@ -17,6 +17,18 @@ export function referenceKernels(memory: Uint8Array): Kernels {
     xor(target, source, bytes) {
       for (let i = 0; i < bytes; i++) memory[target + i]! ^= memory[source + i]!;
     },
+    addToPq(p, q, source, bytes) {
+      for (let i = 0; i < bytes; i++) {
+        memory[p + i]! ^= memory[source + i]!;
+        memory[q + i] = referenceProduct(memory[q + i]!, 2) ^ memory[source + i]!;
+      }
+    },
+    multiplyAdd(target, source, factor, bytes) {
+      for (let i = 0; i < bytes; i++) memory[target + i]! ^= referenceProduct(memory[source + i]!, factor);
+    },
+    multiply(target, factor, bytes) {
+      for (let i = 0; i < bytes; i++) memory[target + i] = referenceProduct(memory[target + i]!, factor);
+    },
     isZero(address, bytes) {
       return memory.subarray(address, address + bytes).every((byte) => byte === 0);
     },
@@ -28,6 +40,14 @@ export function referenceKernels(memory: Uint8Array): Kernels {
       return referenceCrc32c(memory.subarray(address, address + bytes), seed);
     },
   };
+}
+
+/** Product in GF(2^8) of polynomials over bits, modulo x^8 + x^4 + x^3 + x^2 + 1 (0x11d). */
+export function referenceProduct(a: number, b: number): number {
+  let product = 0;
+  for (let bit = 0; bit < 8; bit++) if ((b >> bit) & 1) product ^= a << bit;
+  for (let bit = 14; bit >= 8; bit--) if ((product >> bit) & 1) product ^= 0x11d << (bit - 8);
+  return product;
 }
 
 /** Castagnoli polynomial with its bits reversed, a bit at a time (RFC 7143 §13.1). */

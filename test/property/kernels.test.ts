@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
 import { createKernels, type Kernels } from "../../drivers/shared-memory/kernels.ts";
-import { referenceCrc32c, referenceKernels } from "../../drivers/shared-memory/reference-kernels.ts";
+import { referenceCrc32c, referenceKernels, referenceProduct } from "../../drivers/shared-memory/reference-kernels.ts";
 import { testGlobalMemory } from "../support/global-memory.ts";
 
 /** Kernels work in this window of global memory; the reference works in a copy of it, at the same offsets. */
@@ -81,6 +81,53 @@ describe("kernels against plain TypeScript", () => {
       reference.xor(to, from, bytes);
     }
     expectSameBytes();
+  });
+
+  test("addToPq adds a strip to P and, as its column's power of 2, to Q", () => {
+    fc.assert(
+      fc.property(fc.nat(1000), fc.nat(40), fc.nat(40), fc.nat(40), (bytes, a, b, c) => {
+        const [p, q, source] = [a, 1200 + b, 2400 + c];
+        kernels.addToPq(base + p, base + q, base + source, bytes);
+        reference.addToPq(p, q, source, bytes);
+        expectSameBytes();
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("multiplyAdd adds a multiple of any range to another that is apart or the same", () => {
+    fc.assert(
+      fc.property(twoRanges.filter(apart), fc.nat(255), ({ at, other, bytes }, factor) => {
+        kernels.multiplyAdd(base + other, base + at, factor, bytes);
+        reference.multiplyAdd(other, at, factor, bytes);
+        expectSameBytes();
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("multiply makes any range a multiple of itself", () => {
+    fc.assert(
+      fc.property(range, fc.nat(255), ({ at, bytes }, factor) => {
+        kernels.multiply(base + at, factor, bytes);
+        reference.multiply(at, factor, bytes);
+        expectSameBytes();
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("every product of two bytes is right, in the vector part and in the rest", () => {
+    for (let factor = 0; factor < 256; factor++) {
+      for (let byte = 0; byte < 256; byte++) window[byte] = byte;
+      window.fill(factor, 256, 256 + 31);
+      kernels.multiply(base, factor, 256);
+      for (let byte = 0; byte < 256; byte++)
+        if (window[byte] !== referenceProduct(byte, factor)) expect({ byte, factor }).toBe("right");
+      kernels.multiply(base + 256, factor, 31);
+      expect(window[256]).toBe(referenceProduct(factor, factor));
+      expect(window[286]).toBe(referenceProduct(factor, factor));
+    }
   });
 
   test("isZero tells a range of zeros from one with a single byte anywhere", () => {
@@ -194,6 +241,10 @@ describe("kernels, limits", () => {
       () => kernels.copy(end - 8, base, 9),
       () => kernels.fill(end - 8, 0, 9),
       () => kernels.xor(end - 8, base, 9),
+      () => kernels.addToPq(end - 8, base, base + 4096, 9),
+      () => kernels.addToPq(base, end - 8, base + 4096, 9),
+      () => kernels.multiplyAdd(end - 8, base, 3, 9),
+      () => kernels.multiply(end - 8, 3, 9),
       () => kernels.isZero(end, 1),
       () => kernels.firstDifference(end, base, 1),
       () => kernels.crc32c(end - 8, 9),

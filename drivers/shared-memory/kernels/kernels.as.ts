@@ -2,20 +2,27 @@
  * The kernels, in AssemblyScript (not TypeScript: tsc leaves this file out, scripts/build-kernels.mjs compiles it).
  *
  * They work in place on global memory, which is imported. Nothing here has static data or a heap, so instantiating the
- * module writes not a byte: a thread may attach while the others are at work. The one table that is needed lies at a
- * fixed place in the first 64 KiB page and is filled by `initialiseTables`, which main calls once before any other thread.
+ * module writes not a byte: a thread may attach while the others are at work. The tables that are needed lie at fixed
+ * places in the first 64 KiB page and are filled by `initialiseTables`, which main calls once before any other thread.
  * drivers/shared-memory/reference-kernels.ts says the same things in plain TypeScript; property tests compare the two.
  */
 
 /** Raised with every change of what is exported; kernels.ts compares, so that a stale build is noticed. */
 export function kernelVersion(): u32 {
-  return 1;
+  return 2;
 }
 
 /** Eight tables of 256 words for CRC32C, slicing by 8 (layout.ts leaves the whole first page to the kernels). */
 const CRC32C_TABLE: usize = 1024;
 /** Castagnoli polynomial 0x1EDC6F41, bits reversed (RFC 7143 §13.1). */
 const CRC32C_POLYNOMIAL: u32 = 0x82f63b78;
+/**
+ * For each of the 256 factors of GF(2^8) its products with 0 … 15, then with 0, 16 … 240: a byte's product is the exclusive
+ * or of those of its halves, and each half is one table look-up for 16 bytes at a time (i8x16.swizzle).
+ */
+const GF_TABLE: usize = 16384;
+/** x^8 + x^4 + x^3 + x^2 + 1, 0x11d; what is left of it when the ninth bit is gone. */
+const GF_POLYNOMIAL: u32 = 0x1d;
 
 export function initialiseTables(): void {
   for (let i: u32 = 0; i < 256; i++) {
@@ -29,6 +36,22 @@ export function initialiseTables(): void {
       store<u32>(CRC32C_TABLE + (slice << 10) + (i << 2), load<u32>(CRC32C_TABLE + ((previous & 0xff) << 2)) ^ (previous >>> 8));
     }
   }
+  for (let factor: u32 = 0; factor < 256; factor++) {
+    for (let half: u32 = 0; half < 16; half++) {
+      store<u8>(GF_TABLE + (factor << 5) + half, <u8>product(factor, half));
+      store<u8>(GF_TABLE + (factor << 5) + 16 + half, <u8>product(factor, half << 4));
+    }
+  }
+}
+
+/** Product over GF(2^8), a bit at a time: for the tables. */
+function product(a: u32, b: u32): u32 {
+  let sum: u32 = 0;
+  for (; b != 0; b >>>= 1) {
+    if (b & 1) sum ^= a;
+    a = (a << 1) ^ (a & 0x80 ? 0x100 | GF_POLYNOMIAL : 0);
+  }
+  return sum;
 }
 
 export function copy(target: usize, source: usize, bytes: usize): void {
@@ -159,4 +182,107 @@ export function crc32c(address: usize, bytes: usize, seed: u32): u32 {
     left--;
   }
   return ~crc;
+}
+
+/** Sixteen bytes, each times 2: shifted, and reduced where a bit left. */
+// @ts-ignore: decorator
+@inline
+function twice(bytes: v128): v128 {
+  const reduce = v128.and(i8x16.lt_s(bytes, i8x16.splat(0)), i8x16.splat(<i8>GF_POLYNOMIAL));
+  return v128.xor(i8x16.add(bytes, bytes), reduce);
+}
+
+/** One step of addToPq. */
+// @ts-ignore: decorator
+@inline
+function addToPq16(p: usize, q: usize, source: usize, offset: usize): void {
+  const data = v128.load(source + offset);
+  v128.store(p + offset, v128.xor(v128.load(p + offset), data));
+  v128.store(q + offset, v128.xor(twice(v128.load(q + offset)), data));
+}
+
+/** p ^= source, and q = 2 q ^ source over GF(2^8): a column of P and Q, the highest column first. */
+export function addToPq(p: usize, q: usize, source: usize, bytes: usize): void {
+  let left = bytes;
+  while (left >= 64) {
+    addToPq16(p, q, source, 0);
+    addToPq16(p, q, source, 16);
+    addToPq16(p, q, source, 32);
+    addToPq16(p, q, source, 48);
+    p += 64;
+    q += 64;
+    source += 64;
+    left -= 64;
+  }
+  while (left >= 16) {
+    addToPq16(p, q, source, 0);
+    p += 16;
+    q += 16;
+    source += 16;
+    left -= 16;
+  }
+  while (left > 0) {
+    const data = load<u8>(source);
+    store<u8>(p, load<u8>(p) ^ data);
+    store<u8>(q, <u8>product(load<u8>(q), 2) ^ data);
+    p++;
+    q++;
+    source++;
+    left--;
+  }
+}
+
+/** Sixteen bytes times the factor whose two tables these are. */
+// @ts-ignore: decorator
+@inline
+function times(bytes: v128, low: v128, high: v128): v128 {
+  const half = i8x16.splat(0x0f);
+  return v128.xor(i8x16.swizzle(low, v128.and(bytes, half)), i8x16.swizzle(high, i8x16.shr_u(bytes, 4)));
+}
+
+// @ts-ignore: decorator
+@inline
+function timesByte(byte: u8, factor: u32): u8 {
+  const table = GF_TABLE + (factor << 5);
+  return load<u8>(table + (byte & 15)) ^ load<u8>(table + 16 + (byte >> 4));
+}
+
+/** target ^= factor × source over GF(2^8). */
+export function multiplyAdd(target: usize, source: usize, factor: u32, bytes: usize): void {
+  factor &= 0xff;
+  const low = v128.load(GF_TABLE + (factor << 5));
+  const high = v128.load(GF_TABLE + (factor << 5), 16);
+  let left = bytes;
+  while (left >= 32) {
+    v128.store(target, v128.xor(v128.load(target), times(v128.load(source), low, high)));
+    v128.store(target, v128.xor(v128.load(target, 16), times(v128.load(source, 16), low, high)), 16);
+    target += 32;
+    source += 32;
+    left -= 32;
+  }
+  while (left > 0) {
+    store<u8>(target, load<u8>(target) ^ timesByte(load<u8>(source), factor));
+    target++;
+    source++;
+    left--;
+  }
+}
+
+/** target = factor × target over GF(2^8). */
+export function multiply(target: usize, factor: u32, bytes: usize): void {
+  factor &= 0xff;
+  const low = v128.load(GF_TABLE + (factor << 5));
+  const high = v128.load(GF_TABLE + (factor << 5), 16);
+  let left = bytes;
+  while (left >= 32) {
+    v128.store(target, times(v128.load(target), low, high));
+    v128.store(target, times(v128.load(target, 16), low, high), 16);
+    target += 32;
+    left -= 32;
+  }
+  while (left > 0) {
+    store<u8>(target, timesByte(load<u8>(target), factor));
+    target++;
+    left--;
+  }
 }
