@@ -11,7 +11,7 @@
  */
 import type { RaidLevel, RaidShape } from "./raid-level.ts";
 import { raidLevel } from "./raid-levels.ts";
-import { type StripShape, stripShape } from "./strip.ts";
+import { type StripPlace, type StripShape, stripShape } from "./strip.ts";
 
 export const NOT_MAPPED = 0;
 
@@ -21,6 +21,8 @@ export interface GroupGeometry {
   readonly dataDrives: number;
   /** All that hold a strip of each stripe: data, their copies, parity. */
   readonly driveCount: number;
+  /** Strips of a stripe that differ: data and parity, without further copies. */
+  readonly stripCount: number;
   readonly shape: StripShape;
   readonly stripesPerZone: number;
   readonly zoneSlots: number;
@@ -41,12 +43,18 @@ export function groupGeometry(
     level,
     dataDrives,
     driveCount: level.driveCount,
+    stripCount: level.roles.length,
     shape: stripShape(blocksPerStrip),
     stripesPerZone,
     zoneSlots,
     blocksPerStripe,
     blocksPerZone: stripesPerZone * blocksPerStripe,
   };
+}
+
+/** What a strip's header is to say. Copies are the same bytes: theirs names the first copy's position. */
+export function stripPlace({ level }: GroupGeometry, zone: number, stripe: number, role: number): StripPlace {
+  return { zone, stripe, position: level.positionOf(stripe, role, 0), role };
 }
 
 export interface Place {

@@ -2,16 +2,19 @@
  * What a RAID level decides: which drive holds which strip of a stripe, and which losses it survives.
  *
  * A stripe has `dataColumns` strips of data, each on `copies` drives, and `parities` strips of parity. A strip's *role* is
- * one number: its column (0, 1, …), or below 0, ROLE_P or Q. A drive's *position* is its number in the RAID group.
+ * one number: its column (0, 1, …), or ROLE_P, or ROLE_Q. A drive's *position* is its number in the RAID group.
  *
- * Runs on: any thread; no state. Each level is a file of its own, chosen by `raidLevel` (raid-levels.ts).
+ * Runs on: any thread; no state. The levels: parity-levels.ts, mirror-levels.ts; chosen by raid-levels.ts.
  * Invariants, which test/contract/raid-level.ts holds every level to:
  *  1. In each stripe every position holds exactly one strip, and `role` and `positionOf` agree about which.
  *  2. Any `tolerance` drives may be lost; `survives` says which larger sets may be too.
+ *  3. The copies of a column are neighbours: position ÷ copies is one number for all of them, and another for other strips.
  */
 
 /** Exclusive or of the data strips. */
 export const ROLE_P = -1;
+/** Sum of the data strips over GF(2^8), each multiplied by 2 to the power of its column. */
+export const ROLE_Q = -2;
 
 type RaidLevelNumber = 1 | 5 | 6 | 10;
 
@@ -31,6 +34,10 @@ export interface RaidShape {
   readonly copies?: number;
 }
 
+export function rolesOf(columns: number, parities: number): number[] {
+  return Array.from({ length: columns + parities }, (_, n) => n - parities);
+}
+
 export interface RaidLevel {
   readonly config: RaidConfig;
   /** As people know it: "RAID-5 3+1". */
@@ -40,6 +47,8 @@ export interface RaidLevel {
   readonly copies: number;
   /** Strips of parity in a stripe: 0, 1 (P) or 2 (P and Q). */
   readonly parities: 0 | 1 | 2;
+  /** The strips of a stripe that differ: parities, then columns. */
+  readonly roles: readonly number[];
   /** Any so many drives may be lost. */
   readonly tolerance: number;
   /** What a position holds in a stripe. */

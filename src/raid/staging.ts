@@ -32,7 +32,7 @@ const REBUILD_REGIONS = 4;
 const FETCH_REGIONS = 192;
 
 function batchStripes(geometry: GroupGeometry): number {
-  const stripes = Math.floor(BATCH_BYTES / (geometry.driveCount * geometry.shape.stripBytes));
+  const stripes = Math.floor(BATCH_BYTES / (geometry.stripCount * geometry.shape.stripBytes));
   return Math.max(BATCH_STRIPES_MIN, Math.min(BATCH_STRIPES_MAX, stripes, geometry.stripesPerZone));
 }
 
@@ -42,10 +42,16 @@ function fetchBytes(geometry: GroupGeometry): number {
   return Math.ceil((blocksPerStrip * TAG_BYTES + (blocksPerStrip + 1) * PART_BYTES) / 64) * 64;
 }
 
+/** What rebuilding a strip needs: the others of its stripe, where it is made, and for two erasures one more (solve-strip.ts). */
+function rebuildBytes({ level, stripCount, shape }: GroupGeometry): number {
+  if (level.parities === 0) return shape.stripBytes;
+  return (stripCount + level.parities - 1) * shape.stripBytes;
+}
+
 export function stagingBytes(geometry: GroupGeometry): number {
-  const stripe = geometry.driveCount * geometry.shape.stripBytes;
-  const strips = BATCH_REGIONS * batchStripes(geometry) * stripe + STRIP_REGIONS * geometry.shape.stripBytes;
-  return strips + REBUILD_REGIONS * stripe + FETCH_REGIONS * fetchBytes(geometry);
+  const { stripBytes } = geometry.shape;
+  const strips = BATCH_REGIONS * batchStripes(geometry) * geometry.stripCount * stripBytes + STRIP_REGIONS * stripBytes;
+  return strips + REBUILD_REGIONS * rebuildBytes(geometry) + FETCH_REGIONS * fetchBytes(geometry);
 }
 
 export class Staging {
@@ -57,14 +63,13 @@ export class Staging {
 
   constructor(address: Address, geometry: GroupGeometry) {
     const { stripBytes } = geometry.shape;
-    const stripe = geometry.driveCount * stripBytes;
     this.batchStripes = batchStripes(geometry);
-    const batchBytes = this.batchStripes * stripe;
+    const batchBytes = this.batchStripes * geometry.stripCount * stripBytes;
     this.batches = new RegionPool(address, batchBytes, BATCH_REGIONS);
     const strips = address + BATCH_REGIONS * batchBytes;
     this.strips = new RegionPool(strips, stripBytes, STRIP_REGIONS);
     const rebuilds = strips + STRIP_REGIONS * stripBytes;
-    this.rebuilds = new RegionPool(rebuilds, stripe, REBUILD_REGIONS);
-    this.fetches = new RegionPool(rebuilds + REBUILD_REGIONS * stripe, fetchBytes(geometry), FETCH_REGIONS);
+    this.rebuilds = new RegionPool(rebuilds, rebuildBytes(geometry), REBUILD_REGIONS);
+    this.fetches = new RegionPool(rebuilds + REBUILD_REGIONS * rebuildBytes(geometry), fetchBytes(geometry), FETCH_REGIONS);
   }
 }

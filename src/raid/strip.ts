@@ -4,7 +4,7 @@
  *   ┌ blocks: blocksPerStrip × 4096 ┐┌ tags: blocksPerStrip × 32 ┐┌ header: 64 ┐
  *
  * Each block has a tag that says what it is: checksum, volume, block on the volume, and the zone it was written to,
- * which is its generation, because a zone number is never used twice. A parity strip's blocks and tags are the XOR of
+ * which is its generation, because a zone number is never used twice. A parity strip's blocks and tags are computed of
  * the data strips' blocks and tags, so that a rebuilt strip proves itself by its own tags. The header belongs to the
  * strip alone and names its place and role; it is not part of the parity.
  *
@@ -54,6 +54,10 @@ export function stripShape(blocksPerStrip: number): StripShape {
   };
 }
 
+export function tagAddress(strip: Address, shape: StripShape, index: number): Address {
+  return strip + shape.tagsAt + index * TAG_BYTES;
+}
+
 /** What a tag must say for a block to be the one that was asked for. */
 export interface BlockIdentity {
   volume: number;
@@ -69,7 +73,7 @@ export function writeTag(
   crc: number,
   identity: BlockIdentity,
 ): void {
-  const word = (strip + shape.tagsAt + index * TAG_BYTES) >> 2;
+  const word = tagAddress(strip, shape, index) >> 2;
   const { i32 } = global;
   i32[word + TAG_WORD.crc] = crc;
   i32[word + TAG_WORD.volume] = identity.volume;
@@ -82,7 +86,7 @@ export function writeTag(
 }
 
 export function readTag(global: GlobalMemory, strip: Address, shape: StripShape, index: number): BlockIdentity & { crc: number } {
-  const word = (strip + shape.tagsAt + index * TAG_BYTES) >> 2;
+  const word = tagAddress(strip, shape, index) >> 2;
   const { i32 } = global;
   return {
     crc: i32[word + TAG_WORD.crc]! >>> 0,
@@ -100,7 +104,7 @@ export function blockMatches(
   index: number,
   expected: BlockIdentity,
 ): boolean {
-  const word = (strip + shape.tagsAt + index * TAG_BYTES) >> 2;
+  const word = tagAddress(strip, shape, index) >> 2;
   const { i32 } = global;
   return (
     i32[word + TAG_WORD.volume]! >>> 0 === expected.volume &&
@@ -122,12 +126,34 @@ export function tagMatches(global: GlobalMemory, tag: Address, crc: number, expe
   );
 }
 
+/** See blockProof. */
+export type BlockProof = "good" | "named" | "none";
+
+/**
+ * What a block says of itself, without what a map would expect of it. good: it is of this zone and whole, or was written
+ * as one that can't be read (destage and compaction give that the complement of its checksum). named: only its tag is of
+ * this zone.
+ */
+export function blockProof(global: GlobalMemory, strip: Address, shape: StripShape, index: number, zone: number): BlockProof {
+  const tag = readTag(global, strip, shape, index);
+  if (tag.zone !== zone) return "none";
+  const block = strip + index * FRAME_BYTES;
+  if (tag.volume === PADDING_VOLUME) return tag.crc === 0 && global.kernels.isZero(block, FRAME_BYTES) ? "good" : "named";
+  const crc = dataChecksum(global.view(block, FRAME_BYTES));
+  return tag.crc === crc || tag.crc === unreadableChecksum(crc) ? "good" : "named";
+}
+
+/** A checksum that content with this one does not have: what can't be read is written with it. */
+export function unreadableChecksum(crc: number): number {
+  return ~crc >>> 0;
+}
+
 export interface StripPlace {
   readonly zone: number;
   readonly stripe: number;
-  /** Drive position in the RAID group. */
+  /** Drive position in the RAID group; of several copies the first one's. */
   readonly position: number;
-  /** Column, or below 0 parity (raid-level.ts). */
+  /** Column, or ROLE_P, or ROLE_Q (raid-level.ts). */
   readonly role: number;
 }
 

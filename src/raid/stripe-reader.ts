@@ -1,9 +1,15 @@
 /**
- * Reads one data strip or blocks of it, from its drive or from the stripe's other drives and parity.
+ * Reads one data strip or blocks of it: from its drive, of several copies from the one that has its turn, or else from what
+ * the stripe has besides.
  *
  *   read the strip ──▶ consumer checks its blocks ──all right──▶ done
  *        │ failed, or drive lost        │ some wrong
- *        └──────────────▶ rebuild from the other strips ──▶ consumer checks again ──▶ repaired, or lost
+ *        └──────────────▶ its other copies, or computed from the stripe's other strips ──▶ consumer checks ──▶ repaired
+ *                            ▲ some wrong: another copy, or another strip left out          │ nothing is left
+ *                            └──────────────────────────────────────────────────────────────┴──▶ lost
+ *
+ * A strip that is bad without showing it (its header is sound, a block is not) spoils what is computed with it. The consumer
+ * sees that; within what the level tolerates the stripe is then computed without one and another of the strips.
  *
  * Runs on: the owning director's thread.
  * Invariants:
@@ -11,13 +17,18 @@
  *     to be late (DriveError.landed).
  *  2. Bytes are used only after the consumer checked them against what the map expects (architecture, invariant 3), rebuilt
  *     ones too.
+ *  3. A strip is read at most once from each drive for one rebuilding, and computed in a bounded number of ways.
  */
 import { DriveError } from "../../drivers/drive/drive.ts";
 import type { Address, GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
-import type { GroupGeometry } from "./geometry.ts";
+import { type GroupGeometry, stripPlace } from "./geometry.ts";
 import { isFenced, type RaidGroup } from "./raid-group.ts";
+import { erasureChoices, rolesNeeded, solveStrip } from "./solve-strip.ts";
 import type { Staging } from "./staging.ts";
 import { stripIsSound } from "./strip.ts";
+
+/** So many stripes one after the other are read from the same copy: neighbours are close on the drive. */
+const NEIGHBOUR_STRIPES = 16;
 
 export interface StripAddressing {
   readonly zone: number;
@@ -47,15 +58,25 @@ export class StripeReader {
     this.#staging = options.staging;
   }
 
+  /** The drive that the strip is read from first; −1: none that has it is there. */
+  directPosition(at: StripAddressing): number {
+    const { level } = this.#geometry;
+    const turn = at.zone + Math.floor(at.stripe / NEIGHBOUR_STRIPES);
+    for (let n = 0; n < level.copies; n++) {
+      const position = level.positionOf(at.stripe, at.column, (turn + n) % level.copies);
+      if (this.#group.readable(position, at.zone) !== undefined) return position;
+    }
+    return -1;
+  }
+
   /**
    * Brings the strip into staging and hands its address to `consume`, which copies what it wants and says whether
    * everything it wanted was there and right. It is called again with the rebuilt strip (blocks and tags, no header)
-   * when it said no.
+   * when it said no, for each way to rebuild it.
    */
   async read(at: StripAddressing, consume: (strip: Address, rebuilt: boolean) => boolean): Promise<StripOutcome> {
-    const position = this.#geometry.level.positionOf(at.stripe, at.column, 0);
-    const hadDrive = this.#group.readable(position, at.zone) !== undefined;
-    if (hadDrive) {
+    const position = this.directPosition(at);
+    if (position >= 0) {
       const strip = await this.#staging.strips.take();
       const late: Promise<void>[] = [];
       try {
@@ -64,25 +85,21 @@ export class StripeReader {
         this.#staging.strips.giveLanded(strip, late);
       }
     }
-    if (!(await this.readRebuilt(at, (strips) => consume(strips, true)))) return "lost";
-    return hadDrive ? "repaired" : "rebuilt";
+    if (!(await this.readRebuilt(at, (strip) => consume(strip, true)))) return "lost";
+    return position >= 0 ? "repaired" : "rebuilt";
   }
 
-  /** The strip as the others say it is, for `consume`; says what that said, or false when too few can be read. */
-  async readRebuilt(at: StripAddressing, consume: (strips: Address) => boolean): Promise<boolean> {
-    const position = this.#geometry.level.positionOf(at.stripe, at.column, 0);
-    const strips = await this.#staging.rebuilds.take();
-    const late: Promise<void>[] = [];
-    try {
-      return (await this.#rebuild(at.zone, at.stripe, position, strips, late)) && consume(strips);
-    } finally {
-      this.#staging.rebuilds.giveLanded(strips, late);
-    }
+  /**
+   * The strip as the rest of the stripe says it is, for `consume`, which says whether that was right: until it was, in one
+   * way after the other. False when no way is left.
+   */
+  readRebuilt(at: StripAddressing, consume: (strip: Address) => boolean): Promise<boolean> {
+    return this.#geometry.level.parities === 0 ? this.#fromCopies(at, consume) : this.#fromStripe(at, consume);
   }
 
   /** Reads parts of a strip by a list (drivers/drive/strip-parts.ts). Undefined: they are there, for the caller to check. */
   async readParts(at: StripAddressing, list: Address, count: number): Promise<ReadFailure | undefined> {
-    const position = this.#geometry.level.positionOf(at.stripe, at.column, 0);
+    const position = this.directPosition(at);
     const drive = this.#group.readable(position, at.zone);
     if (drive === undefined) return FAILED;
     try {
@@ -93,23 +110,83 @@ export class StripeReader {
     }
   }
 
+  /** The copy that has its turn comes last: it is what was read before. */
+  async #fromCopies(at: StripAddressing, consume: (strip: Address) => boolean): Promise<boolean> {
+    const { level } = this.#geometry;
+    const first = this.directPosition(at);
+    for (let n = 1; n <= level.copies; n++) {
+      const position = level.positionOf(at.stripe, at.column, (Math.max(0, first) + n) % level.copies);
+      const strip = await this.#staging.rebuilds.take();
+      const late: Promise<void>[] = [];
+      try {
+        if ((await this.#readFrom(position, at, strip, late)) && consume(strip)) return true;
+      } finally {
+        this.#staging.rebuilds.giveLanded(strip, late);
+      }
+    }
+    return false;
+  }
+
   /**
-   * Recomputes the blocks and tags of one drive's strip at `strips`, which has room for a whole stripe.
-   * False: too few of the others can be read. `late` gets what may still write to `strips`.
+   * From the stripe's other strips: the fewest that will do are read first. The region has a place for each role, the
+   * wanted strip's among them, and one more.
    */
-  async #rebuild(zone: number, stripe: number, position: number, strips: Address, late: Promise<void>[]): Promise<boolean> {
-    const { shape, driveCount, level } = this.#geometry;
-    const others: number[] = [];
-    for (let other = 0; other < driveCount; other++) if (other !== position) others.push(other);
-    const reads = others.map(async (other, n) => {
-      const strip = strips + n * shape.stripBytes;
-      if (!(await this.#readFrom(other, { zone, stripe }, strip, late))) return false;
-      return stripIsSound(this.#global, strip, shape, { zone, stripe, position: other, role: level.role(stripe, other) });
-    });
-    const sound = await Promise.all(reads);
-    if (sound.includes(false)) return false;
-    for (let n = 1; n < others.length; n++) this.#global.kernels.xor(strips, strips + n * shape.stripBytes, shape.parityBytes);
-    return true;
+  async #fromStripe(at: StripAddressing, consume: (strip: Address) => boolean): Promise<boolean> {
+    const { level, shape, stripCount } = this.#geometry;
+    const region = await this.#staging.rebuilds.take();
+    const addressOf = (role: number): Address => region + (role + level.parities) * shape.stripBytes;
+    const late: Promise<void>[] = [];
+    const gone = [at.column, ...this.#rolesGone(at)];
+    const unsound: number[] = [];
+    const known = new Set(gone);
+    const look = async (roles: readonly number[]): Promise<void> => {
+      const fresh = roles.filter((role) => !known.has(role));
+      for (const role of fresh) known.add(role);
+      const states = await Promise.all(fresh.map((role) => this.#readRole(at, role, addressOf(role), late)));
+      for (const [n, role] of fresh.entries()) {
+        if (states[n] === "gone") gone.push(role);
+        if (states[n] === "unsound") unsound.push(role);
+      }
+    };
+    const solved = (erased: readonly number[]): boolean => {
+      const { kernels } = this.#global;
+      const [out, scratch] = [addressOf(at.column), region + stripCount * shape.stripBytes];
+      solveStrip({ kernels, level, bytes: shape.parityBytes, erased, target: at.column, addressOf, out, scratch });
+      return consume(out);
+    };
+    try {
+      // Each round but the last knows one more strip to be bad.
+      for (let found = -1; found < gone.length + unsound.length; ) {
+        found = gone.length + unsound.length;
+        for (const erased of erasureChoices(level, gone, unsound)) {
+          await look(rolesNeeded(level, erased));
+          if (gone.length + unsound.length > found) break;
+          if (solved(erased)) return true;
+        }
+      }
+      return false;
+    } finally {
+      this.#staging.rebuilds.giveLanded(region, late);
+    }
+  }
+
+  /** Roles of other strips whose drive can't be read anyway. */
+  #rolesGone(at: StripAddressing): number[] {
+    const { level } = this.#geometry;
+    const isThere = (role: number): boolean => this.#group.readable(level.positionOf(at.stripe, role, 0), at.zone) !== undefined;
+    return level.roles.filter((role) => role !== at.column && !isThere(role));
+  }
+
+  /** Whether the strip of a role is there and, as far as its header covers it, whole. */
+  async #readRole(
+    at: StripAddressing,
+    role: number,
+    address: Address,
+    late: Promise<void>[],
+  ): Promise<"sound" | "unsound" | "gone"> {
+    const place = stripPlace(this.#geometry, at.zone, at.stripe, role);
+    if (!(await this.#readFrom(place.position, at, address, late))) return "gone";
+    return stripIsSound(this.#global, address, this.#geometry.shape, place) ? "sound" : "unsound";
   }
 
   /** False: the strip can't be had from this drive. A drive that is gone is lost; a bad strip alone does not fail it. */

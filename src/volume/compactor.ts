@@ -22,8 +22,19 @@ import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 import { MapChange, ZONE_EVENT } from "../map/map-log.ts";
 import { PAGE_NOT_LOADED } from "../map/map-pages.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
-import { placeOf } from "../raid/geometry.ts";
-import { blockMatches, PADDING_VOLUME, readTag, type StripPlace, stripIsSound } from "../raid/strip.ts";
+import { placeOf, stripPlace } from "../raid/geometry.ts";
+import {
+  type BlockProof,
+  blockMatches,
+  blockProof,
+  PADDING_VOLUME,
+  readTag,
+  type StripPlace,
+  stripIsSound,
+  TAG_BYTES,
+  tagAddress,
+  unreadableChecksum,
+} from "../raid/strip.ts";
 import { StripeBatch } from "../raid/stripe-batch.ts";
 import { stripAddress } from "../raid/stripe-builder.ts";
 import type { ZoneAppender } from "../raid/zone-appender.ts";
@@ -209,19 +220,24 @@ export class Compactor {
     readonly source: Address;
     readonly late: Promise<void>[];
   }): Promise<void> {
-    const { group, geometry, global, map } = this.#pool;
+    const { group, geometry, global, map, reader } = this.#pool;
     const { slot, firstStripe, count, source, late } = read;
     const zone = map.zones.zone[slot]!;
     const { stripBytes } = geometry.shape;
+    const { level } = geometry;
+    /** By strip of the stripe: of copies one is read, the one that has its turn. */
     const missing: number[] = [];
-    const reads = group.positions.map(async (position) => {
+    const positions = Array.from({ length: geometry.stripCount }, (_, lane) =>
+      level.copies === 1 ? lane : reader.directPosition({ zone, stripe: firstStripe, column: lane }),
+    );
+    const reads = positions.map(async (position, lane) => {
       const drive = group.readable(position, zone);
-      const address = this.#strip(source, position, 0);
+      const address = this.#strip(source, lane * level.copies, 0);
       try {
         if (drive === undefined) throw new Error("no drive");
         await drive.readStrips({ zone, firstStrip: firstStripe, count, address, strideBytes: stripBytes });
       } catch (error) {
-        missing.push(position);
+        missing.push(lane);
         if (error instanceof DriveError && error.landed !== undefined) late.push(error.landed);
       }
     });
@@ -229,23 +245,34 @@ export class Compactor {
     for (let n = 0; n < count; n++) {
       const stripe = firstStripe + n;
       for (let column = 0; column < geometry.dataDrives; column++) {
-        const position = geometry.level.positionOf(stripe, column, 0);
-        const strip = this.#strip(source, position, n);
-        const place = { zone, stripe, position, role: column };
-        if (missing.includes(position) || !stripIsSound(global, strip, geometry.shape, place))
-          await this.#readOne(place, column, strip);
+        const place = stripPlace(geometry, zone, stripe, column);
+        const strip = this.#strip(source, place.position, n);
+        if (missing.includes(Math.floor(place.position / level.copies)) || !stripIsSound(global, strip, geometry.shape, place))
+          await this.#readOne(place, strip);
       }
     }
   }
 
-  /** One data strip by itself: as its drive has it, else rebuilt; zeros (padding, as tags go) when it is lost. */
-  async #readOne(place: StripPlace, column: number, address: Address): Promise<void> {
+  /**
+   * One data strip by itself: as its drive has it, else rebuilt, block by block where no way to rebuild it gives all. A block
+   * of which only the tag is had keeps that; zeros (padding, as tags go) where there is not even one.
+   */
+  async #readOne(place: StripPlace, address: Address): Promise<void> {
     const { reader, geometry, global } = this.#pool;
-    global.kernels.fill(address, 0, geometry.shape.stripBytes);
-    await reader.read({ zone: place.zone, stripe: place.stripe, column }, (strip, rebuilt) => {
-      if (!rebuilt && !stripIsSound(global, strip, geometry.shape, place)) return false;
-      global.kernels.copy(address, strip, geometry.shape.parityBytes);
-      return true;
+    const { shape } = geometry;
+    const { kernels } = global;
+    kernels.fill(address, 0, shape.stripBytes);
+    const proofs = new Array<BlockProof>(shape.blocksPerStrip).fill("none");
+    await reader.read({ zone: place.zone, stripe: place.stripe, column: place.role }, (strip, rebuilt) => {
+      if (!rebuilt && !stripIsSound(global, strip, shape, place)) return false;
+      for (let index = 0; index < shape.blocksPerStrip; index++) {
+        const proof = blockProof(global, strip, shape, index, place.zone);
+        if (proofs[index] === "good" || proof === "none" || proof === proofs[index]) continue;
+        proofs[index] = proof;
+        kernels.copy(address + index * FRAME_BYTES, strip + index * FRAME_BYTES, FRAME_BYTES);
+        kernels.copy(tagAddress(address, shape, index), tagAddress(strip, shape, index), TAG_BYTES);
+      }
+      return proofs.every((proof) => proof === "good");
     });
   }
 
@@ -390,9 +417,4 @@ interface Candidates {
   readonly blocks: number[];
   readonly places: number[];
   readonly addresses: Address[];
-}
-
-/** A checksum that the content does not have. */
-function unreadableChecksum(crc: number): number {
-  return ~crc >>> 0;
 }

@@ -18,6 +18,7 @@ import { FRAME_STATE, MASK_FULL } from "../cache/frame-pool.ts";
 import { MapChange } from "../map/map-log.ts";
 import { PAGE_BLOCKS, PAGE_NOT_LOADED } from "../map/map-pages.ts";
 import { NOT_MAPPED } from "../raid/geometry.ts";
+import { unreadableChecksum } from "../raid/strip.ts";
 import { StripeBatch } from "../raid/stripe-batch.ts";
 import type { ZoneAppender } from "../raid/zone-appender.ts";
 import { BLOCK_STATUS } from "./block-io.ts";
@@ -254,7 +255,7 @@ export class Destager {
         volume: frames.volume[frame]!,
         block: frames.block[frame]!,
         // A checksum that can't be right makes every later read of the block a medium error, until it is written whole.
-        crc: frames.poisoned[frame] === 1 ? ~frames.crc[frame]! >>> 0 : frames.crc[frame]!,
+        crc: frames.poisoned[frame] === 1 ? unreadableChecksum(frames.crc[frame]!) : frames.crc[frame]!,
         source: frames.addressOf(frame),
         frame,
         from: NOT_MAPPED,

@@ -135,10 +135,10 @@ export class StripFetcher {
   }
 
   async #fetch(fetch: StripFetch): Promise<void> {
-    const { reader, staging, counters, group } = this.#pool;
+    const { reader, staging, counters } = this.#pool;
     const { at, zone, scratch } = fetch;
     const address = { zone, stripe: at.stripe, column: at.column };
-    const optimal = group.state === "optimal";
+    const position = reader.directPosition(address);
     const failure = await reader.readParts(address, this.#list(fetch), 1 + fetch.count);
     // Who asks from now on reads anew: what is served now may bring a reader in, who would find nothing to join.
     this.#leave(fetch);
@@ -147,13 +147,13 @@ export class StripFetcher {
     fetch.scratch = -1;
     if (fetch.count > 0 && failure?.landed !== undefined) this.#changeFrames(fetch, failure.landed);
     // What was only read ahead is not worth a repair; on a lost drive it is what reading costs.
-    if (optimal) this.#dropUnawaited(fetch);
+    if (position >= 0) this.#dropUnawaited(fetch);
     if (fetch.count > 0) {
-      const rebuilt = await reader.readRebuilt(address, (strips) => {
-        this.#lookRebuilt(fetch, strips);
-        return true;
+      const rebuilt = await reader.readRebuilt(address, (strip) => {
+        this.#lookRebuilt(fetch, strip, position);
+        return fetch.count === 0;
       });
-      if (rebuilt && !optimal) counters[POOL_COUNT.rebuiltReads]! += 1;
+      if (rebuilt && !this.#isThere(position, fetch.zone)) counters[POOL_COUNT.rebuiltReads]! += 1;
     }
     this.#end(fetch);
   }
@@ -202,17 +202,22 @@ export class StripFetcher {
     }
   }
 
-  /** The same of the strip as the others say it is: blocks and tags in staging. */
-  #lookRebuilt(fetch: StripFetch, strips: Address): void {
-    const { global, geometry, frames, group, counters } = this.#pool;
+  /** Whether a drive that was to have a strip can still be read: if so, what it lacked was the strip. */
+  #isThere(position: number, zone: number): boolean {
+    return this.#pool.group.readable(position, zone) !== undefined;
+  }
+
+  /** The same of the strip as the others say it is: blocks and tags in staging. @param position - of the drive that did not have it */
+  #lookRebuilt(fetch: StripFetch, strip: Address, position: number): void {
+    const { global, geometry, frames, counters } = this.#pool;
     const { shape } = geometry;
     for (let index = 0; index < shape.blocksPerStrip; index++) {
       if (!fetch.wants(index)) continue;
       const frame = fetch.frame[index]!;
-      global.kernels.copy(frames.addressOf(frame), strips + index * FRAME_BYTES, FRAME_BYTES);
+      global.kernels.copy(frames.addressOf(frame), strip + index * FRAME_BYTES, FRAME_BYTES);
       const crc = dataChecksum(frames.view(frame));
-      if (!this.#isExpected(fetch, index, strips + shape.tagsAt + index * TAG_BYTES, crc)) continue;
-      if (group.state === "optimal") {
+      if (!this.#isExpected(fetch, index, strip + shape.tagsAt + index * TAG_BYTES, crc)) continue;
+      if (this.#isThere(position, fetch.zone)) {
         counters[POOL_COUNT.repairedBlocks]! += 1;
         this.#served.repaired(fetch.volume[index]!, fetch.block[index]!, fetch.placeOf(geometry, index));
       }
