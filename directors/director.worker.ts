@@ -197,6 +197,7 @@ services = {
   stop,
 };
 
+setInterval(() => target.tick(), HEARTBEAT_MILLISECONDS);
 setInterval(() => {
   frames.tick();
   channel.publishSignals();

@@ -19,7 +19,7 @@
  * Word 0 of a slot is the sender's epoch: what a dead incarnation left in a ring is told by it. Data is never in a slot: frames are named by number; more than
  * INLINE_FRAMES of them are listed in list frames, whose numbers stand in the slot instead.
  */
-import { FRAME_BYTES, SLOT_WORDS } from "../../drivers/shared-memory/layout.ts";
+import { CHANNEL_TOKENS, FRAME_BYTES, SLOT_WORDS } from "../../drivers/shared-memory/layout.ts";
 
 /** Word 1 of every message. */
 export const MESSAGE = {
@@ -37,8 +37,7 @@ export const KIND_WORD = 1;
 /** Word 2 of every message: the token, the nexus for the nexus messages, the number of tokens for a release. */
 export const TOKEN_WORD = 2;
 
-/** Requests that one director may have with another at one time; past it they wait. */
-export const TOKENS = 1024;
+export const TOKENS = CHANNEL_TOKENS;
 
 export const REQUEST = {
   nexus: 3,

@@ -13,7 +13,7 @@ import { COUNTER_BLOCK_SLOTS, COUNTER_BLOCKS, type CounterSubsystem } from "./co
 import type { Address } from "./global-memory.ts";
 
 /** Raised with every change of what is placed where; threads of two versions never share a memory. */
-export const LAYOUT_VERSION = 3;
+export const LAYOUT_VERSION = 4;
 export const LAYOUT_MAGIC = 0x76617272; // "varr"
 
 export const FRAME_BYTES = 4096;
@@ -31,6 +31,18 @@ export const SLOT_BYTES = 128;
 export const SLOT_WORDS = SLOT_BYTES / 4;
 const RING_SLOTS_DEFAULT = 1024;
 const RING_SLOTS_MAX = 65_536;
+
+/** Requests that one director may have with another at one time; past it they wait. */
+export const CHANNEL_TOKENS = 1024;
+/**
+ * Of each of them, in global memory: what the new owner of a pool must know when the one that was asked is dead. Numbers of
+ * requests, 0: none.
+ */
+const CHANNEL_REQUEST_WORDS = 2;
+
+/** State of logical units that survives their owner (unit-table.ts): a row for each volume, and some that a crash may leave behind. */
+export const UNIT_ROWS = 1024 + 64;
+export const UNIT_ROW_BYTES = 256;
 
 /** What one read from a socket brings at most: larger reads save system calls on large writes. */
 export const RECEIVE_BYTES = 262_144;
@@ -136,6 +148,10 @@ export interface Layout {
   readonly counters: Readonly<Record<CounterSubsystem, Address>>;
   /** [from][to]; none from a director to itself. */
   readonly channelRings: readonly (readonly (RingPlace | undefined)[])[];
+  /** [requester][owner]: CHANNEL_REQUEST_WORDS for each token. */
+  readonly channelRequests: readonly (readonly Address[])[];
+  /** UNIT_ROWS rows. */
+  readonly unitStates: Address;
   /** [pool], in the order of `poolReachedBy`. */
   readonly drivePaths: readonly (readonly DrivePath[])[];
   /** What a director's sockets are read into, RECEIVE_BYTES each. */
@@ -185,6 +201,10 @@ export function layoutOf(asked: LayoutShape): Layout {
   const channelRings = times(directorCount, (from) =>
     times(directorCount, (to) => (from === to ? undefined : placeRing(`channel.${from}.${to}`, shape.channelRingSlots))),
   );
+  const channelRequests = times(directorCount, (from) =>
+    times(directorCount, (to) => place(`requests.${from}.${to}`, from === to ? 0 : CHANNEL_TOKENS * CHANNEL_REQUEST_WORDS * 4)),
+  );
+  const unitStates = place("unitStates", UNIT_ROWS * UNIT_ROW_BYTES);
   const drivePaths = shape.poolReachedBy.map((directors, pool) =>
     directors.map((director) => ({
       director,
@@ -215,6 +235,8 @@ export function layoutOf(asked: LayoutShape): Layout {
     framesWanted,
     counters,
     channelRings,
+    channelRequests,
+    unitStates,
     drivePaths,
     receive,
     transmit,

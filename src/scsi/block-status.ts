@@ -12,6 +12,8 @@ const ANSWER: Readonly<Record<Exclude<BlockStatus, typeof BLOCK_STATUS.good>, An
   [BLOCK_STATUS.noMemory]: { status: STATUS.TASK_SET_FULL },
   [BLOCK_STATUS.failed]: { sense: "internalTargetFailure", withLba: false },
   [BLOCK_STATUS.noVolume]: { sense: "logicalUnitNotSupported", withLba: false },
+  [BLOCK_STATUS.aborted]: { status: STATUS.TASK_ABORTED },
+  [BLOCK_STATUS.unreachable]: { sense: "targetPortInUnavailableState", withLba: false },
 };
 
 /** Ends the command if its I/O failed. */

@@ -55,6 +55,8 @@ export interface CommandEntry {
   readonly passesReservation: boolean;
   /** Runs though a unit attention is pending, which stays pending (SAM-5 §5.14.2). */
   readonly passesUnitAttention: boolean;
+  /** Changes data or state: must not be executed late (command-age.ts). */
+  readonly changes: boolean;
 }
 
 const passesReservation = new Set<CdbDefinition>([
@@ -68,6 +70,7 @@ const passesReservation = new Set<CdbDefinition>([
   REPORT_SUPPORTED_OPERATION_CODES,
   REPORT_SUPPORTED_TASK_MANAGEMENT_FUNCTIONS,
 ]);
+const changes = new Set<CommandFamily>(["write", "writeAndVerify", "writeSame", "unmap", "reserve", "mode"]);
 const passesUnitAttention = new Set<CdbDefinition>([INQUIRY, REQUEST_SENSE]);
 
 type Row = readonly [definition: CdbDefinition, run: (command: Command) => void, family: CommandFamily];
@@ -130,5 +133,6 @@ export const COMMANDS: readonly (CommandEntry | undefined)[] = CDBS.map((definit
     counterSlot: SCSI_COUNTERS.slots[row[2]],
     passesReservation: passesReservation.has(definition),
     passesUnitAttention: passesUnitAttention.has(definition),
+    changes: changes.has(row[2]) && definition.direction !== "in",
   };
 });

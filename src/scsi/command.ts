@@ -8,13 +8,21 @@
  *  2. Every data-out frame is handed to BlockService.write or given back, once, at the latest when the command ends.
  */
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
-import { BlockIo, type BlockService, type FrameSource, type VolumeInfo } from "../volume/block-io.ts";
+import {
+  BLOCK_STATUS,
+  BlockIo,
+  type BlockService,
+  type FrameSource,
+  type VolumeInfo,
+  type VolumeNumber,
+} from "../volume/block-io.ts";
 import { blockStatusFailed } from "./block-status.ts";
 import { type Field, fieldBigInt, fieldValue } from "./cdb/field.ts";
 import type { CommandEntry } from "./command-table.ts";
 import type { LogicalUnit, UnitNexus } from "./logical-unit.ts";
 import { type SenseDetail, type SenseName, setCheckCondition } from "./sense.ts";
 import type { TargetIdentity } from "./target-identity.ts";
+import type { UnitAccess } from "./target-port-groups.ts";
 import { type FrameRun, type ScsiTask, STATUS, TASK_ATTRIBUTE } from "./task.ts";
 
 /** What commands work with. */
@@ -24,6 +32,7 @@ export interface CommandServices {
   readonly global: GlobalMemory;
   readonly identity: TargetIdentity;
   readonly counters: Float64Array;
+  accessOf(volume: VolumeNumber): UnitAccess;
   /** Ends the command: accounting, task set, `onComplete`. */
   ended(command: Command): void;
   /** Takes a command back into the pool, after its end and after the release of what its response referred to. */
@@ -131,11 +140,23 @@ export class Command {
   start(operation: "read" | "write" | "zero" | "flush", io: BlockIo, next: (command: Command) => void): void {
     this.next = next;
     const { blocks } = this.services;
+    if (this.task.revoked && operation !== "read") {
+      this.#revoked(io);
+      return;
+    }
     // Named, not looked up by name: it runs for each command.
     if (operation === "read") blocks.read(io);
     else if (operation === "write") blocks.write(io);
     else if (operation === "zero") blocks.zero(io);
     else blocks.flush(io);
+  }
+
+  /** Its director is dead, and its host may have repeated it: a command of several steps goes no further. */
+  #revoked(io: BlockIo): void {
+    for (let n = 0; n < io.run.frameCount; n += 1) this.services.frames.give(io.run.frames[n]!);
+    io.run.frameCount = 0;
+    io.status = BLOCK_STATUS.aborted;
+    io.done(io);
   }
 
   /** Prepares the I/O for a range of the volume. */

@@ -5,6 +5,8 @@ import type { VolumeNumber } from "../volume/block-io.ts";
 /** The flat space addressing method ends here (SAM-5 §4.7.7.3). */
 const LUN_COUNT_MAX = 16384;
 
+type Route = Routing["volumes"][number];
+
 export interface LunEntry {
   readonly lun: number;
   readonly volume: VolumeNumber;
@@ -17,6 +19,14 @@ export interface LunEntry {
 export class LunMap {
   #entries: ReadonlyMap<number, LunEntry> = new Map();
   #missing: ReadonlySet<number> = new Set();
+  #routes: ReadonlyMap<VolumeNumber, Route> = new Map();
+  /** Directors whose ports can't be reached. */
+  directorsDown: ReadonlySet<number> = new Set();
+
+  /** Of a volume that is a LUN. */
+  route(volume: VolumeNumber): Route | undefined {
+    return this.#routes.get(volume);
+  }
 
   get(lun: number): LunEntry | undefined {
     return this.#entries.get(lun);
@@ -49,6 +59,8 @@ export class LunMap {
     const before = this.#entries;
     this.#entries = entries;
     this.#missing = missing;
+    this.#routes = volumes;
+    this.directorsDown = new Set(routing.directorsDown);
     return before.size !== entries.size || [...entries].some(([lun, entry]) => before.get(lun)?.volume !== entry.volume);
   }
 }

@@ -83,6 +83,21 @@ export const SCSI_COUNTERS = defineCounters("scsi", {
     metric: "varray_scsi_unit_attentions_total",
     help: "Unit attention conditions reported to initiators",
   },
+  commandsTooLate: {
+    type: "counter",
+    metric: "varray_scsi_commands_too_late_total",
+    help: "Commands refused because their host may have repeated them on another path",
+  },
+  commandsHeld: {
+    type: "counter",
+    metric: "varray_scsi_commands_held_total",
+    help: "Commands that waited until their volume had an owner again",
+  },
+  repeatsAnswered: {
+    type: "counter",
+    metric: "varray_scsi_repeats_answered_total",
+    help: "Writes that a dead owner had executed, acknowledged by its successor without being executed again",
+  },
   taskSetFull: { type: "counter", metric: "varray_scsi_task_set_full_total", help: "Commands answered TASK SET FULL or BUSY" },
   logicalUnitResets: {
     type: "counter",

@@ -19,6 +19,8 @@ export const SENSE = {
   noSense: { key: 0x0, asc: 0x00, ascq: 0x00 },
   /** 2/04/03: LOGICAL UNIT NOT READY, MANUAL INTERVENTION REQUIRED. */
   manualInterventionRequired: { key: 0x2, asc: 0x04, ascq: 0x03 },
+  /** 2/04/0A: LOGICAL UNIT NOT ACCESSIBLE, ASYMMETRIC ACCESS STATE TRANSITION (SPC-4 §5.15.2.4.7). */
+  accessStateTransition: { key: 0x2, asc: 0x04, ascq: 0x0a },
   /** 2/04/0C: LOGICAL UNIT NOT ACCESSIBLE, TARGET PORT IN UNAVAILABLE STATE (SPC-4 §5.15.2.4.5). */
   targetPortInUnavailableState: { key: 0x2, asc: 0x04, ascq: 0x0c },
   unrecoveredReadError: { key: 0x3, asc: 0x11, ascq: 0x00 },

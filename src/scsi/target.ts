@@ -2,10 +2,11 @@
  * The target as one director shows it to its transports: LUN map, routing to the owner of each volume, and what a target
  * answers for LUNs where nothing is.
  *
- * Runs on: the director's thread. Owns: the LUN map; for each nexus of this director, whether it was told of a changed one.
+ * Runs on: the director's thread. Owns: the LUN map; for each nexus of this director, whether it was told of a changed one; commands that wait for an owner.
  * Invariants:
  *  1. A task for a volume goes to its owner, with `task.volume` set; logical-unit state is kept there and nowhere else.
  *  2. Every submitted task completes exactly once; data-out frames of what is answered here are given back.
+ *  3. What comes for a volume that changes owners waits for the next routing (held-tasks.ts), or is told 2/04/0A.
  */
 import { counterBlock } from "../../drivers/shared-memory/counters.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
@@ -15,15 +16,26 @@ import { planDataOut } from "./cdb/cdb-table.ts";
 import { fieldValue } from "./cdb/field.ts";
 import { INQUIRY } from "./cdb/inquiry.ts";
 import { REPORT_LUNS } from "./cdb/report-luns.ts";
+import { REPORT_TARGET_PORT_GROUPS } from "./cdb/report-target-port-groups.ts";
 import { REQUEST_SENSE } from "./cdb/request-sense.ts";
 import { senseParameterData } from "./commands/unit-state.ts";
 import type { DeviceServer } from "./device-server.ts";
-import { LunMap } from "./lun-map.ts";
+import { type Held, type HeldReset, HeldTasks } from "./held-tasks.ts";
+import { type LunEntry, LunMap } from "./lun-map.ts";
 import { reportLunsData } from "./report-luns-data.ts";
 import { CHECK_CONDITION_SLOT, SCSI_COUNTERS } from "./scsi-counters.ts";
 import { type SenseName, setCheckCondition } from "./sense.ts";
-import { PERIPHERAL_NONE, PERIPHERAL_NOT_CONNECTED, standardInquiry } from "./standard-inquiry.ts";
-import { type DataOutPlan, type LogicalUnitServer, type NexusInfo, type NexusNumber, type ScsiTask, STATUS } from "./task.ts";
+import { PERIPHERAL_DISK, PERIPHERAL_NONE, PERIPHERAL_NOT_CONNECTED, standardInquiry } from "./standard-inquiry.ts";
+import { EXTENDED_HEADER_FORMAT } from "./target-port-groups.ts";
+import {
+  type DataOutPlan,
+  type LogicalUnitServer,
+  type NexusInfo,
+  type NexusNumber,
+  type ResetDone,
+  type ScsiTask,
+  STATUS,
+} from "./task.ts";
 import { vpdPage } from "./vpd/vpd-page.ts";
 
 export interface TargetOptions {
@@ -45,10 +57,13 @@ export class Target implements LogicalUnitServer {
   readonly #counters: Float64Array;
   readonly #luns = new LunMap();
   /** Nexuses of this director: true while 3F/0E REPORTED LUNS DATA HAS CHANGED waits to be told. */
-  readonly #nexuses = new Map<NexusNumber, boolean>();
+  readonly #nexuses = new Map<NexusNumber, { readonly info: NexusInfo; lunsChanged: boolean }>();
+  readonly #held = new HeldTasks();
+  readonly #onMoved: (task: ScsiTask) => void;
 
   constructor(options: TargetOptions) {
     this.#options = options;
+    this.#onMoved = (task) => this.#hold(task);
     this.#counters = counterBlock(options.global, "scsi", options.directorIndex);
   }
 
@@ -56,11 +71,31 @@ export class Target implements LogicalUnitServer {
   setRouting(routing: Routing): void {
     this.#options.local.setRouting(routing);
     if (this.#luns.set(routing)) this.onLunMapChanged();
+    for (const held of this.#held.takeAll()) this.#again(held);
+  }
+
+  /** Now and then, several times a second: ends what has waited too long for an owner. */
+  tick(): void {
+    if (this.#held.count === 0) return;
+    for (const held of this.#held.takeExpired(this.#now)) {
+      if ("cdb" in held) this.#notAccessible(held);
+      else held.done(false);
+    }
+  }
+
+  /** Commands that wait for an owner. */
+  get held(): number {
+    return this.#held.count;
+  }
+
+  /** A director came back, and knows no nexus of this one. */
+  announceNexuses(director: LogicalUnitServer): void {
+    for (const { info } of this.#nexuses.values()) director.nexusOpened(info);
   }
 
   /** Raises 3F/0E for every nexus of this director. */
   onLunMapChanged(): void {
-    for (const nexus of this.#nexuses.keys()) this.#nexuses.set(nexus, true);
+    for (const nexus of this.#nexuses.values()) nexus.lunsChanged = true;
   }
 
   // — LogicalUnitServer —
@@ -76,6 +111,11 @@ export class Target implements LogicalUnitServer {
   }
 
   submit(task: ScsiTask): void {
+    task.heldSinceMicroseconds = 0;
+    this.#route(task);
+  }
+
+  #route(task: ScsiTask): void {
     const opcode = task.cdb[0]!;
     if (opcode === REPORT_LUNS.opcode) {
       this.#reportLuns(task);
@@ -86,25 +126,85 @@ export class Target implements LogicalUnitServer {
       this.#noLogicalUnit(task);
       return;
     }
-    if (this.#nexuses.get(task.nexus) === true && opcode !== INQUIRY.opcode) {
+    if (this.#nexuses.get(task.nexus)?.lunsChanged === true && opcode !== INQUIRY.opcode) {
       this.#reportLunsChanged(task);
       return;
     }
     task.volume = entry.volume;
+    if (entry.access !== "active") {
+      this.#inactive(task, entry);
+      return;
+    }
+    task.onMoved = this.#onMoved;
     this.#server(entry.owner).submit(task);
   }
 
-  resetLogicalUnit(nexus: NexusNumber, lun: number, done: (exists: boolean) => void): void {
+  // — volumes without an owner for the moment —
+
+  /** What needs no owner is answered, the rest waits, or is told that there is no path. */
+  #inactive(task: ScsiTask, { volume, access }: LunEntry): void {
+    const { cdb } = task;
+    const opcode = cdb[0]!;
+    if (opcode === REPORT_TARGET_PORT_GROUPS.opcode && (cdb[1]! & 0x1f) === REPORT_TARGET_PORT_GROUPS.serviceAction) {
+      const { fields } = REPORT_TARGET_PORT_GROUPS;
+      const format = fieldValue(cdb, fields.parameterDataFormat);
+      this.#begin(task, slots.report);
+      if (format > EXTENDED_HEADER_FORMAT) this.#fail(task, "invalidFieldInCdb", fields.parameterDataFormat.byte);
+      else this.#inline(task, this.#options.local.targetPortGroups(volume, format), fieldValue(cdb, fields.allocationLength));
+    } else if (opcode === INQUIRY.opcode && (cdb[1]! & 0x01) === 0) {
+      this.#begin(task, slots.inquiry);
+      this.#inquireNothing(task, PERIPHERAL_DISK);
+    } else if (opcode === REQUEST_SENSE.opcode || access === "unavailable") this.#notAccessible(task);
+    else this.#hold(task);
+  }
+
+  #hold(held: Held): void {
+    this.#counters[slots.commandsHeld]! += 1;
+    if (this.#held.add(held, this.#now)) return;
+    if ("cdb" in held) this.#notAccessible(held);
+    else held.done(false);
+  }
+
+  #again(held: Held): void {
+    if ("cdb" in held) this.#route(held);
+    else this.#routeReset(held);
+  }
+
+  /** 2/04/0A or 2/04/0C: hosts try again, or another path. */
+  #notAccessible(task: ScsiTask): void {
+    const unavailable = this.#luns.get(task.lun)?.access === "unavailable";
+    const reason = unavailable ? "targetPortInUnavailableState" : "accessStateTransition";
+    this.#begin(task, slots.unknown);
+    this.#failOrSense(task, reason);
+  }
+
+  get #now(): number {
+    return this.#options.global.clock.nowMicroseconds();
+  }
+
+  resetLogicalUnit(nexus: NexusNumber, lun: number, done: ResetDone): void {
+    this.#routeReset({ nexus, lun, done, heldSinceMicroseconds: 0 });
+  }
+
+  #routeReset(reset: HeldReset): void {
+    const { nexus, lun, done } = reset;
     const entry = this.#luns.get(lun);
     if (entry === undefined) {
       done(false);
       return;
     }
-    this.#server(entry.owner).resetLogicalUnit(nexus, lun, done);
+    if (entry.access !== "active") {
+      this.#hold(reset);
+      return;
+    }
+    this.#server(entry.owner).resetLogicalUnit(nexus, lun, (exists, moved) => {
+      if (moved === true) this.#hold(reset);
+      else done(exists);
+    });
   }
 
   nexusOpened(info: NexusInfo): void {
-    this.#nexuses.set(info.nexus, false);
+    this.#nexuses.set(info.nexus, { info, lunsChanged: false });
     for (let index = 0; index < this.#options.directorCount; index += 1) this.#server(index).nexusOpened(info);
   }
 
@@ -128,7 +228,7 @@ export class Target implements LogicalUnitServer {
       this.#fail(task, "invalidFieldInCdb", fields.selectReport.byte);
       return;
     }
-    if (this.#nexuses.has(task.nexus)) this.#nexuses.set(task.nexus, false);
+    this.#lunsTold(task.nexus);
     this.#inline(task, data, fieldValue(task.cdb, fields.allocationLength));
   }
 
@@ -145,12 +245,23 @@ export class Target implements LogicalUnitServer {
       this.#inquireNothing(task, missing ? PERIPHERAL_NOT_CONNECTED : PERIPHERAL_NONE);
       return;
     }
+    this.#failOrSense(task, reason);
+  }
+
+  /** CHECK CONDITION; to REQUEST SENSE the same as data. */
+  #failOrSense(task: ScsiTask, reason: SenseName): void {
+    const { cdb } = task;
     if (cdb[0] !== REQUEST_SENSE.opcode) {
       this.#fail(task, reason);
       return;
     }
     const { desc, allocationLength } = REQUEST_SENSE.fields;
     this.#inline(task, senseParameterData(reason, fieldValue(cdb, desc) !== 0), fieldValue(cdb, allocationLength));
+  }
+
+  #lunsTold(nexus: NexusNumber): void {
+    const state = this.#nexuses.get(nexus);
+    if (state !== undefined) state.lunsChanged = false;
   }
 
   #inquireNothing(task: ScsiTask, peripheral: number): void {
@@ -167,20 +278,10 @@ export class Target implements LogicalUnitServer {
 
   /** Told once for all logical units; REQUEST SENSE gets it as data. */
   #reportLunsChanged(task: ScsiTask): void {
-    const { cdb } = task;
-    this.#nexuses.set(task.nexus, false);
+    this.#lunsTold(task.nexus);
     this.#counters[slots.unitAttentions]! += 1;
     this.#begin(task, slots.unknown);
-    if (cdb[0] !== REQUEST_SENSE.opcode) {
-      this.#fail(task, "reportedLunsDataHasChanged");
-      return;
-    }
-    const { desc, allocationLength } = REQUEST_SENSE.fields;
-    this.#inline(
-      task,
-      senseParameterData("reportedLunsDataHasChanged", fieldValue(cdb, desc) !== 0),
-      fieldValue(cdb, allocationLength),
-    );
+    this.#failOrSense(task, "reportedLunsDataHasChanged");
   }
 
   // — ends —

@@ -73,6 +73,10 @@ export class ScsiTask {
    */
   request = 0;
   requesterEpoch = 0;
+  /** It was sent to an owner that died, and may have been executed: `request` and `requesterEpoch` are what it was sent as. */
+  repeat = false;
+  /** Since when it waits for an owner, in microseconds of the time base. 0: it never did. The Target's. */
+  heldSinceMicroseconds = 0;
 
   // — response —
   status: number = STATUS.GOOD;
@@ -132,6 +136,8 @@ export function stretchesIn(run: FrameRun, first: number, end: number): number {
   return stretches;
 }
 
+export type ResetDone = (exists: boolean, moved?: boolean) => void;
+
 export interface NexusInfo {
   readonly nexus: NexusNumber;
   readonly initiatorName: string;
@@ -158,9 +164,10 @@ export interface LogicalUnitServer {
   submit(task: ScsiTask): void;
   /**
    * LOGICAL UNIT RESET: waits until every command in the unit's task set has ended, drops reservations, and raises unit
-   * attention 29/03 for all nexuses. `done(false)`: there is no such LUN.
+   * attention 29/03 for all nexuses. `done(false)`: there is no such LUN; `done(true, true)`: nothing was done, as the unit is
+   * not at that server any more.
    */
-  resetLogicalUnit(nexus: NexusNumber, lun: number, done: (exists: boolean) => void): void;
+  resetLogicalUnit(nexus: NexusNumber, lun: number, done: ResetDone): void;
   nexusOpened(info: NexusInfo): void;
   /** I_T nexus loss: reservations and unit attentions of it go. */
   nexusClosed(nexus: NexusNumber): void;

@@ -23,6 +23,10 @@ export const BLOCK_STATUS = {
   failed: 4,
   /** No such volume any more. */
   noVolume: 5,
+  /** Not begun: who asked is gone, and nobody waits for it. */
+  aborted: 6,
+  /** The drives can't be reached now, by no path: 2/04/0C. It comes right by itself. */
+  unreachable: 7,
 } as const;
 export type BlockStatus = (typeof BLOCK_STATUS)[keyof typeof BLOCK_STATUS];
 

@@ -16,6 +16,10 @@ export interface Request {
   readonly attribute?: number;
   readonly readFlag?: boolean;
   readonly writeFlag?: boolean;
+  /** When the host sent the last of it at the earliest. */
+  readonly arrivedMicroseconds?: number;
+  /** What it was sent as to an owner that died. */
+  readonly repeatOf?: { readonly request: number; readonly requesterEpoch: number };
 }
 
 export interface Answer {
@@ -84,6 +88,8 @@ export class ScsiInitiator {
     task.writeFlag = request.writeFlag ?? request.dataOut !== undefined;
     task.readFlag = request.readFlag ?? !task.writeFlag;
     task.expectedTransferBytes = request.expected ?? request.dataOut?.length ?? 1 << 30;
+    task.arrivedMicroseconds = request.arrivedMicroseconds ?? 0;
+    if (request.repeatOf !== undefined) Object.assign(task, request.repeatOf, { repeat: true });
     if (task.writeFlag) this.#collect(task, (request.dataOut ?? new Uint8Array(0)).subarray(0, task.expectedTransferBytes));
     this.#target.submit(task);
     return answer;

@@ -22,13 +22,20 @@ export interface TestTarget {
   readonly targets: readonly [Target, Target];
   /** LUN 0: volume 1, director 0, 512. LUN 1: volume 2, director 1, 512. LUN 2: volume 3, director 0, 4096. */
   readonly routing: Routing;
-  /** An initiator at a director's port, whose power-on unit attentions were taken off unless `fresh`. */
+  /** An initiator at a director's port, whose power-on unit attentions were told and heard unless `fresh`. */
   initiator(directorIndex?: number, options?: { fresh?: boolean }): ScsiInitiator;
   route(luns: readonly { lun: number; volume: number }[]): void;
+  /** What is said of volumes and directors from now on, to one director or to all. */
+  reroute(change: Partial<Pick<Routing, "volumes" | "directorsDown">>, directors?: readonly number[]): void;
+  /** Routing with another owner, or another access state, of one volume. */
+  volumesWith(volume: number, change: Partial<Routing["volumes"][number]>): Routing["volumes"];
+  /** What a volume holds is the other director's to serve; neither device server is told. */
+  carry(volume: number, from: 0 | 1, to: 0 | 1): void;
 }
 
-export function testTarget(): TestTarget {
-  const { global } = testGlobalMemory({ frameCount: FRAMES });
+/** @param options.global - that of an array that was there before */
+export function testTarget(options: { global?: GlobalMemory } = {}): TestTarget {
+  const global = options.global ?? testGlobalMemory({ frameCount: FRAMES }).global;
   const frames = new CountedFrames(global, 0, FRAMES);
   const blocks: [MemoryBlocks, MemoryBlocks] = [new MemoryBlocks(frames), new MemoryBlocks(frames)];
   blocks[0].addVolume(1, VOLUME_BYTES);
@@ -70,11 +77,22 @@ export function testTarget(): TestTarget {
     initiator(directorIndex = 0, { fresh = false } = {}) {
       session += 1;
       const initiator = new ScsiInitiator(targets[directorIndex as 0 | 1], frames, directorIndex * 65536 + session);
-      if (!fresh) for (const lun of [0, 1, 2]) initiator.send(TEST_UNIT_READY, {}, { lun });
+      // What the first command is told, the second has heard.
+      if (!fresh) for (const lun of [0, 1, 2, 0, 1, 2]) initiator.send(TEST_UNIT_READY, {}, { lun });
       return initiator;
     },
     route(luns) {
       for (const one of targets) one.setRouting(routingOf(luns));
+    },
+    reroute(change, directors = [0, 1]) {
+      for (const director of directors) targets[director as 0 | 1].setRouting({ ...routing, ...change });
+    },
+    volumesWith: (volume, change) => routing.volumes.map((route) => (route.volume === volume ? { ...route, ...change } : route)),
+    carry(volume, from, to) {
+      const { logicalBlockBytes } = blocks[from].volumeInfo(volume)!;
+      blocks[to].addVolume(volume, VOLUME_BYTES, logicalBlockBytes);
+      blocks[to].bytes.set(volume, blocks[from].bytes.get(volume)!);
+      blocks[from].removeVolume(volume);
     },
   };
 }

@@ -6,7 +6,7 @@ import { NO_RESERVATION } from "../logical-unit.ts";
 import { SCSI_COUNTERS } from "../scsi-counters.ts";
 import { encodeDescriptorSense, encodeFixedSense, SENSE, type SenseName } from "../sense.ts";
 import { SENSE_BYTES_MAX } from "../task.ts";
-import { firstUnitAttention, withoutFirst } from "../unit-attention.ts";
+import { firstUnitAttention } from "../unit-attention.ts";
 import { mustBeZero } from "./block-range.ts";
 
 export function testUnitReady(command: Command): void {
@@ -25,7 +25,7 @@ export function requestSense(command: Command): void {
   const { fields } = REQUEST_SENSE;
   const attention = firstUnitAttention(command.nexus.attentions);
   if (attention !== undefined) {
-    command.nexus.attentions = withoutFirst(command.nexus.attentions);
+    command.nexus.tellFirst();
     command.services.counters[SCSI_COUNTERS.slots.unitAttentions]! += 1;
   }
   command.inline(

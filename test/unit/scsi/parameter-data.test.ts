@@ -288,8 +288,8 @@ describe("REPORT TARGET PORT GROUPS (SPC-4 §6.37)", () => {
   test("the owner's group is active/optimized and preferred, the other active/non-optimized", () => {
     const groups = (lun: number, parameterDataFormat = 0): string =>
       hex(host.send(REPORT_TARGET_PORT_GROUPS, { parameterDataFormat, allocationLength: 255 }, { lun }).data);
-    expect(groups(0)).toBe(`00000018${"800300010000000100000001"}${"010300020000000100000002"}`);
-    expect(groups(1)).toBe(`00000018${"010300010000000100000001"}${"800300020000000100000002"}`);
+    expect(groups(0)).toBe(`00000018${"808b00010000000100000001"}${"018b00020000000100000002"}`);
+    expect(groups(1)).toBe(`00000018${"018b00010000000100000001"}${"808b00020000000100000002"}`);
     expect(groups(0, 1).slice(0, 16)).toBe("0000001c10000000");
     expect(host.send(REPORT_TARGET_PORT_GROUPS, { parameterDataFormat: 2, allocationLength: 255 }).sense).toBe("05/24/00");
   });
