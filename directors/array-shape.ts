@@ -7,7 +7,7 @@
 import type { DriveGeometry } from "../drivers/drive/drive.ts";
 import { MAILBOX_BYTES_MIN } from "../drivers/drive/drive-channel.ts";
 import { FRAME_BYTES, type LayoutShape } from "../drivers/shared-memory/layout.ts";
-import type { Config, PoolConfig } from "../src/config/config.ts";
+import { type Config, driveNames, type PoolConfig } from "../src/config/config.ts";
 import { type GroupGeometry, groupGeometry } from "../src/raid/geometry.ts";
 import { stagingBytes } from "../src/raid/staging.ts";
 import { STRIP_HEADER_BYTES, stripShape, TAG_BYTES } from "../src/raid/strip.ts";
@@ -33,7 +33,7 @@ function newDriveGeometry(config: Config): DriveGeometry {
 
 /** What the drives of a pool are, or will be. @throws StartError when they are not alike */
 export function poolDriveGeometry(config: Config, pool: PoolConfig, folder: DataFolder): DriveGeometry {
-  const known = pool.drives.flatMap((name) => folder.knownDrive(name)?.geometry ?? []);
+  const known = driveNames(pool).flatMap((name) => folder.knownDrive(name)?.geometry ?? []);
   const [first = newDriveGeometry(config)] = known;
   const odd = known.find(
     (geometry) => geometry.stripBytes !== first.stripBytes || geometry.stripsPerZone !== first.stripsPerZone,
@@ -62,7 +62,7 @@ export function memoryShape(config: Config, folder: DataFolder): LayoutShape {
   return {
     directorCount: config.directors.length,
     poolCount: config.pools.length,
-    driveCount: config.pools.reduce((sum, pool) => sum + pool.drives.length, 0),
+    driveCount: config.pools.reduce((sum, pool) => sum + driveNames(pool).length, 0),
     poolReachedBy: config.pools.map((pool) => pool.reachedBy),
     frameCount: Math.floor(config.memory.frameBytes / FRAME_BYTES),
     stagingBytesPerPool: Math.max(0, ...staging),
@@ -73,5 +73,5 @@ export function memoryShape(config: Config, folder: DataFolder): LayoutShape {
 
 /** Number of a pool's first drive among the drives of all pools. */
 export function firstDriveNumber(config: Config, pool: PoolConfig): number {
-  return config.pools.slice(0, pool.index).reduce((sum, { drives }) => sum + drives.length, 0);
+  return config.pools.slice(0, pool.index).reduce((sum, other) => sum + driveNames(other).length, 0);
 }

@@ -14,8 +14,9 @@ export function bannerOf(options: { version: string; config: Config; summary: Ar
   const pools = summary.pools.map((pool) => {
     const configured = config.pools.find(({ name }) => name === pool.name);
     const drives = configured?.drives.join(" ") ?? `${pool.driveCount}`;
+    const spares = configured === undefined || configured.spares.length === 0 ? "" : `, spare ${configured.spares.join(" ")}`;
     const level = configured === undefined ? "" : `${raidLevel(configured.raid).label}, `;
-    return row(`pool ${pool.name}`, `${level}drives ${drives}, ${pool.state}`);
+    return row(`pool ${pool.name}`, `${level}drives ${drives}${spares}, ${pool.state}`);
   });
   const luns = summary.luns.map((lun) =>
     row(`LUN ${lun.lun}`, `${lun.volume}, ${sizeText(lun.sizeBytes)} thin, pool ${lun.pool}, owner ${lun.owner}`),

@@ -18,7 +18,7 @@ import type { FromSyncThread, SyncThreadStart, ToSyncThread } from "../drivers/j
 import { raiseThreadEpoch } from "../drivers/shared-memory/epoch.ts";
 import type { GlobalMemory, GlobalMemoryTransfer } from "../drivers/shared-memory/global-memory.ts";
 import { threadNumber } from "../drivers/shared-memory/layout.ts";
-import type { Config, PoolConfig } from "../src/config/config.ts";
+import { type Config, driveNames, type PoolConfig } from "../src/config/config.ts";
 import { firstDriveNumber, poolDriveGeometry } from "./array-shape.ts";
 import { type DataFolder, type KnownDrive, newDriveId } from "./data-folder.ts";
 import type { Joinable } from "./process-exit.ts";
@@ -140,7 +140,10 @@ async function startDriveThread(options: StartPoolThreads): Promise<StartedDrive
   options.threads.push(thread);
   const ready = await thread.next((message) => message.type === "ready");
   // A pool is made of all its drives or not at all: else the next start would take it for one that lost some.
-  const unformatted = ready.drives.find((state) => state.state === "failed" && drives[state.driveIndex]?.format !== undefined);
+  const unformatted = ready.drives.find(
+    (state) =>
+      state.state === "failed" && state.driveIndex < pool.drives.length && drives[state.driveIndex]?.format !== undefined,
+  );
   if (unformatted?.state === "failed") {
     throw new StartError(EXIT_STATUS.failed, `pool ${pool.name} can't be made: ${unformatted.message}`);
   }
@@ -153,13 +156,17 @@ function threadDrives(config: Config, pool: PoolConfig, folder: DataFolder): Dri
   const geometry = poolDriveGeometry(config, pool, folder);
   // Drives come into a pool when it is made; one that was added to an existing pool's list is for a rebuild to take.
   const isNew = pool.drives.every((name) => folder.knownDrive(name) === undefined);
-  return pool.drives.map((name, driveIndex) => ({
-    driveIndex,
-    driveNumber: firstNumber + driveIndex,
-    name,
-    folder: folder.driveFolder(name),
-    ...(isNew ? { format: { driveId: newDriveId(), geometry } } : {}),
-  }));
+  return driveNames(pool).map((name, driveIndex) => {
+    // A spare holds nothing: it may come to a pool at any start, once in its life.
+    const isNewSpare = driveIndex >= pool.drives.length && folder.knownDrive(name) === undefined;
+    return {
+      driveIndex,
+      driveNumber: firstNumber + driveIndex,
+      name,
+      folder: folder.driveFolder(name),
+      ...(isNew || isNewSpare ? { format: { driveId: newDriveId(), geometry } } : {}),
+    };
+  });
 }
 
 function formattedDrives(drives: readonly DriveThreadDrive[], states: readonly DriveState[]): Record<string, KnownDrive> {

@@ -9,12 +9,12 @@ import { DriveError, type DriveErrorKind } from "../../drivers/drive/drive.ts";
 import { DriveChannel } from "../../drivers/drive/drive-channel.ts";
 import { RemoteDrive } from "../../drivers/drive/remote-drive.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
-import type { PoolConfig } from "../../src/config/config.ts";
+import { driveNames, type PoolConfig } from "../../src/config/config.ts";
 import type { BayDrive } from "../../src/volume/pool-parts.ts";
 
 export interface DriveBays {
   readonly channel: DriveChannel;
-  /** In RAID order. */
+  /** By drive index: in RAID order, then the spares. */
   readonly bays: readonly BayDrive[];
 }
 
@@ -29,7 +29,9 @@ export interface OpenDriveBays {
 export async function openDriveBays({ global, pool, directorIndex, onChannel }: OpenDriveBays): Promise<DriveBays> {
   const channel = new DriveChannel(global, { pool: pool.index, director: directorIndex });
   onChannel(channel);
-  const bays = await Promise.all(pool.drives.map((name, driveIndex) => bayOf(new RemoteDrive(channel, { name, driveIndex }))));
+  const bays = await Promise.all(
+    driveNames(pool).map((name, driveIndex) => bayOf(new RemoteDrive(channel, { name, driveIndex }))),
+  );
   return { channel, bays };
 }
 

@@ -7,7 +7,7 @@ import { DriveError } from "../../drivers/drive/drive.ts";
 import { JournalFileError } from "../../drivers/journal-file/journal-file.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import type { FramePool } from "../../src/cache/frame-pool.ts";
-import type { Config, PoolConfig } from "../../src/config/config.ts";
+import { type Config, driveNames, type PoolConfig } from "../../src/config/config.ts";
 import type { PoolStatus } from "../../src/control/contract.ts";
 import { JournalError } from "../../src/journal/journal-reader.ts";
 import { MapDamagedError } from "../../src/map/pool-map.ts";
@@ -81,12 +81,12 @@ function failedPool(pool: PoolConfig, bays: readonly BayDrive[], reason: string)
     reason,
     owner: pool.owner,
     epoch: 0,
-    drives: pool.drives.map((name, position) => {
-      const bay = bays[position]!;
+    drives: driveNames(pool).map((name, driveIndex) => {
+      const bay = bays[driveIndex]!;
       const shape = { name, capacityBytes: bay.state === "open" ? bay.capacityBytes : 0, zonesUsed: 0, zoneCount: 0 };
       return bay.state === "unavailable"
         ? { ...shape, state: bay.memberState, reason: bay.reason }
-        : { ...shape, state: "online" };
+        : { ...shape, state: driveIndex < pool.drives.length ? "online" : "spare" };
     }),
     usage: { volume: new Uint32Array(), mappedBytes: new Float64Array(), writeCacheEnabled: new Uint8Array() },
     usableBytes: 0,

@@ -119,19 +119,25 @@ function assemblePools(
     return [];
   }
   const taken = new Map<string, string>();
-  for (const name of names) for (const drive of named[name]?.drives ?? []) claimDrive(taken, drive, name, problems);
+  for (const name of names) {
+    for (const drive of named[name]?.drives ?? []) claimDrive(taken, drive, { pool: name, setting: "drives" }, problems);
+    for (const drive of named[name]?.spares ?? []) claimDrive(taken, drive, { pool: name, setting: "spares" }, problems);
+  }
   let nextNumber = 0;
+  const nextDrive = (pool: string): string => {
+    for (;;) {
+      const drive = String(nextNumber++).padStart(2, "0");
+      if (taken.has(drive.toLowerCase())) continue;
+      taken.set(drive.toLowerCase(), pool);
+      return drive;
+    }
+  };
   const pools: PoolConfig[] = [];
   for (const [index, name] of names.entries()) {
     const pool = named[name] ?? {};
     const dataDrives = pool.dataDrives ?? (pool.drives === undefined ? 3 : pool.drives.length - 1);
     const drives = [...(pool.drives ?? [])];
-    while (pool.drives === undefined && drives.length < dataDrives + 1) {
-      const drive = String(nextNumber++).padStart(2, "0");
-      if (taken.has(drive.toLowerCase())) continue;
-      taken.set(drive.toLowerCase(), name);
-      drives.push(drive);
-    }
+    while (pool.drives === undefined && drives.length < dataDrives + 1) drives.push(nextDrive(name));
     if (drives.length !== dataDrives + 1) {
       problems.push({
         key: `pools.${name}.drives (${variableName(["pools", name, "drives"])})`,
@@ -149,18 +155,25 @@ function assemblePools(
       });
     }
     const reachedBy = directors.filter((director) => director.engine === owner?.engine).map((director) => director.index);
-    pools.push({ name, index, raid: { level: 5, dataDrives, copies: 1 }, drives, owner: owner?.index ?? 0, reachedBy });
+    const raid = { level: 5, dataDrives, copies: 1 } as const;
+    pools.push({ name, index, raid, drives, spares: [], owner: owner?.index ?? 0, reachedBy });
   }
-  return pools;
+  // Numbered after the drives of all pools, so that a pool's drives are called what they are without spares.
+  return pools.map((pool) => ({ ...pool, spares: [...(named[pool.name]?.spares ?? [nextDrive(pool.name)])] }));
 }
 
-function claimDrive(taken: Map<string, string>, drive: string, pool: string, problems: ConfigProblem[]): void {
+function claimDrive(
+  taken: Map<string, string>,
+  drive: string,
+  by: { readonly pool: string; readonly setting: "drives" | "spares" },
+  problems: ConfigProblem[],
+): void {
   // Folder names: some file systems do not tell upper from lower case.
   const holder = taken.get(drive.toLowerCase());
-  if (holder === undefined) taken.set(drive.toLowerCase(), pool);
+  if (holder === undefined) taken.set(drive.toLowerCase(), by.pool);
   else {
     problems.push({
-      key: `pools.${pool}.drives (${variableName(["pools", pool, "drives"])})`,
+      key: `pools.${by.pool}.${by.setting} (${variableName(["pools", by.pool, by.setting])})`,
       found: `drive ${JSON.stringify(drive)}, which pool ${holder} has already`,
       allowed: "every drive once, in one pool",
     });

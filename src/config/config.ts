@@ -28,10 +28,17 @@ export interface PoolConfig {
   readonly raid: RaidConfig;
   /** Names of its drives, as many as the level has, in RAID position order; folders `drives/<name>`. */
   readonly drives: readonly string[];
+  /** Names of drives that stand by: the pool's drive thread serves them after its drives, in this order. */
+  readonly spares: readonly string[];
   /** Index of the director that owns the pool at start. */
   readonly owner: number;
   /** The directors that reach its drives: the pair of the owner's engine. */
   readonly reachedBy: readonly number[];
+}
+
+/** All drives that the pool's drive thread serves, by drive index: its members' places first, then its spares'. */
+export function driveNames(pool: PoolConfig): readonly string[] {
+  return [...pool.drives, ...pool.spares];
 }
 
 export interface Config {

@@ -68,6 +68,9 @@ const portal = group("The portal of one director, 1A to 4B (those of the engines
   ),
 });
 
+/** Of one pool. */
+const SPARES_MAX = 8;
+
 const pool = group(
   "One pool, by name (`A`, `B` …). Giving any pool in the file replaces the default pools; variables add to them.",
   {
@@ -93,6 +96,15 @@ const pool = group(
         defaultText: "dataDrives + 1 numbers, counted through all pools: 00 01 02 03, then 04 05 06 07",
         description:
           "Drive names in RAID order: folders `drives/<name>` in the data folder. Name them to add drives without renumbering others.",
+      }),
+    ),
+    spares: Type.Optional(
+      Type.Array(Type.String({ pattern: DRIVE_NAME }), {
+        minItems: 0,
+        maxItems: SPARES_MAX,
+        defaultText: "one number, counted on after the drives of all pools: 08, then 09",
+        description:
+          "Names of drives that stand by. One takes the place of a drive that is lost, by itself. An empty list: none. A spare that is added to a pool that exists is formatted at the next start.",
       }),
     ),
   },

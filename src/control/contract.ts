@@ -97,7 +97,8 @@ export type DirectorRequest = DirectorRequestBody & { readonly id: number };
 
 export interface DriveStatus {
   readonly name: string;
-  readonly state: MemberState;
+  /** spare: holds nothing, and stands by. */
+  readonly state: MemberState | "spare";
   readonly reason?: string;
   readonly capacityBytes: number;
   readonly zonesUsed: number;

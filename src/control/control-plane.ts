@@ -127,7 +127,7 @@ export class ControlPlane {
 
 function missingDrives(pool: PoolStatus): string {
   const drives = pool.drives
-    .filter((drive) => drive.state !== "online" && drive.state !== "predictive")
+    .filter((drive) => drive.state !== "online" && drive.state !== "predictive" && drive.state !== "spare")
     .map((drive) => `drive ${drive.name} is ${drive.state}`);
   return drives.join(", ") || "redundancy is reduced";
 }

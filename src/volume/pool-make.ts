@@ -34,7 +34,7 @@ export async function makePool(
     );
   }
   const drives: { drive: Drive; driveId: string }[] = [];
-  for (const bay of options.bays) if (bay.state === "open") drives.push(bay);
+  for (const bay of options.bays.slice(0, config.drives.length)) if (bay.state === "open") drives.push(bay);
   await refuseUsedDrives(config, drives);
   const identity = await drives[0]!.drive.identify();
   const geometry = geometryOf(config, identity);

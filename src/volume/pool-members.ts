@@ -37,7 +37,7 @@ export interface OpenPoolOptions {
   readonly config: PoolConfig;
   readonly global: GlobalMemory;
   readonly frames: FramePool;
-  /** One for each drive of the pool, in RAID position order. Blank drives were formatted by now. */
+  /** One for each of the pool's drives and then of its spares, as the configuration lists them. Blank drives were formatted by now. */
   readonly bays: readonly BayDrive[];
   readonly journal: JournalBay;
   readonly runtime: PoolRuntime;

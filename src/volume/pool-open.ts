@@ -13,6 +13,7 @@ import { counterBlock } from "../../drivers/shared-memory/counters.ts";
 import { poolEpoch, raisePoolEpoch } from "../../drivers/shared-memory/epoch.ts";
 import { BlockCache } from "../cache/block-cache.ts";
 import type { PoolConfig } from "../config/config.ts";
+import type { DriveStatus } from "../control/contract.ts";
 import { Journal } from "../journal/journal.ts";
 import { JournalError, refuseForeignJournal } from "../journal/journal-reader.ts";
 import { decodeDocument, encodeDocument, MetadataStore } from "../map/metadata-store.ts";
@@ -48,7 +49,7 @@ export async function openPool(options: OpenPoolOptions): Promise<Pool> {
   const floor = poolEpoch(global, config.index);
   const unavailable = new Map<number, { state: Member["state"]; reason: string }>();
   const copies = await readCopies(options, floor, unavailable);
-  options.bays.forEach((bay, position) => {
+  options.bays.slice(0, options.config.drives.length).forEach((bay, position) => {
     if (bay.state === "unavailable") unavailable.set(position, { state: bay.memberState, reason: bay.reason });
     if (bay.state === "blank") unavailable.set(position, { state: "missing", reason: "the drive is blank" });
   });
@@ -65,7 +66,7 @@ async function readCopies(
 ): Promise<DocumentCopy[]> {
   const copies: DocumentCopy[] = [];
   await Promise.all(
-    options.bays.map(async (bay, position) => {
+    options.bays.slice(0, options.config.drives.length).map(async (bay, position) => {
       if (bay.state !== "open") return;
       let value: Uint8Array | undefined;
       try {
@@ -172,6 +173,7 @@ async function recoverPool(options: OpenPoolOptions, verdict: Verdict, volumes: 
     ownerIndex: config.owner,
     ageSeconds: options.ageSeconds,
     driveCapacityBytes: capacityBytes,
+    spares: sparesOf(options),
   });
   box.pool = pool;
   try {
@@ -194,6 +196,17 @@ async function recoverPool(options: OpenPoolOptions, verdict: Verdict, volumes: 
   tellDegraded(parts);
   pool.start();
   return pool;
+}
+
+/** The drives that stand by, as their bays found them. */
+function sparesOf({ config, bays }: OpenPoolOptions): DriveStatus[] {
+  return config.spares.map((name, n) => {
+    const bay = bays[config.drives.length + n];
+    const shape = { name, capacityBytes: bay?.state === "open" ? bay.capacityBytes : 0, zonesUsed: 0, zoneCount: 0 };
+    if (bay?.state === "unavailable") return { ...shape, state: bay.memberState, reason: bay.reason };
+    if (bay?.state === "open") return { ...shape, state: "spare" };
+    return { ...shape, state: "missing", reason: "the drive is blank" };
+  });
 }
 
 /** Parts raise things that the pool must hear of, and are made before it. */

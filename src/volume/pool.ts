@@ -36,6 +36,7 @@ export interface PoolOptions {
   readonly ownerIndex: number;
   readonly ageSeconds: number;
   readonly driveCapacityBytes: number;
+  readonly spares: readonly DriveStatus[];
 }
 
 export class Pool {
@@ -346,7 +347,7 @@ export class Pool {
       ...(reason === undefined ? {} : { reason }),
       owner: this.#options.ownerIndex,
       epoch: this.record.document.epoch,
-      drives,
+      drives: [...drives, ...this.#options.spares],
       usage: this.#usage(),
       usableBytes: space.usableBlocks * BLOCK_BYTES,
       liveBytes: space.liveBlocks * BLOCK_BYTES,

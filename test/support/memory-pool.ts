@@ -138,6 +138,7 @@ export async function openMemoryPool(
     index: 0,
     raid: { level: 5, dataDrives: shape.dataDrives, copies: 1 },
     drives: bays.map((_, n) => `0${n}`),
+    spares: [],
     owner: 0,
     reachedBy: [0],
     ...options.config,

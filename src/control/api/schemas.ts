@@ -150,7 +150,7 @@ export const Portal = object({
 export const Drive = object({
   name: text(),
   pool: text(),
-  state: text("online, predictive, rebuilding, missing, failed or foreign"),
+  state: text("online, predictive, rebuilding, missing, failed, foreign or spare"),
   reason: Type.Optional(text()),
   capacityBytes: bytes("Size of the drive."),
   zonesUsed: Type.Integer(),

@@ -15,7 +15,7 @@ import {
   HISTOGRAM_BUCKETS,
 } from "../../../drivers/shared-memory/counters.ts";
 import type { GlobalMemory } from "../../../drivers/shared-memory/global-memory.ts";
-import type { Config } from "../../config/config.ts";
+import { type Config, driveNames } from "../../config/config.ts";
 import { loopThreadNames } from "./thread-names.ts";
 
 type Labels = Readonly<Record<string, string>>;
@@ -115,5 +115,5 @@ function ownersOf(config: Config, owner: CounterOwner): Labels[] {
   if (owner === "director") return config.directors.map(({ name }) => ({ director: name }));
   if (owner === "pool") return config.pools.map(({ name }) => ({ pool: name }));
   if (owner === "thread") return loopThreadNames(config).map((thread) => ({ thread }));
-  return config.pools.flatMap(({ name, drives }) => drives.map((drive) => ({ pool: name, drive })));
+  return config.pools.flatMap((pool) => driveNames(pool).map((drive) => ({ pool: pool.name, drive })));
 }

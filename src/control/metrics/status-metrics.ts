@@ -11,7 +11,15 @@ import { provisionedBytes } from "../overcommit.ts";
 import { VERSION } from "../version.ts";
 
 const POOL_STATES: readonly PoolStatus["state"][] = ["optimal", "degraded", "failed"];
-const DRIVE_STATES: readonly DriveStatus["state"][] = ["online", "predictive", "rebuilding", "missing", "failed", "foreign"];
+const DRIVE_STATES: readonly DriveStatus["state"][] = [
+  "online",
+  "predictive",
+  "rebuilding",
+  "missing",
+  "failed",
+  "foreign",
+  "spare",
+];
 
 export class StatusMetrics {
   private readonly plane: ControlPlane;
@@ -120,7 +128,13 @@ const GAUGES = {
   poolJournalLive: ["varray_pool_journal_used_bytes", "Journal that holds live records.", "pool"],
   poolOwner: ["varray_pool_owner", "1 for the director that owns the pool.", "pool", "director"],
   poolState: ["varray_pool_state", "1 for the state that holds: optimal, degraded, failed.", "pool", "state"],
-  driveState: ["varray_drive_state", "1 for the state that holds: online, missing, failed, foreign.", "pool", "drive", "state"],
+  driveState: [
+    "varray_drive_state",
+    "1 for the state that holds: online, predictive, rebuilding, missing, failed, foreign, spare.",
+    "pool",
+    "drive",
+    "state",
+  ],
   driveFaults: ["varray_drive_faults", "Faults on command that the drive has now; no series: none.", "pool", "drive"],
   drivePulled: ["varray_drive_pulled", "1 for a drive that was pulled on command; no series: none.", "pool", "drive"],
   driveCapacity: ["varray_drive_capacity_bytes", "Size of the drive.", "pool", "drive"],

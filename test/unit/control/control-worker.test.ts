@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Config } from "../../../src/config/config.ts";
+import { type Config, driveNames } from "../../../src/config/config.ts";
 import { loadConfig } from "../../../src/config/load.ts";
 import { runCli } from "../../../src/control/cli/run.ts";
 import type { ControlToMain } from "../../../src/control/contract.ts";
@@ -56,7 +56,7 @@ function shapeOf(config: Config) {
   return {
     directorCount: config.directors.length,
     poolCount: config.pools.length,
-    driveCount: config.pools.flatMap(({ drives }) => drives).length,
+    driveCount: config.pools.flatMap(driveNames).length,
     poolReachedBy: config.pools.map(({ reachedBy }) => reachedBy),
     frameCount: 256,
     stagingBytesPerPool: 65_536,

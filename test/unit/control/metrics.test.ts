@@ -30,7 +30,7 @@ describe("metrics out of global memory", () => {
     expect(text).toContain("# TYPE varray_test_total counter\n");
     expect(text).toContain('varray_test_total{director="1B",kind="write"} 7');
     expect(text).toContain('varray_test_total{director="1A",kind="read"} 0');
-    expect(text).toContain('varray_test_depth{pool="B",drive="05"} 3');
+    expect(text).toContain('varray_test_depth{pool="B",drive="04"} 3');
     expect(text.match(/# TYPE varray_test_total /g)).toHaveLength(1);
   });
 

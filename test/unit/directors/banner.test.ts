@@ -26,7 +26,7 @@ describe("banner", () => {
     "/data",
     "portal 1A  127.0.0.1:3260\n",
     "portal 1B  closed: set VARRAY_OPEN=1",
-    "pool A     RAID-5 3+1, drives 00 01 02 03, degraded",
+    "pool A     RAID-5 3+1, drives 00 01 02 03, spare 08, degraded",
     "LUN 0      volume-0, 16 GiB thin, pool A, owner 1A",
     "http://127.0.0.1:8080",
     "/data/api-token",
