@@ -84,7 +84,7 @@ describe.skipIf(!hasTools(...TOOLS)).sequential(`an ext4 image of ${IMAGE_MIB} M
     await array.restart();
     const { state, drives } = await array.pool("A");
     expect(state).toBe("degraded");
-    expect(drives.map((drive) => drive.state)).toEqual(["online", "missing", "online", "online"]);
+    expect(drives.map((drive) => drive.state)).toEqual(["online", "missing", "online", "online", "spare"]);
     await expectIdentical(PORTAL_1A);
     await expectIdentical(PORTAL_1B);
     expect(await array.poolMetric("varray_degraded_reads_total", "A")).toBeGreaterThan(0);

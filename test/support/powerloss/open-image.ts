@@ -88,7 +88,7 @@ async function readPool(
     return { state: "open", drive: medium.attach(), driveId, capacityBytes };
   });
   const { raid, drives } = IMAGE_ARRAY;
-  const config: PoolConfig = { name: "A", index: 0, raid, drives, owner: 0, reachedBy: [0] };
+  const config: PoolConfig = { name: "A", index: 0, raid, drives, spares: [], owner: 0, reachedBy: [0] };
   const file = openJournalFile(join(folder, "journals", "A"), { global, pool: 0, director: 0 });
   runtime.pump(new JournalSyncServer(global, 0), () => file.drain());
   const pool = await openPool({
