@@ -5,14 +5,13 @@
  */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { FrameChunks } from "../../drivers/shared-memory/frame-chunks.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 import { BlockCache } from "../../src/cache/block-cache.ts";
-import { FRAME_STATE, FramePool, MASK_FULL } from "../../src/cache/frame-pool.ts";
+import { FRAME_STATE, type FramePool, MASK_FULL } from "../../src/cache/frame-pool.ts";
 import { Regroup } from "../../src/cache/regroup.ts";
 import type { FrameRun } from "../../src/scsi/task.ts";
-import { testGlobalMemory } from "../support/global-memory.ts";
+import { testFramePool, testFramePools } from "../support/frame-pool.ts";
 import { Random } from "../support/random.ts";
 
 const FRAMES = 1024;
@@ -62,12 +61,10 @@ class Bench {
 
   constructor(seed: number) {
     this.random = new Random(seed);
-    const { global } = testGlobalMemory({ frameCount: FRAMES, directorCount: 2 });
+    const { global, pools } = testFramePools({ frameCount: FRAMES, directorCount: 2 });
     this.global = global;
-    const of = (directorIndex: number): FramePool =>
-      new FramePool({ global, chunks: new FrameChunks(global), directorIndex, directorCount: 2, dirtyPercentMax: 90 });
-    this.frames = of(0);
-    this.other = of(1);
+    this.frames = pools[0]!;
+    this.other = pools[1]!;
     this.sides = [7, 8].map((volume) => new Side(volume, this.frames, global));
   }
 
@@ -367,9 +364,7 @@ describe("moving blocks together while others use them", () => {
 /** Short stretches of a volume in no order, with just so much room between them that a group can be cleared. */
 function fullMemory(seed: number): { random: Random; frames: FramePool; cache: BlockCache; regroup: Regroup } {
   const random = new Random(seed);
-  const { global } = testGlobalMemory({ frameCount: 512 });
-  const chunks = new FrameChunks(global);
-  const frames = new FramePool({ global, chunks, directorIndex: 0, directorCount: 1, dirtyPercentMax: 90 });
+  const { global, pool: frames } = testFramePool(512);
   const cache = new BlockCache(frames);
   const taken: number[] = [];
   for (let frame = frames.takeInternal(true); frame >= 0; frame = frames.takeInternal(true)) taken.push(frame);

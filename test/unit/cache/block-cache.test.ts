@@ -1,20 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { FrameChunks } from "../../../drivers/shared-memory/frame-chunks.ts";
 import { BlockCache } from "../../../src/cache/block-cache.ts";
 import { QUEUE } from "../../../src/cache/clean-queues.ts";
-import { FRAME_STATE, FramePool } from "../../../src/cache/frame-pool.ts";
-import { testGlobalMemory } from "../../support/global-memory.ts";
+import { FRAME_STATE, type FramePool } from "../../../src/cache/frame-pool.ts";
+import { testFramePool } from "../../support/frame-pool.ts";
 
 function setUp(): { pool: FramePool; cache: BlockCache } {
-  const { global } = testGlobalMemory({ frameCount: 512 });
-  const pool = new FramePool({
-    global,
-    chunks: new FrameChunks(global),
-    directorIndex: 0,
-    directorCount: 1,
-    dirtyPercentMax: 90,
-  });
+  const { pool } = testFramePool(512);
   return { pool, cache: new BlockCache(pool) };
 }
 

@@ -1,17 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { FrameChunks } from "../../../drivers/shared-memory/frame-chunks.ts";
 import { BlockCache } from "../../../src/cache/block-cache.ts";
 import { GROUP_FRAMES } from "../../../src/cache/frame-groups.ts";
-import { CHUNK_FRAMES, FRAME_STATE, FramePool } from "../../../src/cache/frame-pool.ts";
-import { testGlobalMemory } from "../../support/global-memory.ts";
+import { CHUNK_FRAMES, FRAME_STATE, type FramePool } from "../../../src/cache/frame-pool.ts";
+import { testFramePools } from "../../support/frame-pool.ts";
 
-function pools(frameCount: number, directorCount = 1, dirtyPercentMax = 70): FramePool[] {
-  const { global } = testGlobalMemory({ frameCount });
-  const chunks = new FrameChunks(global);
-  return Array.from({ length: directorCount }, (_, directorIndex) => {
-    return new FramePool({ global, chunks, directorIndex, directorCount, dirtyPercentMax });
-  });
+function pools(frameCount: number, directorCount = 1, dirtyPercentMax = 70): readonly FramePool[] {
+  return testFramePools({ frameCount, directorCount, dirtyPercentMax }).pools;
 }
 
 function take(pool: FramePool, count: number): number[] | undefined {

@@ -1,11 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { FrameChunks } from "../../../drivers/shared-memory/frame-chunks.ts";
-import { FRAME_STATE, FramePool } from "../../../src/cache/frame-pool.ts";
-import { testGlobalMemory } from "../../support/global-memory.ts";
+import { FRAME_STATE, type FramePool } from "../../../src/cache/frame-pool.ts";
+import { testFramePool } from "../../support/frame-pool.ts";
 
 function makePool(): FramePool {
-  const { global } = testGlobalMemory({ directorCount: 1, poolCount: 1, driveCount: 4, poolReachedBy: [[0]], frameCount: 1024 });
-  return new FramePool({ global, chunks: new FrameChunks(global), directorIndex: 0, directorCount: 1, dirtyPercentMax: 80 });
+  return testFramePool(1024, 80).pool;
 }
 
 const many = (): Int32Array => new Int32Array(1024);

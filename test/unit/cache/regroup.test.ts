@@ -1,27 +1,19 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { FrameChunks } from "../../../drivers/shared-memory/frame-chunks.ts";
 import { FRAME_BYTES } from "../../../drivers/shared-memory/layout.ts";
 import { BlockCache } from "../../../src/cache/block-cache.ts";
 import { GROUP_FRAMES } from "../../../src/cache/frame-groups.ts";
-import { FRAME_STATE, FramePool } from "../../../src/cache/frame-pool.ts";
+import { FRAME_STATE, type FramePool } from "../../../src/cache/frame-pool.ts";
 import { Regroup } from "../../../src/cache/regroup.ts";
 import type { FrameRun } from "../../../src/scsi/task.ts";
-import { testGlobalMemory } from "../../support/global-memory.ts";
+import { testFramePool } from "../../support/frame-pool.ts";
 
 const VOLUME = 3;
 const BLOCKS = 64;
 
 /** A pool of 1,024 frames in which the blocks of a volume lie in frames all over it; odd ones are clean. */
 function scattered(blocks = BLOCKS) {
-  const { global } = testGlobalMemory({ frameCount: 1024 });
-  const pool = new FramePool({
-    global,
-    chunks: new FrameChunks(global),
-    directorIndex: 0,
-    directorCount: 1,
-    dirtyPercentMax: 90,
-  });
+  const { global, pool } = testFramePool(1024);
   const cache = new BlockCache(pool);
   const out = new Int32Array(blocks * 4);
   if (!pool.tryTake(out.length, out, 0)) throw new Error("the test has no frames left");

@@ -20,6 +20,26 @@ function filled(byte: number, bytes = BLOCK): Uint8Array {
   return new Uint8Array(bytes).fill(byte);
 }
 
+/** Media on which a volume's blocks have been written: for each block the byte that it is full of. */
+async function writtenMedia(blocks: readonly (readonly [block: number, byte: number])[]) {
+  const media = new MemoryPoolMedia();
+  const first = await openMemoryPool(media);
+  await first.service.createVolume(0, volumeDocument(1, 1500 * BLOCK));
+  for (const [block, byte] of blocks) await writeBytes(first, 1, block * BLOCK, filled(byte));
+  return { media, first };
+}
+
+/** A pool that has these blocks on its drives only, and drives that wait where the gate is closed. */
+async function gatedPool(blocks: readonly (readonly [block: number, byte: number])[]) {
+  const gate = new DriveGate();
+  const { media, first } = await writtenMedia(blocks);
+  media.wrap = (drive) => gate.wrap(drive);
+  const pool = await reopened(media, first);
+  return { gate, media, pool };
+}
+
+const TWELVE = Array.from({ length: 12 }, (_, n) => [n, n + 1] as const);
+
 async function reopened(media: MemoryPoolMedia, pool: OpenedPool): Promise<OpenedPool> {
   await pool.service.pool(0).destageAll();
   await pool.service.stop();
@@ -29,13 +49,7 @@ async function reopened(media: MemoryPoolMedia, pool: OpenedPool): Promise<Opene
 
 describe("ReadPath: what a drive returned late (invariant 2)", () => {
   test("is not merged into a partial write that came after the block was rewritten and evicted", async () => {
-    const gate = new DriveGate();
-    const media = new MemoryPoolMedia();
-    const first = await openMemoryPool(media);
-    await first.service.createVolume(0, volumeDocument(1, 1500 * BLOCK));
-    await writeBytes(first, 1, 3 * BLOCK, filled(1));
-    media.wrap = (drive) => gate.wrap(drive);
-    const pool = await reopened(media, first);
+    const { gate, media, pool } = await gatedPool([[3, 1]]);
     const { cache } = pool.service.pool(0).parts;
 
     gate.close("readParts");
@@ -59,13 +73,7 @@ describe("ReadPath: what a drive returned late (invariant 2)", () => {
   });
 
   test("is not published when the block was rewritten meanwhile", async () => {
-    const gate = new DriveGate();
-    const media = new MemoryPoolMedia();
-    const first = await openMemoryPool(media);
-    await first.service.createVolume(0, volumeDocument(1, 1500 * BLOCK));
-    await writeBytes(first, 1, 3 * BLOCK, filled(1));
-    media.wrap = (drive) => gate.wrap(drive);
-    const pool = await reopened(media, first);
+    const { gate, pool } = await gatedPool([[3, 1]]);
     const { cache } = pool.service.pool(0).parts;
     gate.close("readParts");
     const early = readBytes(pool, 1, 3 * BLOCK, BLOCK);
@@ -100,13 +108,7 @@ describe("ReadPath: what a drive returned late (invariant 2)", () => {
       newest: 2,
     },
   ])("is not served without the partial write that came before the read, when the block is then $ending", async (given) => {
-    const gate = new DriveGate();
-    const media = new MemoryPoolMedia();
-    const first = await openMemoryPool(media);
-    await first.service.createVolume(0, volumeDocument(1, 1500 * BLOCK));
-    await writeBytes(first, 1, 3 * BLOCK, filled(1));
-    media.wrap = (drive) => gate.wrap(drive);
-    const pool = await reopened(media, first);
+    const { gate, pool } = await gatedPool([[3, 1]]);
     gate.close("readParts");
     const before = readBytes(pool, 1, 3 * BLOCK, BLOCK);
     await until(() => gate.waiting("readParts") > 0);
@@ -126,13 +128,7 @@ describe("ReadPath: what a drive returned late (invariant 2)", () => {
   });
 
   test("serves all who wait for blocks of one strip with one read", async () => {
-    const gate = new DriveGate();
-    const media = new MemoryPoolMedia();
-    const first = await openMemoryPool(media);
-    await first.service.createVolume(0, volumeDocument(1, 1500 * BLOCK));
-    for (let n = 0; n < 4; n++) await writeBytes(first, 1, n * BLOCK, filled(n + 1));
-    media.wrap = (drive) => gate.wrap(drive);
-    const pool = await reopened(media, first);
+    const { gate, pool } = await gatedPool(TWELVE.slice(0, 4));
     gate.close("readParts");
     const reads = [0, 1, 2, 3, 3, 0].map((n) => readBytes(pool, 1, n * BLOCK, BLOCK));
     await until(() => gate.waiting("readParts") > 0);
@@ -165,10 +161,7 @@ describe("ReadPath: a strip that has lost its redundancy", () => {
   }
 
   test.each([0, 1, 2, 3])("without drive %i, serves a read that begins in the end of another one of the strip", async (lost) => {
-    const media = new MemoryPoolMedia();
-    const first = await openMemoryPool(media);
-    await first.service.createVolume(0, volumeDocument(1, 1500 * BLOCK));
-    for (let n = 0; n < 12; n++) await writeBytes(first, 1, n * BLOCK, filled(n + 1));
+    const { media, first } = await writtenMedia(TWELVE);
     media.drives[lost] = undefined;
     await first.service.pool(0).destageAll();
     await first.service.stop();
@@ -330,10 +323,7 @@ describe("ReadPath: reading ahead", () => {
 
 describe("ReadPath: a drive that is late (invariant 4)", () => {
   test("keeps its frames until the drive is done with them, and serves the rebuilt block from others", async () => {
-    const media = new MemoryPoolMedia();
-    const first = await openMemoryPool(media);
-    await first.service.createVolume(0, volumeDocument(1, 1500 * BLOCK));
-    for (let n = 0; n < 12; n++) await writeBytes(first, 1, n * BLOCK, filled(n + 1));
+    const { media, first } = await writtenMedia(TWELVE);
     let land: (() => void) | undefined;
     let asked: PartsRead | undefined;
     media.wrap = (drive) =>
@@ -363,10 +353,7 @@ describe("ReadPath: a drive that is late (invariant 4)", () => {
 
 describe("ReadPath: a pool that fails", () => {
   test("keeps the frames that a late drive may write to, also when recording the drive's loss is refused", async () => {
-    const media = new MemoryPoolMedia();
-    const first = await openMemoryPool(media);
-    await first.service.createVolume(0, volumeDocument(1, 1500 * BLOCK));
-    await writeBytes(first, 1, 0, filled(1));
+    const { media, first } = await writtenMedia([[0, 1]]);
     let late = false;
     media.wrap = (drive) =>
       interceptDrive(drive, async (operation, _parameters, run) => {
