@@ -14,14 +14,14 @@
  *  2. Only free frames are handed out; only clean, unpinned frames are reclaimed.
  *  3. The content of a dirty, clean or retired frame never changes.
  *  4. Host writes never take the last `internalReserve` frames: destage and reads can always go on.
- *  5. A share never holds more RESERVED frames than its limit, so that what one kind of taker holds while it waits
- *     for something leaves room for the others (`share`).
+ *  5. What one kind of host write holds leaves room for the others (frame-shares.ts).
  */
 import type { FrameChunks } from "../../drivers/shared-memory/frame-chunks.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 import type { FrameSource } from "../volume/block-io.ts";
 import { FrameGroups, GROUP_FRAMES } from "./frame-groups.ts";
+import { EVERYBODY, FrameShares, type ShareLimit } from "./frame-shares.ts";
 import { FrameViews } from "./frame-views.ts";
 
 export const FRAME_STATE = { absent: 0, free: 1, reserved: 2, dirty: 3, clean: 4, retired: 5 } as const;
@@ -52,26 +52,6 @@ export interface FramePoolOptions {
   readonly dirtyPercentMax: number;
 }
 
-/** How many frames one kind of taker may hold RESERVED at a time: a fraction of what host writes may fill, or `least`. */
-export interface ShareLimit {
-  readonly fraction: number;
-  /** Frames; a share must have room for the largest single take. */
-  readonly least: number;
-}
-
-interface Waiter {
-  readonly ticket: number;
-  readonly count: number;
-  readonly ready: () => void;
-}
-
-interface Share {
-  readonly limit: ShareLimit;
-  /** RESERVED frames taken through this share. */
-  held: number;
-  readonly waiters: Waiter[];
-}
-
 export class FramePool implements FrameSource {
   // The frame table: one row for each frame of global memory, indexed by frame number.
   readonly state: Uint8Array;
@@ -93,8 +73,6 @@ export class FramePool implements FrameSource {
   readonly queue: Uint8Array;
   readonly next: Int32Array;
   readonly previous: Int32Array;
-  /** Share that a RESERVED frame was taken through, plus one. */
-  readonly #takenBy: Uint8Array;
 
   /** Frame full of zeros, for blocks that were never written. Never freed; pins of it are not counted. */
   readonly zeroFrame: number;
@@ -109,10 +87,7 @@ export class FramePool implements FrameSource {
   readonly #free: FrameGroups;
   readonly #held = new Set<number>();
   readonly #reclaimers: Reclaimer[] = [];
-  /** The first is everybody's: no limit but that of host writes. */
-  readonly #shares: Share[] = [{ limit: { fraction: 1, least: 0 }, held: 0, waiters: [] }];
-  #nextTicket = 1;
-  #serving = false;
+  readonly #shares: FrameShares;
   readonly #internalReserve: number;
 
   constructor(options: FramePoolOptions) {
@@ -135,9 +110,13 @@ export class FramePool implements FrameSource {
     this.queue = new Uint8Array(frameCount);
     this.next = new Int32Array(frameCount);
     this.previous = new Int32Array(frameCount);
-    this.#takenBy = new Uint8Array(frameCount);
     this.#views = new FrameViews(global, (frame) => this.addressOf(frame));
     this.#free = new FrameGroups(frameCount);
+    this.#shares = new FrameShares(frameCount, {
+      framesMax: () => this.writeFramesMax,
+      growMax: () => this.#claimChunk(),
+      hasRoom: (count) => this.#mayWrite(count),
+    });
     this.#fairChunks = Math.max(1, Math.floor(frameCount / CHUNK_FRAMES / directorCount));
     // Half of the fair share is taken at once and never given back below it; the rest goes to who needs it first.
     const first = Math.max(1, Math.floor(this.#fairChunks / 2));
@@ -172,27 +151,20 @@ export class FramePool implements FrameSource {
   // — host writes (FrameSource) —
 
   tryTake(count: number, out: Int32Array, at: number): boolean {
-    return this.#tryTakeFor(this.#shares[0]!, count, out, at);
+    return this.#tryTakeFor(EVERYBODY, count, out, at);
   }
 
   whenAvailable(count: number, ready: () => void): number {
-    return this.#whenAvailableFor(this.#shares[0]!, count, ready);
+    return this.#whenAvailableFor(EVERYBODY, count, ready);
   }
 
   cancelWait(ticket: number): void {
-    for (const { waiters } of this.#shares) {
-      const index = waiters.findIndex((waiter) => waiter.ticket === ticket);
-      if (index < 0) continue;
-      waiters.splice(index, 1);
-      if (index === 0) this.serveWaiters();
-      return;
-    }
+    this.#shares.cancelWait(ticket);
   }
 
   /** A source of the same frames whose takers hold no more than `limit` while they have not handed them on. */
   share(limit: ShareLimit): FrameSource {
-    const share: Share = { limit, held: 0, waiters: [] };
-    this.#shares.push(share);
+    const share = this.#shares.add(limit);
     return {
       tryTake: (count, out, at) => this.#tryTakeFor(share, count, out, at),
       whenAvailable: (count, ready) => this.#whenAvailableFor(share, count, ready),
@@ -227,27 +199,11 @@ export class FramePool implements FrameSource {
 
   /** Calls those back whose frames are there now, in the order of asking within each share. */
   serveWaiters(): void {
-    if (this.#serving) return;
-    this.#serving = true;
-    try {
-      for (const share of this.#shares) {
-        // Each waiter is called at most once a round: it takes its frames, or asks again.
-        for (let rounds = share.waiters.length; rounds > 0; rounds--) {
-          const head = share.waiters[0];
-          if (head === undefined || !this.#mayTake(share, head.count)) break;
-          share.waiters.shift();
-          head.ready();
-        }
-      }
-    } finally {
-      this.#serving = false;
-    }
+    this.#shares.serveWaiters();
   }
 
   get waiting(): number {
-    let waiting = 0;
-    for (const share of this.#shares) waiting += share.waiters.length;
-    return waiting;
+    return this.#shares.waiting;
   }
 
   // — reads, merges, destage —
@@ -333,33 +289,20 @@ export class FramePool implements FrameSource {
       throw new Error(`invariant: ${this.#free.count} frames can be taken, ${this.#freeCount()} are free`);
   }
 
-  #whenAvailableFor(share: Share, count: number, ready: () => void): number {
-    const ticket = this.#nextTicket++;
-    share.waiters.push({ ticket, count, ready });
+  #whenAvailableFor(share: number, count: number, ready: () => void): number {
+    const ticket = this.#shares.wait(share, count, ready);
     for (const reclaimer of this.#reclaimers) reclaimer.shortage?.();
     return ticket;
   }
 
-  #tryTakeFor(share: Share, count: number, out: Int32Array, at: number): boolean {
-    // Those who wait go first, or a stream of small takes would starve a large one.
-    if (share.waiters.length > 0 && !this.#serving) return false;
-    if (!this.#mayTake(share, count)) return false;
-    const takenBy = this.#shares.indexOf(share) + 1;
+  #tryTakeFor(share: number, count: number, out: Int32Array, at: number): boolean {
+    if (!this.#shares.mayTake(share, count)) return false;
     if (this.#free.take(count, out, at) < count) throw new Error("invariant: no free frame");
     for (let n = at; n < at + count; n++) {
-      const frame = out[n]!;
-      this.#setState(frame, reserved);
-      this.#takenBy[frame] = takenBy;
+      this.#setState(out[n]!, reserved);
+      this.#shares.took(share, out[n]!);
     }
-    share.held += count;
     return true;
-  }
-
-  #mayTake(share: Share, count: number): boolean {
-    const { fraction, least } = share.limit;
-    while (share.held + count > Math.max(least, Math.floor(this.writeFramesMax * fraction)))
-      if (!this.#claimChunk()) return false;
-    return this.#mayWrite(count);
   }
 
   #mayWrite(count: number): boolean {
@@ -398,11 +341,7 @@ export class FramePool implements FrameSource {
 
   #setState(frame: number, state: number): void {
     const counts = this.#counts;
-    const takenBy = this.#takenBy[frame]!;
-    if (takenBy !== 0) {
-      this.#takenBy[frame] = 0;
-      this.#shares[takenBy - 1]!.held -= 1;
-    }
+    this.#shares.handedOn(frame);
     counts[this.state[frame]!]! -= 1;
     counts[state]! += 1;
     this.state[frame] = state;
