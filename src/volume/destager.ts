@@ -283,17 +283,20 @@ export class Destager {
 
   async #pickRepairs(batch: StripeBatch): Promise<void> {
     const { cache, frames, map } = this.#pool;
-    for (const repair of this.#repairs.splice(0)) {
-      if (batch.isFull) break;
-      const { frame, status } = await this.#options.reads.fetchBlock(repair.volume, repair.block, true);
-      if (status !== BLOCK_STATUS.good) continue;
-      const isClean = frames.state[frame] === FRAME_STATE.clean && cache.find(repair.volume, repair.block) === frame;
-      if (isClean && frames.destaging[frame] === 0 && map.lookup(repair.volume, repair.block) === repair.place) {
+    // Half of the batch is left to what hosts wrote; the others are in the next one.
+    for (let left = this.#repairs.length; left > 0 && batch.count * 2 < batch.capacity; left--) {
+      const repair = this.#repairs.shift()!;
+      const fetched = await this.#options.reads.fetchBlock(repair.volume, repair.block, true);
+      if (fetched.status !== BLOCK_STATUS.good) continue;
+      frames.unpin(fetched.frame);
+      // Where it is now: a read may have moved it since it was found.
+      const frame = cache.find(repair.volume, repair.block);
+      const isClean = frame >= 0 && frames.state[frame] === FRAME_STATE.clean && frames.destaging[frame] === 0;
+      if (isClean && map.lookup(repair.volume, repair.block) === repair.place) {
         // A clean frame in a batch is kept by `destaging` alone.
         frames.destaging[frame] = 1;
         batch.add({ ...repair, crc: frames.crc[frame]!, source: frames.addressOf(frame), frame, from: repair.place });
       }
-      frames.unpin(frame);
     }
   }
 
