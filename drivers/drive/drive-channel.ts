@@ -23,7 +23,8 @@ import { MailboxSpace } from "./mailbox-space.ts";
 export const MAILBOX_BYTES_MIN = METADATA_BATCH_BYTES_MAX + 4096;
 const REQUESTS_IN_FLIGHT_MAX = 128;
 const REQUESTS_WAITING_MAX = 1024;
-const DEADLINE_MILLISECONDS = 30_000;
+/** Hosts wait 30 s for a command: by then it must be answered from redundancy. */
+const DEADLINE_MILLISECONDS = 20_000;
 const DEADLINE_GRACE_MILLISECONDS = 1000;
 const DEADLINE_CHECK_MILLISECONDS = 500;
 /** Completions taken in one call of `drain`. */

@@ -75,7 +75,8 @@ export class PoolDrives {
   }
 
   faults(): DriveFaultsStatus[] {
-    return [...this.#held].map(([driveIndex, { name, faults }]) => ({ driveIndex, name, rules: faults.status() }));
+    const found = [...this.#held].map(([driveIndex, { name, faults }]) => ({ driveIndex, name, rules: faults.status() }));
+    return found.sort((a, b) => a.driveIndex - b.driveIndex);
   }
 
   /** The thread is about to stop: nothing is held up by faults any more. */

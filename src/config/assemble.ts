@@ -154,9 +154,10 @@ function assemblePools(
         allowed: directors.map((director) => director.name).join(", "),
       });
     }
+    const { driveHealth } = settings;
     const reachedBy = directors.filter((director) => director.engine === owner?.engine).map((director) => director.index);
     const raid = { level: 5, dataDrives, copies: 1 } as const;
-    pools.push({ name, index, raid, drives, spares: [], owner: owner?.index ?? 0, reachedBy });
+    pools.push({ name, index, raid, drives, spares: [], driveHealth, owner: owner?.index ?? 0, reachedBy });
   }
   // Numbered after the drives of all pools, so that a pool's drives are called what they are without spares.
   return pools.map((pool) => ({ ...pool, spares: [...(named[pool.name]?.spares ?? [nextDrive(pool.name)])] }));
@@ -258,6 +259,14 @@ function checkRelations(settings: Settings, config: Config, problems: ConfigProb
       key: "iscsi.firstBurstBytes (VARRAY_ISCSI_FIRST_BURST_BYTES)",
       found: formatSize(config.iscsi.firstBurstBytes),
       allowed: `at most iscsi.maxBurstBytes, ${formatSize(config.iscsi.maxBurstBytes)} (RFC 7143 §13.14)`,
+    });
+  }
+  const { predictiveErrors, failedErrors } = settings.driveHealth;
+  if (failedErrors < predictiveErrors) {
+    problems.push({
+      key: "driveHealth.failedErrors (VARRAY_DRIVE_HEALTH_FAILED_ERRORS)",
+      found: `${failedErrors}`,
+      allowed: `at least driveHealth.predictiveErrors, ${predictiveErrors}`,
     });
   }
   if (config.iscsi.idleTimeoutSeconds <= config.iscsi.idlePingSeconds) {

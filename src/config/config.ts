@@ -2,6 +2,7 @@
  * The array's configuration, parsed once at start into a frozen object and handed to every thread.
  * The schema (defaults, units, reasons) is in schema.ts, the defaults that follow from other settings in assemble.ts; this is the shape that the rest of the code sees.
  */
+import type { DriveHealthLimits } from "../raid/drive-health.ts";
 import type { RaidConfig } from "../raid/raid-level.ts";
 
 export interface DirectorConfig {
@@ -30,6 +31,8 @@ export interface PoolConfig {
   readonly drives: readonly string[];
   /** Names of drives that stand by: the pool's drive thread serves them after its drives, in this order. */
   readonly spares: readonly string[];
+  /** When its drives count as unsound; the defaults unless given. */
+  readonly driveHealth?: DriveHealthLimits;
   /** Index of the director that owns the pool at start. */
   readonly owner: number;
   /** The directors that reach its drives: the pair of the owner's engine. */

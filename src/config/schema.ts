@@ -209,6 +209,52 @@ export const SETTINGS = group("varray's settings", {
         "Preallocated file for each pool: acknowledged writes that are not on the drives yet. The larger it is against the blocks that hosts write again and again, the less of them goes to the drives. A restart replays at most this much.",
     }),
   }),
+  driveHealth: group("When a drive counts as unsound, by what redundancy makes good and by its peers.", {
+    predictiveErrors: count({
+      minimum: 1,
+      maximum: 1_000_000,
+      default: 10,
+      unit: "errors",
+      description:
+        "Read errors, and strips that are gone or not what was written, from which on a drive should be replaced: its state is predictive, and it serves as before. A few of them are what scrubbing is for.",
+    }),
+    failedErrors: count({
+      minimum: 1,
+      maximum: 1_000_000,
+      default: 100,
+      unit: "errors",
+      description:
+        "And from which on it is not used any more, if its pool can do without it. Each error costs a repair, and many of them say that others are to come.",
+    }),
+    halfLifeSeconds: count({
+      minimum: 1,
+      maximum: 2_592_000,
+      default: 3600,
+      unit: "s",
+      description: "After which an error counts half.",
+    }),
+    slowFactor: count({
+      minimum: 2,
+      maximum: 1000,
+      default: 8,
+      unit: "times",
+      description: "A drive is predictive, too, when its reads or writes take so many times as long as those of its peers …",
+    }),
+    slowMilliseconds: count({
+      minimum: 1,
+      maximum: 60_000,
+      default: 50,
+      unit: "ms",
+      description: "… and this long at least, on average …",
+    }),
+    slowSeconds: count({
+      minimum: 5,
+      maximum: 86_400,
+      default: 30,
+      unit: "s",
+      description: "… and that for so long.",
+    }),
+  }),
   destage: group("When dirty data goes to the drives.", {
     dirtyPercentMax: count({
       minimum: 5,

@@ -103,6 +103,8 @@ export interface DriveStatus {
   readonly capacityBytes: number;
   readonly zonesUsed: number;
   readonly zoneCount: number;
+  /** What redundancy made good of late, decayed (driveHealth). */
+  readonly errors?: number;
 }
 
 /** A volume as its director found it. */

@@ -109,6 +109,10 @@ export class ControlPlane {
               : `pool ${pool.name} failed: ${pool.reason ?? "no reason given"}`,
           );
         if (pool.state === "degraded") warnings.push(`pool ${pool.name} is degraded: ${pool.reason ?? missingDrives(pool)}`);
+        for (const drive of pool.drives) {
+          if (drive.state !== "predictive") continue;
+          warnings.push(`drive ${drive.name} of pool ${pool.name} should be replaced: ${drive.reason ?? "no reason given"}`);
+        }
         const used = pool.usableBytes > 0 ? (pool.liveBytes + pool.dirtyBytes) / pool.usableBytes : 0;
         if (used >= NEARLY_FULL_SHARE) {
           warnings.push(

@@ -49,6 +49,8 @@ export interface RaidGroupHooks {
   readonly onMemberLost: (member: Member) => Promise<void>;
   /** A member has no room below it: tells people, and resolves when it is worth another try. */
   readonly onNoSpace: (member: Member) => Promise<void>;
+  /** What a member returned is not what was written there. */
+  readonly onMismatch?: (member: Member) => void;
 }
 
 export class RaidGroup {
@@ -98,6 +100,17 @@ export class RaidGroup {
     if (this.lostCount === 0) return "optimal";
     const unwritten = this.positions.filter((position) => this.writable(position) === undefined);
     return this.level.survives(unwritten) ? "degraded" : "failed";
+  }
+
+  /** What was read at this position is not what was written there. */
+  mismatch(position: number): void {
+    this.#hooks.onMismatch?.(this.members[position]!);
+  }
+
+  /** Whether new stripes would survive without this member, too. */
+  canLose(position: number): boolean {
+    const unwritten = this.positions.filter((other) => other === position || this.writable(other) === undefined);
+    return this.level.survives(unwritten);
   }
 
   /**

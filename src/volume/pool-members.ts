@@ -6,6 +6,8 @@ import type { JournalFile } from "../../drivers/journal-file/journal-file.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import type { FramePool } from "../cache/frame-pool.ts";
 import type { PoolConfig } from "../config/config.ts";
+import type { DriveHealth } from "../raid/drive-health.ts";
+import { ObservedDrive } from "../raid/observed-drive.ts";
 import { isWritable, type Member } from "../raid/raid-group.ts";
 import type { Verdict } from "./pool-document.ts";
 import type { BayDrive } from "./pool-parts.ts";
@@ -53,6 +55,16 @@ export interface RecoveredRequest {
   readonly nexus: number;
   readonly requesterEpoch: number;
   readonly request: number;
+}
+
+/** The options with drives that tell how they do. */
+export interface ObservedOptions extends OpenPoolOptions {
+  readonly driveHealth: DriveHealth;
+}
+
+export function observedBays({ bays, runtime }: OpenPoolOptions, health: DriveHealth): BayDrive[] {
+  const now = () => runtime.nowMilliseconds();
+  return bays.map((bay) => (bay.state === "open" ? { ...bay, drive: new ObservedDrive(bay.drive, health, now) } : bay));
 }
 
 export function openMembers(options: OpenPoolOptions, verdict: Verdict): Member[] {

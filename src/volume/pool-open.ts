@@ -18,6 +18,7 @@ import { Journal } from "../journal/journal.ts";
 import { JournalError, refuseForeignJournal } from "../journal/journal-reader.ts";
 import { decodeDocument, encodeDocument, MetadataStore } from "../map/metadata-store.ts";
 import { MapDamagedError, PoolMap } from "../map/pool-map.ts";
+import { DriveHealth } from "../raid/drive-health.ts";
 import { groupGeometry } from "../raid/geometry.ts";
 import { isFenced, isTrusted, isWritable, type Member, RaidGroup } from "../raid/raid-group.ts";
 import { raidLevel } from "../raid/raid-levels.ts";
@@ -37,15 +38,25 @@ import {
   type Verdict,
 } from "./pool-document.ts";
 import { makePool } from "./pool-make.ts";
-import { MAP_PAGES_MAX, type OpenPoolOptions, openMembers, PoolRefusedError, tellNoSpace } from "./pool-members.ts";
+import {
+  MAP_PAGES_MAX,
+  type ObservedOptions,
+  type OpenPoolOptions,
+  observedBays,
+  openMembers,
+  PoolRefusedError,
+  tellNoSpace,
+} from "./pool-members.ts";
 import { PoolHealth, type PoolParts, type VolumeState, ZoneUse } from "./pool-parts.ts";
 import { membersOf } from "./pool-record.ts";
 import { putZonesInOrder, replayJournal } from "./recovery.ts";
 import { Space } from "./space.ts";
 import { decodeVolumes, differences, digestOf, encodeVolumes, readVolumeRecords } from "./volume-records.ts";
 
-export async function openPool(options: OpenPoolOptions): Promise<Pool> {
-  const { config, global } = options;
+export async function openPool(given: OpenPoolOptions): Promise<Pool> {
+  const { config, global } = given;
+  const driveHealth = new DriveHealth(config.driveHealth);
+  const options: ObservedOptions = { ...given, bays: observedBays(given, driveHealth), driveHealth };
   const floor = poolEpoch(global, config.index);
   const unavailable = new Map<number, { state: Member["state"]; reason: string }>();
   const copies = await readCopies(options, floor, unavailable);
@@ -120,7 +131,7 @@ async function knownVolumes(
 
 // — every start —
 
-async function recoverPool(options: OpenPoolOptions, verdict: Verdict, volumes: readonly PoolVolumeDocument[]): Promise<Pool> {
+async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: readonly PoolVolumeDocument[]): Promise<Pool> {
   const { config, global } = options;
   const { document } = verdict;
   const volumeNames = volumes.map((volume) => volume.name);
@@ -132,6 +143,7 @@ async function recoverPool(options: OpenPoolOptions, verdict: Verdict, volumes: 
       await box.pool?.memberLost(member);
     },
     onNoSpace: (member) => tellNoSpace(options, member),
+    onMismatch: (member) => options.driveHealth.found(member.name, "mismatch", options.runtime.nowMilliseconds()),
   });
   checkMembers(config, group, volumeNames);
   const { runtime } = options;
@@ -215,7 +227,7 @@ interface PoolBox {
 }
 
 function assembleParts(
-  options: OpenPoolOptions,
+  options: ObservedOptions,
   opened: {
     document: PoolDocument;
     volumes: readonly PoolVolumeDocument[];
@@ -267,6 +279,7 @@ function assembleParts(
     counters: counterBlock(global, "pool", config.index),
     runtime,
     health,
+    driveHealth: options.driveHealth,
   };
 }
 

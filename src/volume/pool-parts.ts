@@ -9,6 +9,7 @@ import type { BlockCache } from "../cache/block-cache.ts";
 import type { FramePool } from "../cache/frame-pool.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { PoolMap } from "../map/pool-map.ts";
+import type { DriveHealth } from "../raid/drive-health.ts";
 import type { GroupGeometry } from "../raid/geometry.ts";
 import type { RaidGroup } from "../raid/raid-group.ts";
 import type { Staging } from "../raid/staging.ts";
@@ -55,6 +56,7 @@ export interface PoolParts {
   readonly counters: Float64Array;
   readonly runtime: PoolRuntime;
   readonly health: PoolHealth;
+  readonly driveHealth: DriveHealth;
 }
 
 /** Whether the pool can serve; once failed it stays so until the next start. */

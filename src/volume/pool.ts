@@ -12,6 +12,7 @@ import { ZoneAppender } from "../raid/zone-appender.ts";
 import { BLOCK_BYTES, BLOCK_STATUS, type BlockIo, type MappingQuery, type VolumeInfo } from "./block-io.ts";
 import { Compactor } from "./compactor.ts";
 import { Destager } from "./destager.ts";
+import { DriveWatch } from "./drive-watch.ts";
 import { FillWatch } from "./fill-watch.ts";
 import { findMapping } from "./mapping.ts";
 import { POOL_COUNT } from "./pool-counters.ts";
@@ -45,6 +46,7 @@ export class Pool {
   readonly record: PoolRecord;
   readonly volumes: VolumeChanges;
   readonly #fill: FillWatch;
+  readonly #driveWatch: DriveWatch;
   readonly #store: MetadataStore;
   readonly #options: PoolOptions;
   readonly #reads: ReadPath;
@@ -60,6 +62,7 @@ export class Pool {
     this.#store = options.store;
     this.record = new PoolRecord(options.store, options.document, options.volumes);
     this.#fill = new FillWatch(parts);
+    this.#driveWatch = new DriveWatch(parts, () => this.record.updateMembers(parts.group.members));
     this.volumes = new VolumeChanges(parts, this.record, {
       journalDurable: () => this.#journalDurable(),
       trim: () => this.#destager.trim(),
@@ -243,6 +246,7 @@ export class Pool {
     this.#zonesFreed();
     this.#gauge();
     this.#fill.look();
+    this.#driveWatch.tick();
   }
 
   #gauge(): void {
@@ -328,7 +332,7 @@ export class Pool {
   }
 
   status(): PoolStatus {
-    const { cache, group, health, index, journal, map, name, space } = this.parts;
+    const { cache, driveHealth, group, health, index, journal, map, name, runtime, space } = this.parts;
     const zonesUsed = map.zones.slotCount - map.zones.count(ZONE_STATE.free);
     const drives: DriveStatus[] = group.members.map((member) => ({
       name: member.name,
@@ -337,6 +341,7 @@ export class Pool {
       capacityBytes: this.#options.driveCapacityBytes,
       zonesUsed: isTrusted(member.state) ? zonesUsed : 0,
       zoneCount: map.zones.slotCount,
+      errors: Math.round(driveHealth.status(member.name, runtime.nowMilliseconds()).errors * 100) / 100,
     }));
     const lost = group.members.filter((member) => !isTrusted(member.state)).map(lossOf);
     const reason = health.reason ?? (lost.length > 0 ? lost.join("; ") : undefined);

@@ -155,6 +155,9 @@ export const Drive = object({
   capacityBytes: bytes("Size of the drive."),
   zonesUsed: Type.Integer(),
   zoneCount: Type.Integer(),
+  errors: Type.Optional(
+    Type.Number({ description: "What redundancy made good of late; each counts half after driveHealth.halfLifeSeconds." }),
+  ),
 });
 export const DriveFaultsView = object({
   drive: text(),

@@ -31,6 +31,7 @@ export function addStorageCommands(program: Command, context: CliContext): void 
             { title: "POOL", value: ({ pool }) => pool },
             { title: "STATE", value: ({ state, reason }) => (reason === undefined ? state : `${state}: ${reason}`) },
             { title: "CAPACITY", value: ({ capacityBytes }) => readableBytes(capacityBytes) },
+            { title: "ERRORS", value: ({ errors = 0 }) => (errors < 0.5 ? "-" : errors.toFixed(0)) },
             { title: "ZONES", value: ({ zonesUsed, zoneCount }) => `${zonesUsed}/${zoneCount}` },
           ],
           drives,

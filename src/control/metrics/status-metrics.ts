@@ -91,6 +91,7 @@ export class StatusMetrics {
     for (const drive of status.drives) {
       const labels = { pool, drive: drive.name };
       for (const state of DRIVE_STATES) gauges.driveState.set({ ...labels, state }, drive.state === state ? 1 : 0);
+      gauges.driveErrors.set(labels, drive.errors ?? 0);
       gauges.driveCapacity.set(labels, drive.capacityBytes);
       gauges.driveZones.set(labels, drive.zoneCount);
       gauges.driveZonesUsed.set(labels, drive.zonesUsed);
@@ -137,6 +138,7 @@ const GAUGES = {
   ],
   driveFaults: ["varray_drive_faults", "Faults on command that the drive has now; no series: none.", "pool", "drive"],
   drivePulled: ["varray_drive_pulled", "1 for a drive that was pulled on command; no series: none.", "pool", "drive"],
+  driveErrors: ["varray_drive_recent_errors", "Errors of the drive that redundancy made good of late, decayed.", "pool", "drive"],
   driveCapacity: ["varray_drive_capacity_bytes", "Size of the drive.", "pool", "drive"],
   driveZones: ["varray_drive_zones", "Zones of the drive.", "pool", "drive"],
   driveZonesUsed: ["varray_drive_zones_used", "Zones of the drive that exist.", "pool", "drive"],

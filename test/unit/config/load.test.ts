@@ -50,6 +50,7 @@ describe("configuration, defaults", () => {
         spares: ["08"],
         owner: 0,
         reachedBy: [0, 1],
+        driveHealth: expect.objectContaining({ predictiveErrors: 10, failedErrors: 100 }),
       },
       {
         name: "B",
@@ -59,6 +60,7 @@ describe("configuration, defaults", () => {
         spares: ["09"],
         owner: 1,
         reachedBy: [0, 1],
+        driveHealth: expect.objectContaining({ predictiveErrors: 10, failedErrors: 100 }),
       },
     ]);
     expect(config.initialVolumes).toEqual([

@@ -1,0 +1,122 @@
+/** A pool's drives are looked after: what they do wrong is counted, and what is found is acted on, on record and told. */
+import { describe, expect, test } from "vitest";
+import type { FaultRule } from "../../../drivers/drive/drive-faults.ts";
+import { DriveFaults } from "../../../drivers/drive/drive-faults.ts";
+import { FaultDrive } from "../../../drivers/drive/fault-drive.ts";
+import { createGlobalMemory } from "../../../drivers/shared-memory/global-memory.ts";
+import { decodeDocument } from "../../../src/map/metadata-store.ts";
+import { DRIVE_HEALTH_LIMITS } from "../../../src/raid/drive-health.ts";
+import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
+import { POOL_KEY, type PoolDocument } from "../../../src/volume/pool-document.ts";
+import { until } from "../../support/gated-drive.ts";
+import {
+  MemoryPoolMedia,
+  type OpenedPool,
+  openMemoryPool,
+  readBytes,
+  volumeDocument,
+  writeBytes,
+} from "../../support/memory-pool.ts";
+
+const BLOCK = 4096;
+const BLOCKS = 300;
+const content = new Uint8Array(BLOCKS * BLOCK).map((_, n) => (n * 31 + (n >> 12)) & 0xff);
+
+async function watchedPool(limits: Partial<typeof DRIVE_HEALTH_LIMITS> = {}) {
+  const media = new MemoryPoolMedia();
+  const faults = [0, 1, 2, 3].map(() => new DriveFaults());
+  // The drives' memory is the pool's, which is made after them.
+  const box: { pool?: OpenedPool } = {};
+  const { global } = createGlobalMemory({
+    ...{ directorCount: 1, poolCount: 1, driveCount: 4, poolReachedBy: [[0]] },
+    ...{ frameCount: 256, stagingBytesPerPool: 4096, mailboxBytes: 4096 },
+  });
+  media.wrap = (drive, position) => new FaultDrive(drive, faults[position]!, box.pool?.global ?? global);
+  const driveHealth = { ...DRIVE_HEALTH_LIMITS, ...limits };
+  const pool = await openMemoryPool(media, { hurry: 200, config: { driveHealth } });
+  box.pool = pool;
+  await pool.service.createVolume(0, volumeDocument(1, BLOCKS * BLOCK));
+  await writeBytes(pool, 1, 0, content);
+  await pool.service.pool(0).destageAll();
+  const set = (position: number, ...rules: FaultRule[]) => faults[position]!.set(rules.length === 0 ? undefined : { rules });
+  const drive = (position: number) => pool.service.status()[0]!.drives[position]!;
+  const recorded = (position: number) => {
+    const other = position === 0 ? 1 : 0;
+    return (decodeDocument(media.drives[other]!.metadata.get(POOL_KEY)!) as PoolDocument).members[position]!.state;
+  };
+  const readAll = async () => {
+    pool.service.pool(0).parts.cache.reclaim(100_000);
+    const { status, data } = await readBytes(pool, 1, 0, content.length);
+    expect(status).toBe(BLOCK_STATUS.good);
+    expect(Buffer.compare(data, content)).toBe(0);
+  };
+  const events = (type: string) => pool.events.filter((event) => event.type === type);
+  return { faults, pool, set, drive, recorded, readAll, events };
+}
+
+describe("DriveWatch", () => {
+  test("a drive whose errors are made good becomes predictive, on record and told once; it is still used", async () => {
+    const { pool, set, drive, recorded, readAll, events } = await watchedPool({ predictiveErrors: 5 });
+    set(2, { fault: "readError", operations: ["read"] });
+    await readAll();
+    await until(() => drive(2).state === "predictive");
+    await until(() => recorded(2) === "predictive");
+    expect(drive(2).reason).toMatch(/^\d+ errors of late: \d+ read errors$/);
+    expect(drive(2).errors).toBeGreaterThan(4);
+    expect(events("drive.predictive")).toHaveLength(1);
+    expect(pool.service.status()[0]!.state).toBe("optimal");
+    set(2);
+    await readAll();
+    pool.kill();
+  });
+
+  test("more of them, and it is out: on record, and everything is still there", async () => {
+    const { pool, set, drive, recorded, readAll, events } = await watchedPool({ predictiveErrors: 3, failedErrors: 12 });
+    set(1, { fault: "readError", operations: ["read"] });
+    for (let n = 0; n < 20 && drive(1).state !== "failed"; n++) {
+      await readAll();
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    await until(() => recorded(1) === "failed");
+    expect(drive(1).reason).toContain("errors of late");
+    expect(events("drive.failed")).toHaveLength(1);
+    await readAll();
+    pool.kill();
+  });
+
+  test("a drive that the pool can't do without stays, whatever is held against it", async () => {
+    const { pool, set, drive, readAll } = await watchedPool({ predictiveErrors: 1, failedErrors: 2 });
+    set(0, { fault: "unreachable" });
+    await until(() => drive(0).state === "missing");
+    const { parts } = pool.service.pool(0);
+    for (let n = 0; n < 10; n++) parts.driveHealth.found("01", "mismatch", parts.runtime.nowMilliseconds());
+    await until(() => drive(1).state === "predictive");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(drive(1).state).toBe("predictive");
+    expect(pool.service.status()[0]!.state).toBe("degraded");
+    await readAll();
+    pool.kill();
+  });
+
+  test("a drive that vanishes while nobody uses it is found missing", async () => {
+    const { pool, set, drive, recorded, events } = await watchedPool();
+    set(3, { fault: "unreachable" });
+    await until(() => drive(3).state === "missing");
+    await until(() => recorded(3) === "missing");
+    expect(events("drive.missing")).toHaveLength(1);
+    pool.kill();
+  });
+
+  test("a drive that hangs is asked once, not again and again", async () => {
+    const { pool, faults, set, drive } = await watchedPool();
+    set(3, { fault: "hang", operations: ["other"] });
+    await until(() => faults[3]!.status()[0]!.hits > 0);
+    // Some dozens of seconds of the pool's.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(faults[3]!.status()[0]!.hits).toBe(1);
+    set(3, { fault: "delay", milliseconds: 0, operations: ["other"] });
+    await until(() => faults[3]!.status()[0]!.hits > 2);
+    expect(drive(3).state).toBe("online");
+    pool.kill();
+  });
+});
