@@ -80,7 +80,10 @@ export class StripeReader {
       const strip = await this.#staging.strips.take();
       const late: Promise<void>[] = [];
       try {
-        if ((await this.#readFrom(position, at, strip, late)) && consume(strip, false)) return "direct";
+        if (await this.#readFrom(position, at, strip, late)) {
+          if (consume(strip, false)) return "direct";
+          this.#group.mismatch(position);
+        }
       } finally {
         this.#staging.strips.giveLanded(strip, late);
       }
@@ -119,7 +122,9 @@ export class StripeReader {
       const strip = await this.#staging.rebuilds.take();
       const late: Promise<void>[] = [];
       try {
-        if ((await this.#readFrom(position, at, strip, late)) && consume(strip)) return true;
+        if (!(await this.#readFrom(position, at, strip, late))) continue;
+        if (consume(strip)) return true;
+        this.#group.mismatch(position);
       } finally {
         this.#staging.rebuilds.giveLanded(strip, late);
       }
@@ -186,7 +191,9 @@ export class StripeReader {
   ): Promise<"sound" | "unsound" | "gone"> {
     const place = stripPlace(this.#geometry, at.zone, at.stripe, role);
     if (!(await this.#readFrom(place.position, at, address, late))) return "gone";
-    return stripIsSound(this.#global, address, this.#geometry.shape, place) ? "sound" : "unsound";
+    if (stripIsSound(this.#global, address, this.#geometry.shape, place)) return "sound";
+    this.#group.mismatch(place.position);
+    return "unsound";
   }
 
   /** False: the strip can't be had from this drive. A drive that is gone is lost; a bad strip alone does not fail it. */

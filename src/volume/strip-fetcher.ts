@@ -135,14 +135,17 @@ export class StripFetcher {
   }
 
   async #fetch(fetch: StripFetch): Promise<void> {
-    const { reader, staging, counters } = this.#pool;
+    const { reader, staging, counters, group } = this.#pool;
     const { at, zone, scratch } = fetch;
     const address = { zone, stripe: at.stripe, column: at.column };
     const position = reader.directPosition(address);
     const failure = await reader.readParts(address, this.#list(fetch), 1 + fetch.count);
     // Who asks from now on reads anew: what is served now may bring a reader in, who would find nothing to join.
     this.#leave(fetch);
-    if (failure === undefined) this.#look(fetch);
+    if (failure === undefined) {
+      this.#look(fetch);
+      if (fetch.count > 0) group.mismatch(position);
+    }
     staging.fetches.giveLanded(scratch, failure?.landed === undefined ? [] : [failure.landed]);
     fetch.scratch = -1;
     if (fetch.count > 0 && failure?.landed !== undefined) this.#changeFrames(fetch, failure.landed);

@@ -47,7 +47,7 @@ export class MemoryPoolMedia {
   readonly drives: (MemoryDriveState | undefined)[];
   journal: MemoryJournalState | undefined;
   /** Stands between the pool and a drive: faults on command. */
-  wrap: (drive: Drive, position: number) => Drive = (drive) => drive;
+  wrap: (drive: Drive, position: number, global: GlobalMemory) => Drive = (drive) => drive;
 
   constructor(shape: MemoryPoolShape = SMALL_POOL) {
     this.shape = shape;
@@ -95,7 +95,7 @@ export async function openMemoryPool(
     hurry?: number;
     wrapJournal?: (file: JournalFile) => JournalFile;
     /** Where the configuration says something else than it did. */
-    config?: Partial<Pick<PoolConfig, "name" | "drives">>;
+    config?: Partial<Pick<PoolConfig, "name" | "drives" | "driveHealth">>;
     onRecovered?: (request: RecoveredRequest) => void;
   } = {},
 ): Promise<OpenedPool> {
@@ -128,7 +128,7 @@ export async function openMemoryPool(
     const { driveId, capacityBytes } = state.identity;
     return {
       state: "open",
-      drive: mortalDrive(media.wrap(new MemoryDrive(state, global), position), life),
+      drive: mortalDrive(media.wrap(new MemoryDrive(state, global), position, global), life),
       driveId,
       capacityBytes,
     };

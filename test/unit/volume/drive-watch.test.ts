@@ -3,20 +3,11 @@ import { describe, expect, test } from "vitest";
 import type { FaultRule } from "../../../drivers/drive/drive-faults.ts";
 import { DriveFaults } from "../../../drivers/drive/drive-faults.ts";
 import { FaultDrive } from "../../../drivers/drive/fault-drive.ts";
-import { createGlobalMemory } from "../../../drivers/shared-memory/global-memory.ts";
 import { decodeDocument } from "../../../src/map/metadata-store.ts";
 import { DRIVE_HEALTH_LIMITS } from "../../../src/raid/drive-health.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
 import { POOL_KEY, type PoolDocument } from "../../../src/volume/pool-document.ts";
-import { until } from "../../support/gated-drive.ts";
-import {
-  MemoryPoolMedia,
-  type OpenedPool,
-  openMemoryPool,
-  readBytes,
-  volumeDocument,
-  writeBytes,
-} from "../../support/memory-pool.ts";
+import { MemoryPoolMedia, openMemoryPool, readBytes, volumeDocument, writeBytes } from "../../support/memory-pool.ts";
 
 const BLOCK = 4096;
 const BLOCKS = 300;
@@ -25,16 +16,9 @@ const content = new Uint8Array(BLOCKS * BLOCK).map((_, n) => (n * 31 + (n >> 12)
 async function watchedPool(limits: Partial<typeof DRIVE_HEALTH_LIMITS> = {}) {
   const media = new MemoryPoolMedia();
   const faults = [0, 1, 2, 3].map(() => new DriveFaults());
-  // The drives' memory is the pool's, which is made after them.
-  const box: { pool?: OpenedPool } = {};
-  const { global } = createGlobalMemory({
-    ...{ directorCount: 1, poolCount: 1, driveCount: 4, poolReachedBy: [[0]] },
-    ...{ frameCount: 256, stagingBytesPerPool: 4096, mailboxBytes: 4096 },
-  });
-  media.wrap = (drive, position) => new FaultDrive(drive, faults[position]!, box.pool?.global ?? global);
+  media.wrap = (drive, position, global) => new FaultDrive(drive, faults[position]!, global);
   const driveHealth = { ...DRIVE_HEALTH_LIMITS, ...limits };
   const pool = await openMemoryPool(media, { hurry: 200, config: { driveHealth } });
-  box.pool = pool;
   await pool.service.createVolume(0, volumeDocument(1, BLOCKS * BLOCK));
   await writeBytes(pool, 1, 0, content);
   await pool.service.pool(0).destageAll();
@@ -59,14 +43,27 @@ describe("DriveWatch", () => {
     const { pool, set, drive, recorded, readAll, events } = await watchedPool({ predictiveErrors: 5 });
     set(2, { fault: "readError", operations: ["read"] });
     await readAll();
-    await until(() => drive(2).state === "predictive");
-    await until(() => recorded(2) === "predictive");
+    await expect.poll(() => drive(2).state === "predictive", { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => recorded(2) === "predictive", { timeout: 10_000 }).toBe(true);
     expect(drive(2).reason).toMatch(/^\d+ errors of late: \d+ read errors$/);
     expect(drive(2).errors).toBeGreaterThan(4);
     expect(events("drive.predictive")).toHaveLength(1);
     expect(pool.service.status()[0]!.state).toBe("optimal");
     set(2);
     await readAll();
+    pool.kill();
+  });
+
+  test.each([
+    ["bits that flip", { fault: "bitFlip", operations: ["read"], offsetBytes: 200 }, /strips that are not what was written/],
+    ["strips that are gone", { fault: "revertedKey" }, /strips that are gone/],
+  ] as const)("%s are held against it, too", async (_what, rule, reason) => {
+    const { pool, set, drive, readAll } = await watchedPool({ predictiveErrors: 5 });
+    set(2, rule);
+    await readAll();
+    await expect.poll(() => drive(2).state === "predictive", { timeout: 10_000 }).toBe(true);
+    expect(drive(2).reason).toMatch(reason);
+    for (const other of [0, 1, 3]) expect(drive(other)).toMatchObject({ state: "online", errors: 0 });
     pool.kill();
   });
 
@@ -77,7 +74,7 @@ describe("DriveWatch", () => {
       await readAll();
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
-    await until(() => recorded(1) === "failed");
+    await expect.poll(() => recorded(1) === "failed", { timeout: 10_000 }).toBe(true);
     expect(drive(1).reason).toContain("errors of late");
     expect(events("drive.failed")).toHaveLength(1);
     await readAll();
@@ -87,10 +84,10 @@ describe("DriveWatch", () => {
   test("a drive that the pool can't do without stays, whatever is held against it", async () => {
     const { pool, set, drive, readAll } = await watchedPool({ predictiveErrors: 1, failedErrors: 2 });
     set(0, { fault: "unreachable" });
-    await until(() => drive(0).state === "missing");
+    await expect.poll(() => drive(0).state === "missing", { timeout: 10_000 }).toBe(true);
     const { parts } = pool.service.pool(0);
     for (let n = 0; n < 10; n++) parts.driveHealth.found("01", "mismatch", parts.runtime.nowMilliseconds());
-    await until(() => drive(1).state === "predictive");
+    await expect.poll(() => drive(1).state === "predictive", { timeout: 10_000 }).toBe(true);
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(drive(1).state).toBe("predictive");
     expect(pool.service.status()[0]!.state).toBe("degraded");
@@ -101,8 +98,8 @@ describe("DriveWatch", () => {
   test("a drive that vanishes while nobody uses it is found missing", async () => {
     const { pool, set, drive, recorded, events } = await watchedPool();
     set(3, { fault: "unreachable" });
-    await until(() => drive(3).state === "missing");
-    await until(() => recorded(3) === "missing");
+    await expect.poll(() => drive(3).state === "missing", { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => recorded(3) === "missing", { timeout: 10_000 }).toBe(true);
     expect(events("drive.missing")).toHaveLength(1);
     pool.kill();
   });
@@ -110,12 +107,12 @@ describe("DriveWatch", () => {
   test("a drive that hangs is asked once, not again and again", async () => {
     const { pool, faults, set, drive } = await watchedPool();
     set(3, { fault: "hang", operations: ["other"] });
-    await until(() => faults[3]!.status()[0]!.hits > 0);
+    await expect.poll(() => faults[3]!.status()[0]!.hits > 0, { timeout: 10_000 }).toBe(true);
     // Some dozens of seconds of the pool's.
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect(faults[3]!.status()[0]!.hits).toBe(1);
     set(3, { fault: "delay", milliseconds: 0, operations: ["other"] });
-    await until(() => faults[3]!.status()[0]!.hits > 2);
+    await expect.poll(() => faults[3]!.status()[0]!.hits > 2, { timeout: 10_000 }).toBe(true);
     expect(drive(3).state).toBe("online");
     pool.kill();
   });
