@@ -6,11 +6,13 @@
 import path from "node:path";
 import { LUN_MAX } from "../control/contract.ts";
 import { groupGeometry } from "../raid/geometry.ts";
+import { raidLevel } from "../raid/raid-levels.ts";
 import { stagingBytes } from "../raid/staging.ts";
 import { stripShape } from "../raid/strip.ts";
 import type { Config, DirectorConfig, PoolConfig } from "./config.ts";
 import type { ConfigProblem } from "./config-error.ts";
 import { variableName } from "./environment.ts";
+import { poolRaid } from "./pool-raid.ts";
 import type { Settings } from "./schema.ts";
 import { formatSize } from "./size.ts";
 
@@ -135,14 +137,16 @@ function assemblePools(
   const pools: PoolConfig[] = [];
   for (const [index, name] of names.entries()) {
     const pool = named[name] ?? {};
-    const dataDrives = pool.dataDrives ?? (pool.drives === undefined ? 3 : pool.drives.length - 1);
+    const problemsBefore = problems.length;
+    const raid = poolRaid(name, pool, problems);
+    const { driveCount, label } = raidLevel(raid);
     const drives = [...(pool.drives ?? [])];
-    while (pool.drives === undefined && drives.length < dataDrives + 1) drives.push(nextDrive(name));
-    if (drives.length !== dataDrives + 1) {
+    while (pool.drives === undefined && drives.length < driveCount) drives.push(nextDrive(name));
+    if (drives.length !== driveCount && problems.length === problemsBefore) {
       problems.push({
         key: `pools.${name}.drives (${variableName(["pools", name, "drives"])})`,
         found: `${drives.length} drives`,
-        allowed: `${dataDrives + 1}: pools.${name}.dataDrives is ${dataDrives}, and RAID-5 adds one for parity`,
+        allowed: `${driveCount}: pools.${name} is ${label}`,
       });
     }
     const ownerName = pool.owner ?? directors[index % directors.length]!.name;
@@ -156,7 +160,6 @@ function assemblePools(
     }
     const { driveHealth } = settings;
     const reachedBy = directors.filter((director) => director.engine === owner?.engine).map((director) => director.index);
-    const raid = { level: 5, dataDrives, copies: 1 } as const;
     pools.push({ name, index, raid, drives, spares: [], driveHealth, owner: owner?.index ?? 0, reachedBy });
   }
   // Numbered after the drives of all pools, so that a pool's drives are called what they are without spares.

@@ -81,21 +81,37 @@ const pool = group(
         description: "The director that owns the pool and serves its volumes.",
       }),
     ),
+    raidLevel: Type.Optional(
+      Type.Union([Type.Literal(1), Type.Literal(5), Type.Literal(6), Type.Literal(10)], {
+        defaultText: "5",
+        description:
+          "RAID-5 survives any one drive, RAID-6 any two, with parity; RAID-1 all but one of its copies, RAID-10 one drive of each pair, with copies. Parity takes less room, copies less work to read and to rebuild.",
+      }),
+    ),
     dataDrives: Type.Optional(
       Type.Integer({
-        minimum: 2,
+        minimum: 1,
         maximum: 15,
-        defaultText: "3, or one less than there are names in `drives`",
-        description: "RAID-5 data drives; one more drive holds the parity. 3+1 keeps a small array's parity cost at a quarter.",
+        defaultText: "RAID-5 3, RAID-6 4, RAID-10 2, RAID-1 1; or what the names in `drives` make",
+        description:
+          "Drives whose worth of data the pool holds: RAID-5 2 to 15 and one more for parity, RAID-6 2 to 14 and two more, RAID-10 2 to 8 and as many again, RAID-1 always 1. 3+1 keeps a small array's parity cost at a quarter.",
+      }),
+    ),
+    copies: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 3,
+        defaultText: "RAID-1 and RAID-10 2, or as many as there are names in a RAID-1's `drives`; else 1",
+        description: "Drives that hold the same data: RAID-1 2 or 3. It follows from the other levels.",
       }),
     ),
     drives: Type.Optional(
       Type.Array(Type.String({ pattern: DRIVE_NAME }), {
-        minItems: 3,
+        minItems: 2,
         maxItems: 16,
-        defaultText: "dataDrives + 1 numbers, counted through all pools: 00 01 02 03, then 04 05 06 07",
+        defaultText: "as many numbers as the RAID has drives, counted through all pools: 00 01 02 03, then 04 05 06 07",
         description:
-          "Drive names in RAID order: folders `drives/<name>` in the data folder. Name them to add drives without renumbering others.",
+          "Drive names in RAID order (copies side by side): folders `drives/<name>` in the data folder. Name them to add drives without renumbering others.",
       }),
     ),
     spares: Type.Optional(

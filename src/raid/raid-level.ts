@@ -16,7 +16,7 @@ export const ROLE_P = -1;
 /** Sum of the data strips over GF(2^8), each multiplied by 2 to the power of its column. */
 export const ROLE_Q = -2;
 
-type RaidLevelNumber = 1 | 5 | 6 | 10;
+export type RaidLevelNumber = 1 | 5 | 6 | 10;
 
 /** As the configuration and a pool's document have it. */
 export interface RaidConfig {

@@ -130,6 +130,22 @@ describe("configuration, where settings come from", () => {
     });
   });
 
+  test.each([
+    ["raidLevel: 6", { level: 6, dataDrives: 4, copies: 1 }, 6],
+    ["raidLevel: 6, drives: [a, b, c, d]", { level: 6, dataDrives: 2, copies: 1 }, 4],
+    ["raidLevel: 1", { level: 1, dataDrives: 1, copies: 2 }, 2],
+    ["raidLevel: 1, copies: 3", { level: 1, dataDrives: 1, copies: 3 }, 3],
+    ["raidLevel: 1, drives: [a, b, c]", { level: 1, dataDrives: 1, copies: 3 }, 3],
+    ["raidLevel: 10", { level: 10, dataDrives: 2, copies: 2 }, 4],
+    ["raidLevel: 10, dataDrives: 8", { level: 10, dataDrives: 8, copies: 2 }, 16],
+    ["drives: [a, b, c]", { level: 5, dataDrives: 2, copies: 1 }, 3],
+    ["dataDrives: 15", { level: 5, dataDrives: 15, copies: 1 }, 16],
+  ])("a pool with %s is one of %o", (settings, raid, driveCount) => {
+    const [pool] = loadConfig(yamlFile(`pools: {A: {${settings}}}\n`)).pools;
+    expect(pool!.raid).toEqual(raid);
+    expect(pool!.drives).toHaveLength(driveCount);
+  });
+
   test("drive names keep their zeros in YAML", () => {
     expect(loadConfig(yamlFile("pools: {A: {drives: [00, 07, 0x1]}}\n")).pools[0]!.drives).toEqual(["00", "07", "0x1"]);
   });
@@ -220,6 +236,11 @@ describe("configuration, errors", () => {
     ["a drive name that is a path", { VARRAY_POOLS_A_DRIVES: "../x,b,c" }, "VARRAY_POOLS_A_DRIVES"],
     ["one data drive", { VARRAY_POOLS_A_DATA_DRIVES: "1" }, "VARRAY_POOLS_A_DATA_DRIVES"],
     ["sixteen data drives", { VARRAY_POOLS_A_DATA_DRIVES: "16" }, "VARRAY_POOLS_A_DATA_DRIVES"],
+    ["three copies of RAID-5", { VARRAY_POOLS_A_COPIES: "3" }, "pools.A.copies"],
+    ["fifteen data drives of RAID-6", { VARRAY_POOLS_A_RAID_LEVEL: "6", VARRAY_POOLS_A_DATA_DRIVES: "15" }, "pools.A.dataDrives"],
+    ["RAID-1 of four drives", { VARRAY_POOLS_A_RAID_LEVEL: "1", VARRAY_POOLS_A_DRIVES: "a,b,c,d" }, "pools.A.drives"],
+    ["RAID-10 of an odd number", { VARRAY_POOLS_A_RAID_LEVEL: "10", VARRAY_POOLS_A_DRIVES: "a,b,c,d,e" }, "pools.A.drives"],
+    ["a RAID level that there is not", { VARRAY_POOLS_A_RAID_LEVEL: "4" }, "VARRAY_POOLS_A_RAID_LEVEL"],
     ["a zone that is no power of two", { VARRAY_DRIVE_ZONE: "100MiB" }, "drive.zone"],
     ["a pool of more than 16 TiB", { VARRAY_DRIVE_CAPACITY: "6TiB" }, "drive.capacity"],
     ["frames below 64 MiB", { VARRAY_MEMORY_FRAMES: "32MiB" }, "VARRAY_MEMORY_FRAMES"],
