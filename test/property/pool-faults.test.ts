@@ -1,22 +1,26 @@
 /**
- * A pool against plain arrays of bytes while one drive misbehaves: errors of its medium, lost and damaged strips, writes
+ * A pool against plain arrays of bytes while as many drives misbehave as it can do without: errors of its medium, lost and damaged strips, writes
  * without an answer, and its end. Several volumes; what was acknowledged stays, and no read returns anything else.
  */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { DriveError } from "../../drivers/drive/drive.ts";
+import { raidLevel } from "../../src/raid/raid-levels.ts";
 import { BLOCK_STATUS } from "../../src/volume/block-io.ts";
 import { POOL_COUNT } from "../../src/volume/pool-counters.ts";
 import { interceptDrive } from "../support/gated-drive.ts";
 import {
   MemoryPoolMedia,
+  type MemoryPoolShape,
   type OpenedPool,
   openMemoryPool,
   readBytes,
+  SMALL_POOL,
   volumeDocument,
   writeBytes,
   zeroBytes,
 } from "../support/memory-pool.ts";
+import { RAID_POOLS } from "../support/raid-pools.ts";
 
 const SECTOR = 512;
 const VOLUMES = [1, 2, 3];
@@ -29,7 +33,7 @@ type Step =
   | { kind: "kill" }
   | { kind: "evict" }
   | { kind: "damage"; bits: number }
-  | { kind: "fault"; fault: Fault };
+  | { kind: "fault"; fault: Fault; which: number };
 
 const io = fc.record({
   kind: fc.constantFrom("write" as const, "write" as const, "read" as const, "zero" as const),
@@ -46,6 +50,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({
       kind: fc.constant("fault" as const),
+      which: fc.nat({ max: 1 }),
       fault: fc.constantFrom<Fault>(
         "readErrors",
         "readErrors",
@@ -63,20 +68,24 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 const seen = { repaired: 0, rebuilt: 0, degraded: 0, lostDuringService: 0 };
 
 class Run {
-  readonly media = new MemoryPoolMedia();
+  readonly media: MemoryPoolMedia;
   readonly models = new Map(VOLUMES.map((volume) => [volume, new Uint8Array(SECTORS * SECTOR)]));
-  readonly bad: number;
-  fault: Fault = "none";
+  /** Positions; each has a fault of its own. */
+  readonly bad: readonly number[];
+  readonly faults: Fault[];
   damaged = false;
   pool!: OpenedPool;
   #count = 0;
 
-  constructor(bad: number) {
+  constructor(shape: MemoryPoolShape, bad: readonly number[]) {
+    this.media = new MemoryPoolMedia(shape);
     this.bad = bad;
+    this.faults = bad.map(() => "none");
     this.media.wrap = (drive, position) => {
-      if (position !== bad) return drive;
+      const which = bad.indexOf(position);
+      if (which < 0) return drive;
       return interceptDrive(drive, async (operation, _parameters, run) => {
-        const { fault } = this;
+        const fault = this.faults[which]!;
         const every = (n: number): boolean => this.#count++ % n === 0;
         if (fault === "unreachable") throw new DriveError("unreachable", drive.name, "gone");
         if (fault === "readErrors" && (operation === "readStrips" || operation === "readParts") && every(2))
@@ -95,12 +104,15 @@ class Run {
     if (step.kind === "evict") return void this.pool.service.pool(0).parts.cache.reclaim(10_000);
     if (step.kind === "kill") return this.reopen();
     if (step.kind === "fault") {
-      this.fault = step.fault;
+      this.faults[step.which % this.bad.length] = step.fault;
       return;
     }
     if (step.kind === "damage") {
-      for (const zone of this.media.drives[this.bad]!.zones.values()) {
-        for (const [n, strip] of zone.strips) strip[(step.bits * 7919 * (n + 1)) % strip.length]! ^= 1 << (step.bits % 8);
+      for (const position of this.bad) {
+        for (const zone of this.media.drives[position]!.zones.values()) {
+          for (const [n, strip] of zone.strips)
+            strip[(step.bits * 7919 * (n + 1) + position * 4096) % strip.length]! ^= 1 << (step.bits % 8);
+        }
       }
       return;
     }
@@ -149,25 +161,39 @@ class Run {
 }
 
 const RUNS = Number(process.env["VARRAY_TEST_RUNS"] ?? 40);
+const RUNS_OF_A_LEVEL = Math.ceil(RUNS / 8);
 
-describe("pool: whole, with a bad drive", () => {
-  test("is plain arrays of bytes, whatever one drive does", { timeout: 300_000 }, async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.nat({ max: 3 }), fc.array(step, { minLength: 8, maxLength: 50 }), async (bad, steps) => {
-        const run = new Run(bad);
-        await run.open();
-        for (const volume of VOLUMES) await run.pool.service.createVolume(0, volumeDocument(volume, SECTORS * SECTOR));
-        for (const next of steps) await run.step(next);
-        await run.readAll();
-        await run.pool.service.pool(0).destageAll();
-        await run.step({ kind: "evict" });
-        await run.readAll();
-        await run.reopen();
-        await run.readAll();
-        run.pool.kill();
-      }),
-      { numRuns: RUNS },
-    );
+async function isPlainArrays(shape: MemoryPoolShape, runs: number): Promise<void> {
+  const level = raidLevel(shape);
+  const bad = fc
+    .uniqueArray(fc.nat({ max: level.driveCount - 1 }), { minLength: 1, maxLength: 2 })
+    .filter((positions) => level.survives(positions));
+  await fc.assert(
+    fc.asyncProperty(bad, fc.array(step, { minLength: 8, maxLength: 50 }), async (positions, steps) => {
+      const run = new Run(shape, positions);
+      await run.open();
+      for (const volume of VOLUMES) await run.pool.service.createVolume(0, volumeDocument(volume, SECTORS * SECTOR));
+      for (const next of steps) await run.step(next);
+      await run.readAll();
+      await run.pool.service.pool(0).destageAll();
+      await run.step({ kind: "evict" });
+      await run.readAll();
+      await run.reopen();
+      await run.readAll();
+      run.pool.kill();
+    }),
+    { numRuns: runs },
+  );
+}
+
+describe("pool: whole, with bad drives", () => {
+  test("is plain arrays of bytes, whatever one drive does", { timeout: 300_000 }, () => isPlainArrays(SMALL_POOL, RUNS));
+
+  test.each(RAID_POOLS)("the same of %s, whatever the drives do that it can do without", { timeout: 300_000 }, (_, shape) =>
+    isPlainArrays(shape, RUNS_OF_A_LEVEL),
+  );
+
+  test("the runs came across what they are about", () => {
     for (const [what, times] of Object.entries(seen)) expect(times, what).toBeGreaterThan(0);
   });
 });

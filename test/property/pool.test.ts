@@ -4,18 +4,22 @@
  */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { raidLevel } from "../../src/raid/raid-levels.ts";
 import { BLOCK_STATUS } from "../../src/volume/block-io.ts";
 import { POOL_COUNT } from "../../src/volume/pool-counters.ts";
 import {
   flush,
   MemoryPoolMedia,
+  type MemoryPoolShape,
   type OpenedPool,
   openMemoryPool,
   readBytes,
+  SMALL_POOL,
   volumeDocument,
   writeBytes,
   zeroBytes,
 } from "../support/memory-pool.ts";
+import { RAID_POOLS } from "../support/raid-pools.ts";
 
 const SECTOR = 512;
 const VOLUME_BLOCKS = 1500;
@@ -62,7 +66,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ kind: "flush" as const }) },
   { weight: 2, arbitrary: fc.constant({ kind: "kill" as const }) },
   { weight: 1, arbitrary: fc.constant({ kind: "powerLoss" as const }) },
-  { weight: 1, arbitrary: fc.integer({ min: 0, max: 3 }).map((position) => ({ kind: "loseDrive" as const, position })) },
+  { weight: 1, arbitrary: fc.integer({ min: 0, max: 239 }).map((position) => ({ kind: "loseDrive" as const, position })) },
 );
 
 function fill(target: Uint8Array, seedValue: number): void {
@@ -79,13 +83,25 @@ function fill(target: Uint8Array, seedValue: number): void {
 }
 
 /** What the runs came across: a property that never meets compaction says nothing of it. */
-const seen = { compactedZones: 0, partialBlocks: 0, superseded: 0, degradedReads: 0, killsInDestage: 0, killsInCompaction: 0 };
+const seen = {
+  compactedZones: 0,
+  partialBlocks: 0,
+  superseded: 0,
+  degradedReads: 0,
+  killsInDestage: 0,
+  killsInCompaction: 0,
+  secondLosses: 0,
+};
 
 class Run {
-  readonly media = new MemoryPoolMedia();
+  readonly media: MemoryPoolMedia;
   readonly model = new Uint8Array(VOLUME_BYTES);
   pool!: OpenedPool;
-  lost: number | undefined;
+  readonly lost: number[] = [];
+
+  constructor(shape: MemoryPoolShape) {
+    this.media = new MemoryPoolMedia(shape);
+  }
 
   async start(): Promise<void> {
     this.pool = await openMemoryPool(this.media);
@@ -120,11 +136,7 @@ class Run {
         this.media.journal!.powerLoss();
         return this.reopen();
       case "loseDrive":
-        if (this.lost !== undefined) return;
-        this.lost = step.position;
-        this.pool.kill();
-        this.media.drives[step.position] = undefined;
-        return this.reopen();
+        return this.loseDrive(step.position % this.media.drives.length);
     }
   }
 
@@ -133,6 +145,17 @@ class Run {
     fill(data, seedValue);
     expect((await writeBytes(this.pool, 1, sector * SECTOR, data, fua)).status).toBe(BLOCK_STATUS.good);
     this.model.set(data, sector * SECTOR);
+  }
+
+  /** One that the level can do without; a pool that has lost what it can lose is left with that. */
+  async loseDrive(position: number): Promise<void> {
+    const lost = [...this.lost, position];
+    if (this.lost.includes(position) || !raidLevel(this.media.shape).survives(lost)) return;
+    this.lost.push(position);
+    if (this.lost.length > 1) seen.secondLosses += 1;
+    this.pool.kill();
+    this.media.drives[position] = undefined;
+    await this.reopen();
   }
 
   /** Many blocks at once, so that several are in one record, in destage, and overwritten meanwhile. */
@@ -177,25 +200,38 @@ class Run {
 }
 
 const RUNS = Number(process.env["VARRAY_TEST_RUNS"] ?? 40);
+const RUNS_OF_A_LEVEL = Math.ceil(RUNS / 8);
+
+async function isPlainArray(shape: MemoryPoolShape, runs: number): Promise<void> {
+  await fc.assert(
+    fc.asyncProperty(fc.boolean(), fc.array(step, { minLength: 5, maxLength: 60 }), async (prefilled, steps) => {
+      const run = new Run(shape);
+      await run.start();
+      // A pool that is nearly full compacts all the time.
+      if (prefilled) for (let sector = 0; sector < SECTORS; sector += 1000) await run.write(sector, 1000, sector + 1, false);
+      for (const next of steps) await run.step(next);
+      await run.readAll();
+      await run.reopen();
+      await run.readAll();
+      await run.pool.service.pool(0).destageAll();
+      await run.reopen();
+      await run.readAll();
+      run.pool.kill();
+    }),
+    { numRuns: runs },
+  );
+}
 
 describe("pool: whole, over memory drives", () => {
-  test("is a plain array of bytes, through kills, power losses and one lost drive", { timeout: 300_000 }, async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.boolean(), fc.array(step, { minLength: 5, maxLength: 60 }), async (prefilled, steps) => {
-        const run = new Run();
-        await run.start();
-        // A pool that is nearly full compacts all the time.
-        if (prefilled) for (let sector = 0; sector < SECTORS; sector += 1000) await run.write(sector, 1000, sector + 1, false);
-        for (const next of steps) await run.step(next);
-        await run.readAll();
-        await run.reopen();
-        await run.readAll();
-        await run.pool.service.pool(0).destageAll();
-        await run.reopen();
-        await run.readAll();
-      }),
-      { numRuns: RUNS },
-    );
+  test("is a plain array of bytes, through kills, power losses and one lost drive", { timeout: 300_000 }, () =>
+    isPlainArray(SMALL_POOL, RUNS),
+  );
+
+  test.each(RAID_POOLS)("the same of %s, with as many drives lost as it survives", { timeout: 300_000 }, (_, shape) =>
+    isPlainArray(shape, RUNS_OF_A_LEVEL),
+  );
+
+  test("the runs came across what they are about", () => {
     for (const [what, times] of Object.entries(seen)) expect(times, what).toBeGreaterThan(0);
   });
 });

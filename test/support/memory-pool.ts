@@ -15,6 +15,8 @@ import { FramePool } from "../../src/cache/frame-pool.ts";
 import type { PoolConfig } from "../../src/config/config.ts";
 import type { ArrayEvent, VolumeDocument } from "../../src/control/contract.ts";
 import { groupGeometry } from "../../src/raid/geometry.ts";
+import type { RaidShape } from "../../src/raid/raid-level.ts";
+import { raidLevel } from "../../src/raid/raid-levels.ts";
 import { stagingBytes } from "../../src/raid/staging.ts";
 import { stripShape } from "../../src/raid/strip.ts";
 import { BLOCK_BYTES, BLOCK_STATUS, BlockIo } from "../../src/volume/block-io.ts";
@@ -24,8 +26,7 @@ import type { BayDrive } from "../../src/volume/pool-parts.ts";
 import { PoolService } from "../../src/volume/pool-service.ts";
 import type { PoolRuntime } from "../../src/volume/runtime.ts";
 
-export interface MemoryPoolShape {
-  readonly dataDrives: number;
+export interface MemoryPoolShape extends RaidShape {
   readonly blocksPerStrip: number;
   readonly stripesPerZone: number;
   readonly zoneSlots: number;
@@ -41,6 +42,10 @@ export const SMALL_POOL: MemoryPoolShape = {
   frameCount: 1024,
   journalBytes: 12 * 1024 * 1024,
 };
+
+function driveName(n: number): string {
+  return String(n).padStart(2, "0");
+}
 
 export class MemoryPoolMedia {
   readonly shape: MemoryPoolShape;
@@ -58,8 +63,8 @@ export class MemoryPoolMedia {
       stripsPerZone: shape.stripesPerZone,
       zoneCount: shape.zoneSlots,
     };
-    this.drives = Array.from({ length: shape.dataDrives + 1 }, (_, n) => {
-      return new MemoryDriveState({ name: `0${n}`, driveId: `drive-${n}`, geometry });
+    this.drives = Array.from({ length: raidLevel(shape).driveCount }, (_, n) => {
+      return new MemoryDriveState({ name: driveName(n), driveId: `drive-${n}`, geometry });
     });
   }
 }
@@ -104,7 +109,7 @@ export async function openMemoryPool(
   const { global } = createGlobalMemory({
     directorCount: 1,
     poolCount: 1,
-    driveCount: shape.dataDrives + 1,
+    driveCount: geometry.driveCount,
     poolReachedBy: [[0]],
     frameCount: shape.frameCount,
     stagingBytesPerPool: stagingBytes(geometry),
@@ -136,8 +141,8 @@ export async function openMemoryPool(
   const config: PoolConfig = {
     name: "A",
     index: 0,
-    raid: { level: 5, dataDrives: shape.dataDrives, copies: 1 },
-    drives: bays.map((_, n) => `0${n}`),
+    raid: geometry.level.config,
+    drives: bays.map((_, n) => driveName(n)),
     spares: [],
     owner: 0,
     reachedBy: [0],
