@@ -1,7 +1,8 @@
-/** What main and a director post to each other: start and stop. All else goes between director and control plane. */
+/** What main and a director post to each other: who owns what, pools to open and to hand over, the partners' lives, the end. */
 import type { MessagePort } from "node:worker_threads";
 import type { GlobalMemoryTransfer } from "../drivers/shared-memory/global-memory.ts";
 import type { Config } from "../src/config/config.ts";
+import type { DirectorFault, Ownership } from "../src/control/contract.ts";
 
 export interface DirectorStart {
   readonly transfer: GlobalMemoryTransfer;
@@ -9,10 +10,13 @@ export interface DirectorStart {
   readonly directorIndex: number;
   /** To the control plane; in the transfer list too. */
   readonly control: MessagePort;
+  /** What it is to open at once: none when it comes back after its death. */
   readonly pools: readonly DirectorPool[];
+  /** Directors that do not run now. */
+  readonly lost: readonly number[];
 }
 
-/** A pool that this director owns. */
+/** A pool that a director is to open. */
 export interface DirectorPool {
   readonly index: number;
   readonly journalFile: string;
@@ -22,6 +26,25 @@ export interface DirectorPool {
 
 export type ToDirector =
   /** Close portals, end sessions, make journals durable; answered by "stopped". */
-  { readonly type: "stop" };
+  | { readonly type: "stop" }
+  | { readonly type: "ownership"; readonly ownership: Ownership }
+  /** Its owner is dead and joined, or has handed it over. Answered by "opened". */
+  | { readonly type: "openPool"; readonly pool: DirectorPool }
+  /** It will go to another director: what is dirty goes to the drives, while it serves on. Answered by "prepared". */
+  | { readonly type: "preparePool"; readonly pool: number }
+  /** No director sends new tasks: end those that are in, come to rest, let go. Answered by "closed". */
+  | { readonly type: "closePool"; readonly pool: number }
+  /** A director is fenced and joined. Answered by "released", when nothing here refers to its memory any more. */
+  | { readonly type: "partnerLost"; readonly director: number }
+  /** It runs again, under a new thread epoch. */
+  | { readonly type: "partnerReturned"; readonly director: number }
+  | { readonly type: "fault"; readonly fault: DirectorFault };
 
-export type FromDirector = { readonly type: "stopped" };
+export type FromDirector =
+  /** Its first pools are open, or have failed: it can serve. */
+  | { readonly type: "ready"; readonly failed: readonly number[] }
+  | { readonly type: "opened"; readonly pool: number; readonly served: boolean }
+  | { readonly type: "prepared"; readonly pool: number }
+  | { readonly type: "closed"; readonly pool: number }
+  | { readonly type: "released"; readonly director: number }
+  | { readonly type: "stopped" };

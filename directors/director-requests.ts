@@ -7,7 +7,9 @@ import type {
   DirectorReply,
   DirectorRequest,
   DirectorRequestBody,
+  DirectorState,
   DirectorStatus,
+  Ownership,
   PoolStatus,
   Routing,
 } from "../src/control/contract.ts";
@@ -15,6 +17,7 @@ import type { DeviceServer } from "../src/scsi/device-server.ts";
 import type { Target } from "../src/scsi/target.ts";
 import type { PoolService } from "../src/volume/pool-service.ts";
 import { PoolChangeError } from "../src/volume/volume-changes.ts";
+import type { Channel } from "./channel/channel.ts";
 import type { Access } from "./front-end/iscsi/login/access.ts";
 import { admit } from "./front-end/iscsi/login/access.ts";
 import type { Portal } from "./front-end/portal.ts";
@@ -25,9 +28,10 @@ export interface DirectorServices {
   readonly index: number;
   readonly pools: PoolService;
   /** Pools of this director that could not be opened. */
-  readonly failedPools: readonly PoolStatus[];
+  readonly failedPools: () => readonly PoolStatus[];
   readonly target: Target;
   readonly deviceServer: DeviceServer;
+  readonly channel: Channel;
   readonly portal: Portal;
   /** Host and port that the portal is to listen on. */
   readonly portalAddress: string;
@@ -41,6 +45,8 @@ export class DirectorRequests {
   readonly #services: () => DirectorServices;
   #access: Access = NO_ACCESS;
   #portalReason: string | undefined;
+  #routing: Routing | undefined;
+  #ownership: Ownership | undefined;
 
   /** @param services - there from the moment that the director has opened its pools; nothing is asked before */
   constructor(services: () => DirectorServices) {
@@ -50,6 +56,12 @@ export class DirectorRequests {
   /** Who may log in, as the last routing said. */
   get access(): Access {
     return this.#access;
+  }
+
+  /** Main's word on who owns what: it goes over what the control plane routes, older or newer. */
+  setOwnership(ownership: Ownership): void {
+    this.#ownership = ownership;
+    if (this.#routing !== undefined) this.#services().target.setRouting(routed(this.#routing, ownership));
   }
 
   async answer(request: DirectorRequest): Promise<DirectorReply> {
@@ -90,10 +102,11 @@ export class DirectorRequests {
 
   #route(routing: Routing): void {
     const { target, portal } = this.#services();
+    this.#routing = routing;
     const { targetName, hosts, allowListOnly, luns } = routing.array;
     const before = this.#access;
     this.#access = { targetName, hosts, allowListOnly, luns: luns.map(({ lun }) => lun) };
-    target.setRouting(routing);
+    target.setRouting(this.#ownership === undefined ? routing : routed(routing, this.#ownership));
     for (const { initiatorName, discovery } of portal.sessions()) {
       if (!discovery && mustLogInAnew(before, this.#access, initiatorName)) portal.dropSessionsOf(initiatorName);
     }
@@ -126,10 +139,21 @@ export class DirectorRequests {
         listening: portal.address !== undefined,
         ...(reason === undefined ? {} : { reason }),
       },
-      pools: [...pools.status(), ...failedPools],
+      pools: [...pools.status(), ...failedPools()],
       sessions: portal.sessions(),
     };
   }
+}
+
+/** In these states a director's portal serves hosts. */
+const SERVES: readonly DirectorState[] = ["starting", "active", "leaving"];
+
+function routed(routing: Routing, { pools, directors }: Ownership): Routing {
+  return {
+    ...routing,
+    volumes: routing.volumes.map((volume) => ({ ...volume, ...pools[volume.pool] })),
+    directorsDown: [...directors.keys()].filter((director) => !SERVES.includes(directors[director]!)),
+  };
 }
 
 /** It could not log in as it did, or as whom it did. */

@@ -4,11 +4,13 @@
  *   attach ─▶ frames, channel, doorbell ─▶ pools opened and recovered ─▶ "opened" ─▶ requests of the control plane ─▶ portal
  *
  * Runs on: a thread of its own; everything made here belongs to it. What is thrown and not caught ends the thread, and
- * main ends the process.
+ * main has its pools taken over. Once it is fenced it does nothing more: it looks for that at the end of each turn, before
+ * anything is stored or sent.
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { counterBlock } from "../drivers/shared-memory/counters.ts";
 import { EventLoopDoorbell } from "../drivers/shared-memory/doorbell.ts";
+import { threadEpoch } from "../drivers/shared-memory/epoch.ts";
 import { FrameChunks } from "../drivers/shared-memory/frame-chunks.ts";
 import { attachGlobalMemory } from "../drivers/shared-memory/global-memory.ts";
 import { beat } from "../drivers/shared-memory/heartbeat.ts";
@@ -21,25 +23,26 @@ import { TRANSFER_BYTES_MAX } from "../src/scsi/block-limits.ts";
 import { DeviceServer } from "../src/scsi/device-server.ts";
 import { Target } from "../src/scsi/target.ts";
 import { PoolService } from "../src/volume/pool-service.ts";
-import { openPools } from "./back-end/open-pools.ts";
 import { poolRuntime } from "./back-end/pool-runtime.ts";
 import { AnswerNap } from "./channel/answer-nap.ts";
 import { Channel } from "./channel/channel.ts";
 import { CHANNEL_COUNTERS } from "./channel/channel-counters.ts";
 import { TRANSFER_FRAMES_MAX } from "./channel/messages.ts";
 import { DIRECTOR_COUNTERS } from "./director-counters.ts";
+import { suffer } from "./director-faults.ts";
 import type { DirectorStart, FromDirector, ToDirector } from "./director-messages.ts";
 import { DirectorRequests, type DirectorServices } from "./director-requests.ts";
 import { EventPost } from "./event-post.ts";
 import { FRONT_END_COUNTERS } from "./front-end/front-end-counters.ts";
 import { Portal } from "./front-end/portal.ts";
 import { HaltPoll } from "./halt-poll.ts";
+import { PoolMoves } from "./pool-moves.ts";
 import { ThreadPool } from "./thread-pool/thread-pool.ts";
 import { shareOf, touchMemory } from "./thread-pool/touch-memory.ts";
 import { TurnEnd } from "./turn-end.ts";
 import { TurnStages } from "./turn-stages.ts";
 
-const HEARTBEAT_MILLISECONDS = 250;
+const HEARTBEAT_MILLISECONDS = 100;
 const HOUSEKEEPING_MILLISECONDS = 1000;
 /** Sessions get so long to answer that they were asked to log out: the whole stop has five seconds. */
 const LOGOUT_GRACE_SECONDS = 0.4;
@@ -55,11 +58,12 @@ const SOLICITED_SHARE = { fraction: 0.4, least: TRANSFER_FRAMES_MAX };
 if (TRANSFER_BYTES_MAX + FRAME_BYTES > TRANSFER_FRAMES_MAX * FRAME_BYTES)
   throw new Error("invariant: transfers outgrow the channel");
 
-const { transfer, config, directorIndex, control, pools: ownedPools } = workerData as DirectorStart;
+const { transfer, config, directorIndex, control, pools: firstPools, lost } = workerData as DirectorStart;
 const main = parentPort!;
 const director = config.directors[directorIndex]!;
 const global = attachGlobalMemory(transfer);
 const thread = threadNumber(global.layout, "director", directorIndex);
+const epoch = threadEpoch(global, thread);
 const counters = counterBlock(global, "director", directorIndex);
 const C = DIRECTOR_COUNTERS.slots;
 
@@ -75,7 +79,13 @@ watchVitals(global, thread);
 beat(global, thread);
 setInterval(() => beat(global, thread), HEARTBEAT_MILLISECONDS);
 
+/** A thread that was held up may wake up after its partner has taken over. */
+function endIfFenced(): void {
+  if (threadEpoch(global, thread) !== epoch) process.exit(1);
+}
+
 const turnEnd = new TurnEnd(setImmediate, new TurnStages(global, directorIndex));
+turnEnd.onBegin = endIfFenced;
 const frontEndCounters = counterBlock(global, "frontEnd", directorIndex);
 const channelCounters = counterBlock(global, "channel", directorIndex);
 const haltPoll = new HaltPoll({
@@ -97,7 +107,13 @@ const threadPool = new ThreadPool({
   },
 });
 
-const drains: (() => boolean)[] = [];
+let drains: readonly (() => boolean)[] = [];
+function addDrain(drainOne: () => boolean): () => void {
+  drains = [...drains, drainOne];
+  return () => {
+    drains = drains.filter((other) => other !== drainOne);
+  };
+}
 function drain(): boolean {
   let found = false;
   for (const drainOne of drains) if (drainOne()) found = true;
@@ -127,22 +143,46 @@ function stop(): Promise<void> {
   })();
   return stopping;
 }
-main.on("message", async (message: ToDirector) => {
-  if (message.type !== "stop") return;
-  await stop();
-  tellMain({ type: "stopped" });
+const runtime = poolRuntime(turnEnd, events.send);
+const moves = new PoolMoves({
+  open: { global, config, directorIndex, frames, runtime, addDrain },
+  runtime,
+  directorIndex,
+  served: () => services!,
+  tellMain,
+  tellControl: (opened) => tellControl({ kind: "poolOpened", opened }),
+});
+main.on("message", (message: ToDirector) => {
+  endIfFenced();
+  switch (message.type) {
+    case "stop":
+      void stop().then(() => tellMain({ type: "stopped" }));
+      return;
+    case "ownership":
+      if (services !== undefined) requests.setOwnership(message.ownership);
+      return;
+    case "openPool":
+      return moves.open(message.pool);
+    case "preparePool":
+      void moves.prepare(message.pool);
+      return;
+    case "closePool":
+      return moves.close(message.pool);
+    case "partnerLost":
+      void services!.channel.partnerLost(message.director).then(() => tellMain({ type: "released", director: message.director }));
+      return;
+    case "partnerReturned":
+      return services!.channel.partnerBack(message.director);
+    case "fault":
+      return suffer(message.fault, director.name);
+  }
 });
 
-const { pools: opened, failed } = await openPools({
-  global,
-  config,
-  directorIndex,
-  pools: ownedPools,
+const opened = await moves.openFirst(firstPools);
+const pools = new PoolService(
+  opened.map(({ pool }) => pool),
   frames,
-  runtime: poolRuntime(turnEnd, events.send),
-  addDrain: (drainOne) => drains.push(drainOne),
-});
-const pools = new PoolService(opened, frames);
+);
 const deviceServer = new DeviceServer({
   blocks: pools,
   frames,
@@ -154,7 +194,9 @@ const deviceServer = new DeviceServer({
   },
 });
 const channel = new Channel({ global, directorIndex, frames, server: deviceServer, turnEnd });
-drains.unshift(() => channel.drain());
+const drainChannel = (): boolean => channel.drain();
+drains = [drainChannel, ...drains];
+for (const partner of lost) void channel.partnerLost(partner);
 const answerNap = new AnswerNap({
   pdus: () => frontEndCounters[FRONT_END_COUNTERS.slots.pdusIn]!,
   sent: () => channelCounters[CHANNEL_COUNTERS.slots.requestsSent]!,
@@ -189,9 +231,10 @@ services = {
   name: director.name,
   index: directorIndex,
   pools,
-  failedPools: failed,
+  failedPools: () => moves.failed,
   target,
   deviceServer,
+  channel,
   portal,
   portalAddress: `${director.portal.host}:${director.portal.port}`,
   stop,
@@ -210,12 +253,13 @@ tellControl({
   kind: "opened",
   opened: {
     director: directorIndex,
-    pools: [...pools.status(), ...failed],
+    pools: [...pools.status(), ...moves.failed],
     volumes: pools.foundVolumes(),
     array,
     arrayDocumentIsNew: array === undefined,
   },
 });
+tellMain({ type: "ready", failed: moves.failed.map(({ index }) => index) });
 
 const share = shareOf(global, directorIndex);
 counters[C.memoryToTouchBytes] = share.bytes;

@@ -14,23 +14,36 @@ export interface WatchedHeart {
   readonly ageMilliseconds: () => number;
 }
 
+export interface HeartbeatBounds {
+  readonly ageMaxMilliseconds: number;
+  /** Between two checks: beyond it main itself was held up. */
+  readonly mainLateMilliseconds: number;
+}
+
+const DEFAULT_BOUNDS: HeartbeatBounds = {
+  ageMaxMilliseconds: HEARTBEAT_AGE_MAX_MILLISECONDS,
+  mainLateMilliseconds: MAIN_LATE_MILLISECONDS,
+};
+
 export class HeartbeatWatch {
   readonly #hearts: readonly WatchedHeart[];
+  readonly #bounds: HeartbeatBounds;
   #lastCheck: number;
   #graceUntil: number;
 
-  constructor(hearts: readonly WatchedHeart[], nowMilliseconds: number) {
+  constructor(hearts: readonly WatchedHeart[], nowMilliseconds: number, bounds: HeartbeatBounds = DEFAULT_BOUNDS) {
     this.#hearts = hearts;
+    this.#bounds = bounds;
     this.#lastCheck = nowMilliseconds;
-    this.#graceUntil = nowMilliseconds + HEARTBEAT_AGE_MAX_MILLISECONDS;
+    this.#graceUntil = nowMilliseconds + bounds.ageMaxMilliseconds;
   }
 
-  /** The name of a thread that is stuck, if any is. Called about every HEARTBEAT_CHECK_MILLISECONDS. */
+  /** The name of a thread that is stuck, if any is. Called at intervals well below the bounds. */
   check(nowMilliseconds: number): string | undefined {
-    if (nowMilliseconds - this.#lastCheck > MAIN_LATE_MILLISECONDS)
-      this.#graceUntil = nowMilliseconds + HEARTBEAT_AGE_MAX_MILLISECONDS;
+    const { ageMaxMilliseconds, mainLateMilliseconds } = this.#bounds;
+    if (nowMilliseconds - this.#lastCheck > mainLateMilliseconds) this.#graceUntil = nowMilliseconds + ageMaxMilliseconds;
     this.#lastCheck = nowMilliseconds;
     if (nowMilliseconds < this.#graceUntil) return undefined;
-    return this.#hearts.find((heart) => heart.ageMilliseconds() > HEARTBEAT_AGE_MAX_MILLISECONDS)?.name;
+    return this.#hearts.find((heart) => heart.ageMilliseconds() > ageMaxMilliseconds)?.name;
   }
 }

@@ -55,6 +55,8 @@ export interface PoolThreads {
   readonly states: readonly DriveState[];
   readonly journalFile: string;
   readonly journalMade: boolean;
+  /** Resolves when no drive has a request of this director any more: it is dead, and its epoch fenced. */
+  quiet(director: number): Promise<void>;
   /** Once no director uses the pool any more. */
   stop(): Promise<void>;
 }
@@ -73,6 +75,13 @@ export async function startPoolThreads(options: StartPoolThreads): Promise<PoolT
     states,
     journalFile,
     journalMade,
+    async quiet(director) {
+      const quiet = driveThread.next(
+        (message): message is FromDriveThread => message.type === "quiet" && message.director === director,
+      );
+      driveThread.post({ type: "quiet", director });
+      await quiet;
+    },
     async stop() {
       await Promise.all([
         stopThread(driveThread, { type: "stop" }, ({ type }) => type === "stopped"),

@@ -5,23 +5,23 @@
  *
  * Runs on: main, and nothing else runs there: only the thread that made a Worker can end it, so this one is never busy.
  * Invariants:
- *  1. A thread that ends on its own ends the process with a status that is not 0: a restart recovers (failover comes later).
+ *  1. A thread that ends on its own ends the process with a status that is not 0: a restart recovers. A director's partner
+ *     takes over instead (director-keeper.ts), as long as there is one.
  *  2. A stop makes the journals durable before anything else is closed, and the process is gone
  *     STOP_MILLISECONDS_MAX and CUT_OFF_JOIN_MILLISECONDS after the signal, well or not.
  *  3. The data folder's lock is held from before the first drive is opened until the process ends.
  */
 import { readFileSync } from "node:fs";
-import { MessageChannel, type MessagePort } from "node:worker_threads";
-import { raiseThreadEpoch } from "../drivers/shared-memory/epoch.ts";
 import { createGlobalMemory, type GlobalMemory, type GlobalMemoryTransfer } from "../drivers/shared-memory/global-memory.ts";
 import { heartbeatAgeMilliseconds } from "../drivers/shared-memory/heartbeat.ts";
 import { type ThreadRole, threadNumber } from "../drivers/shared-memory/layout.ts";
-import type { Config, DirectorConfig, PoolConfig } from "../src/config/config.ts";
-import type { ArraySummary, ControlToMain, ControlWorkerData, MainToControl } from "../src/control/contract.ts";
+import type { Config, PoolConfig } from "../src/config/config.ts";
+import type { ArrayEvent, ArraySummary, ControlToMain, ControlWorkerData, MainToControl } from "../src/control/contract.ts";
 import { memoryShape } from "./array-shape.ts";
 import { bannerOf } from "./banner.ts";
 import { DataFolder } from "./data-folder.ts";
-import type { DirectorStart, FromDirector, ToDirector } from "./director-messages.ts";
+import { DirectorKeeper } from "./director-keeper.ts";
+import type { DirectorPool } from "./director-messages.ts";
 import { DriveControl } from "./drive-control.ts";
 import {
   HEARTBEAT_AGE_MAX_MILLISECONDS,
@@ -42,20 +42,16 @@ const CUT_OFF_JOIN_MILLISECONDS = 800;
 /** npm hands a signal on that the terminal sent to all: the same one twice is no second wish within this time. */
 const SAME_SIGNAL_MILLISECONDS = 500;
 
-const DIRECTOR_ENTRY = new URL("./director.worker.js", import.meta.url);
 const CONTROL_ENTRY = new URL("../src/control/control.worker.js", import.meta.url);
-/** A young generation of half the size would be collected 340 times a second at depth 1, 0.1 to 0.2 ms each: that is p99 then. */
-const DIRECTOR_LIMITS: ThreadLimits = { heapMebibytesMax: 160, youngMebibytesMax: 6 };
 const CONTROL_LIMITS: ThreadLimits = { heapMebibytesMax: 256, youngMebibytesMax: 3 };
 
-type Director = WatchedThread<ToDirector, FromDirector>;
 type Control = WatchedThread<MainToControl, ControlToMain>;
 
 export class Supervisor {
   readonly #config: Config;
   readonly #log: SupervisorLog;
   readonly #threads: Joinable[] = [];
-  #directors: Director[] = [];
+  #directors: DirectorKeeper | undefined;
   #pools: PoolThreads[] = [];
   #control: Control | undefined;
   #stopping: { readonly since: number } | undefined;
@@ -95,13 +91,10 @@ export class Supervisor {
   }
 
   async #startThreads(global: GlobalMemory, transfer: GlobalMemoryTransfer): Promise<ArraySummary> {
-    const channels = this.#config.directors.map(() => new MessageChannel());
-    this.#directors = this.#config.directors.map((director, index) => {
-      raiseThreadEpoch(global, threadNumber(global.layout, "director", director.index));
-      return this.#startDirector(director, transfer, channels[index]!.port1);
-    });
-    const ports = channels.map(({ port2 }) => port2);
-    const data: ControlWorkerData = { memory: transfer, config: this.#config, directors: ports };
+    const directors = this.#keepDirectors(global, transfer);
+    this.#directors = directors;
+    const ports = directors.start();
+    const data: ControlWorkerData = { memory: transfer, config: this.#config, directors: ports, ownership: directors.ownership };
     const control: Control = new WatchedThread({
       name: "control plane",
       entry: CONTROL_ENTRY,
@@ -117,26 +110,34 @@ export class Supervisor {
       control.onMessage((message) => {
         if (message.kind === "driveCommand") void drives.command(message.id, message.command);
         if (message.kind === "ready") resolve(message.summary);
+        if (message.kind === "command") directors.command(message.id, message.command);
         if (message.kind === "fatal") void this.#fatal(`the control plane can't go on: ${message.message}`);
       });
     });
   }
 
-  #startDirector(director: DirectorConfig, transfer: GlobalMemoryTransfer, control: MessagePort): Director {
-    const pools = this.#pools
-      .filter(({ pool }) => pool.owner === director.index)
-      .map(({ pool, journalFile, journalMade }) => ({ index: pool.index, journalFile, journalMade }));
-    const data: DirectorStart = { transfer, config: this.#config, directorIndex: director.index, control, pools };
-    const thread: Director = new WatchedThread({
-      name: `director ${director.name}`,
-      entry: DIRECTOR_ENTRY,
-      data,
-      transfer: [control],
-      limits: DIRECTOR_LIMITS,
-      onFatal: this.#onFatal,
+  #keepDirectors(global: GlobalMemory, transfer: GlobalMemoryTransfer): DirectorKeeper {
+    return new DirectorKeeper({
+      config: this.#config,
+      global,
+      transfer,
+      threads: this.#threads,
+      poolOf: (index) => this.#poolOf(index),
+      drivesQuiet: async (director) => {
+        await Promise.all(this.#pools.map((pool) => pool.quiet(director)));
+      },
+      raise: (event) => this.#raise(event),
+      onOwnership: (ownership) => this.#control?.post({ kind: "ownership", ownership }),
+      onPort: (director, port) => this.#control?.post({ kind: "directorPort", director, port }, [port]),
+      onCommandEnded: (id, refusal) =>
+        this.#control?.post({ kind: "commandEnded", id, ...(refusal === undefined ? {} : { refusal }) }),
+      onFatal: (reason) => void this.#fatal(reason),
     });
-    this.#threads.push(thread);
-    return thread;
+  }
+
+  #poolOf(index: number): DirectorPool {
+    const { journalFile, journalMade } = this.#pools.find(({ pool }) => pool.index === index)!;
+    return { index, journalFile, journalMade };
   }
 
   // — watching —
@@ -147,10 +148,7 @@ export class Supervisor {
       return { name, ageMilliseconds: () => heartbeatAgeMilliseconds(global, thread) };
     };
     const watch = new HeartbeatWatch(
-      [
-        ...this.#config.directors.map(({ name, index }) => heart(`director ${name}`, "director", index)),
-        ...this.#config.pools.map(({ name, index }) => heart(`drives of pool ${name}`, "drive", index)),
-      ],
+      [...this.#config.pools.map(({ name, index }) => heart(`drives of pool ${name}`, "drive", index))],
       performance.now(),
     );
     this.#watch = setInterval(() => {
@@ -171,6 +169,11 @@ export class Supervisor {
       subject: `pool ${pool.name}`,
       message,
     } as const;
+    this.#control?.post({ kind: "event", event });
+  }
+
+  /** The control plane logs it, too. */
+  #raise(event: ArrayEvent): void {
     this.#control?.post({ kind: "event", event });
   }
 
@@ -199,7 +202,8 @@ export class Supervisor {
       void exitProcess(EXIT_STATUS.stopCutOff, message, this.#threads, CUT_OFF_JOIN_MILLISECONDS);
     }, STOP_MILLISECONDS_MAX);
     const control = this.#control;
-    const stopped = this.#directors.map((director) => stopThread(director, { type: "stop" }, ({ type }) => type === "stopped"));
+    const stopped: Promise<void>[] = [];
+    if (this.#directors !== undefined) stopped.push(this.#directors.stop());
     if (control !== undefined) stopped.push(stopThread(control, { kind: "stop" }, ({ kind }) => kind === "stopped"));
     await Promise.all(stopped);
     await Promise.all(this.#pools.map((pool) => pool.stop()));

@@ -29,6 +29,8 @@ export class TurnEnd {
   readonly #schedule: (run: () => void) => void;
   readonly #stages: TurnStages | undefined;
   readonly #run = (): void => this.#turn();
+  /** Called before a turn's work is begun. */
+  onBegin: () => void = () => {};
   /** Called when a turn's work is done. */
   onEnd: () => void = () => {};
 
@@ -57,6 +59,7 @@ export class TurnEnd {
   }
 
   #turn(): void {
+    this.onBegin();
     this.#takeInbox();
     this.#stages?.turnEnds();
     for (let round = 0; round < ROUNDS_MAX && this.#hasWork; round += 1) {

@@ -12,7 +12,14 @@
  *     each other can't hold all frames of both while each waits for the other's.
  */
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
-import { growFrameRun, type LogicalUnitServer, type NexusInfo, type NexusNumber, type ScsiTask } from "../../src/scsi/task.ts";
+import {
+  growFrameRun,
+  type LogicalUnitServer,
+  type NexusInfo,
+  type NexusNumber,
+  type ScsiTask,
+  STATUS,
+} from "../../src/scsi/task.ts";
 import type { FrameSource } from "../../src/volume/block-io.ts";
 import { CHANNEL_COUNTERS } from "./channel-counters.ts";
 import { putFrameList, takeFrameList } from "./frame-list.ts";
@@ -82,6 +89,10 @@ export class ChannelClient implements LogicalUnitServer {
   #releasedCount = 0;
   #unanswered = 0;
   readonly #release: (task: ScsiTask) => void;
+  #gone = false;
+  /** Tasks whose data is in the owner's frames, and being sent. */
+  #replied = 0;
+  #letGo: (() => void) | undefined;
 
   constructor(options: ChannelClientOptions) {
     this.#global = options.global;
@@ -97,7 +108,43 @@ export class ChannelClient implements LogicalUnitServer {
     throw new Error("invariant: data-out is planned where the host asked, not across the channel");
   }
 
+  /** The owner is dead: what it had ends BUSY, now and from now on. Resolves when no host is sent data of its memory any more. */
+  abandon(): Promise<void> {
+    this.#gone = true;
+    const unanswered = this.#tasks.filter((task) => task !== undefined && task.onRelease !== this.#release);
+    for (const reset of this.#resets.splice(0)) reset?.done(false);
+    for (const reset of this.#waitingResets.splice(0)) reset.done(false);
+    for (const task of [...unanswered, ...this.#waitingTasks.splice(0)]) this.#endBusy(task!);
+    this.#tasks.fill(undefined);
+    return new Promise((resolve) => {
+      this.#letGo = resolve;
+      this.#checkLetGo();
+    });
+  }
+
+  #endBusy(task: ScsiTask): void {
+    const { dataOut } = task;
+    for (let n = 0; n < dataOut.frameCount; n += 1) this.#frames.give(dataOut.frames[n]!);
+    dataOut.frameCount = 0;
+    task.status = STATUS.BUSY;
+    task.senseBytes = 0;
+    task.transferBytes = 0;
+    task.inlineDataIn = undefined;
+    task.dataIn.frameCount = 0;
+    task.dataIn.bytes = 0;
+    task.onRelease = undefined;
+    task.onComplete(task);
+  }
+
+  #checkLetGo(): void {
+    if (this.#replied === 0) this.#letGo?.();
+  }
+
   submit(task: ScsiTask): void {
+    if (this.#gone) {
+      this.#endBusy(task);
+      return;
+    }
     const { frameCount } = task.dataOut;
     if (frameCount > TRANSFER_FRAMES_MAX) throw new Error(`invariant: a command of ${frameCount} frames`);
     if (this.#waitingTasks.length === 0 && this.#tryRequest(task)) return;
@@ -138,16 +185,22 @@ export class ChannelClient implements LogicalUnitServer {
 
   resetLogicalUnit(nexus: NexusNumber, lun: number, done: (exists: boolean) => void): void {
     const reset = { nexus, lun, done };
+    if (this.#gone) {
+      done(false);
+      return;
+    }
     if (this.#freeCount === 0) this.#waitingResets.push(reset);
     else this.#sendReset(reset);
   }
 
   nexusOpened(info: NexusInfo): void {
+    if (this.#gone) return;
     sendNexusOpened(this.#outbox, info);
     this.#flushSoon();
   }
 
   nexusClosed(nexus: NexusNumber): void {
+    if (this.#gone) return;
     this.#outbox.begin(MESSAGE.nexusClosed, nexus);
     this.#outbox.send();
     this.#flushSoon();
@@ -189,6 +242,7 @@ export class ChannelClient implements LogicalUnitServer {
     if ((status & REPLY_RELEASE) !== 0) {
       task.serverContext = token;
       task.onRelease = this.#release;
+      this.#replied += 1;
     } else {
       this.#freeToken(token);
     }
@@ -265,6 +319,11 @@ export class ChannelClient implements LogicalUnitServer {
   #onRelease(task: ScsiTask): void {
     const token = task.serverContext as number;
     task.serverContext = undefined;
+    this.#replied -= 1;
+    if (this.#gone) {
+      this.#checkLetGo();
+      return;
+    }
     this.#released[this.#releasedCount] = token;
     this.#releasedCount += 1;
     this.#flushSoon();

@@ -82,6 +82,7 @@ export class ChannelServer {
   readonly #held: HeldStep[] = [];
   readonly #assembler = new NexusAssembler();
   readonly #completed: (task: ScsiTask) => void;
+  #gone = false;
 
   constructor(options: ChannelServerOptions) {
     this.#global = options.global;
@@ -91,6 +92,13 @@ export class ChannelServer {
     this.#counters = options.counters;
     this.#flushSoon = options.flushSoon;
     this.#completed = (task) => this.#reply(task as RemoteTask);
+  }
+
+  /** The partner is dead: nobody is answered any more. */
+  abandon(): void {
+    this.#gone = true;
+    for (const task of this.#tasks) if (task?.state === "replied") this.#finish(task);
+    this.#held.length = 0;
   }
 
   onRequest(words: Int32Array, at: number): void {
@@ -236,6 +244,10 @@ export class ChannelServer {
   }
 
   #reply(task: RemoteTask): void {
+    if (this.#gone) {
+      this.#finish(task);
+      return;
+    }
     const inlineFrames = Math.ceil((task.inlineDataIn?.length ?? 0) / FRAME_BYTES);
     const dataFrames = inlineFrames > 0 ? inlineFrames : task.dataIn.frameCount;
     const count = inlineFrames + listFramesFor(dataFrames);

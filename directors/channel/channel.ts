@@ -55,7 +55,8 @@ export class Channel {
   readonly #global: GlobalMemory;
   readonly #thread: number;
   readonly #counters: Float64Array;
-  readonly #partners: readonly Partner[];
+  #partners: readonly Partner[];
+  readonly #options: ChannelOptions;
   /** By director. */
   readonly #clients: (ChannelClient | undefined)[] = [];
   readonly #turnEnd: TurnEnd;
@@ -66,6 +67,7 @@ export class Channel {
   constructor(options: ChannelOptions) {
     const { global, directorIndex } = options;
     this.#global = global;
+    this.#options = options;
     this.#turnEnd = options.turnEnd;
     this.#thread = threadNumber(global.layout, "director", directorIndex);
     this.#counters = counterBlock(global, "channel", directorIndex);
@@ -82,6 +84,26 @@ export class Channel {
     const client = this.#clients[director];
     if (client === undefined) throw new Error(`invariant: no channel to director ${director}`);
     return client;
+  }
+
+  /**
+   * A partner is dead and joined. What it asked for is not answered any more, what was asked of it ends BUSY: hosts ask again.
+   * Resolves when nothing here refers to its memory.
+   */
+  async partnerLost(director: number): Promise<void> {
+    const lost = this.#partners.find((partner) => partner.director === director);
+    if (lost === undefined) return;
+    this.#partners = this.#partners.filter((partner) => partner !== lost);
+    lost.inbox.discard();
+    lost.server.abandon();
+    await lost.client.abandon();
+  }
+
+  /** It runs again: what is said from now on is said under its new epoch. */
+  partnerBack(director: number): void {
+    const partner = this.#partner(director, this.#options);
+    this.#partners = [...this.#partners, partner];
+    this.#clients[director] = partner.client;
   }
 
   /** Takes a bounded number of messages from every partner; true when there were any. */

@@ -68,6 +68,11 @@ interface DirectorPath {
   readonly backlog: (() => void)[];
   /** Completions of this drain that the director was not woken for. */
   unrung: number;
+  readonly director: number;
+  /** Requests taken and not ended. */
+  underWay: number;
+  /** Told when there are none. */
+  readonly quiet: (() => void)[];
 }
 
 interface DriveQueue {
@@ -100,6 +105,9 @@ export class DriveServer {
       access: new Map(),
       backlog: [],
       unrung: 0,
+      director: path.director,
+      underWay: 0,
+      quiet: [],
     }));
   }
 
@@ -130,6 +138,20 @@ export class DriveServer {
     await new Promise<void>((ready) => this.#idle.push(ready));
   }
 
+  /**
+   * Resolves when nothing that a director has asked for is left here: none of its memory is written to any more. It sends
+   * nothing more itself: it is dead.
+   */
+  async quiet(director: number): Promise<void> {
+    const path = this.#paths.find((candidate) => candidate.director === director);
+    if (path === undefined) return;
+    while (this.#take(path)) {
+      // What lies in its ring is taken now: it is refused as fenced.
+    }
+    if (path.underWay === 0) return;
+    await new Promise<void>((resolve) => path.quiet.push(resolve));
+  }
+
   #take(path: DirectorPath): boolean {
     let taken = 0;
     while (taken < TAKE_SLOTS_MAX) {
@@ -142,6 +164,7 @@ export class DriveServer {
       path.requests.advance();
       taken += 1;
       this.#underWay += 1;
+      path.underWay += 1;
       const operation = words[REQUEST_WORD.operation];
       if (operation === DRIVE_OPERATION.readParts && this.#readAtOnce(request, path)) continue;
       if (operation === DRIVE_OPERATION.readParts || operation === DRIVE_OPERATION.readStrips) void this.#serve(request);
@@ -203,6 +226,9 @@ export class DriveServer {
   }
 
   #ended(request: TakenRequest): void {
+    const path = request.path!;
+    path.underWay -= 1;
+    if (path.underWay === 0) for (const quiet of path.quiet.splice(0)) quiet();
     request.path = undefined;
     this.#free.push(request);
     this.#underWay -= 1;

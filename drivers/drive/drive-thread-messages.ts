@@ -45,6 +45,8 @@ export type ToDriveThread =
   | { readonly type: "setFaults"; readonly driveIndex: number; readonly faults: DriveFaultSettings | undefined }
   /** What became of the faults of every drive. Answered by "faults". */
   | { readonly type: "faults" }
+  /** A director is dead and its epoch fenced. Answered by "quiet", when no request of it is left here. */
+  | { readonly type: "quiet"; readonly director: number }
   /** Ends the thread once what is under way has ended. Answered by "stopped". */
   | { readonly type: "stop" };
 
@@ -61,4 +63,5 @@ export type FromDriveThread =
   | { readonly type: "driveGone"; readonly drive: DriveState }
   | { readonly type: "faults"; readonly drives: readonly DriveFaultsStatus[] }
   | { readonly type: "faultsSet"; readonly driveIndex: number; readonly open: boolean }
+  | { readonly type: "quiet"; readonly director: number }
   | { readonly type: "stopped" };

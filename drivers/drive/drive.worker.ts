@@ -60,6 +60,10 @@ async function handle(message: ToDriveThread): Promise<void> {
       });
     case "faults":
       return post({ type: "faults", drives: poolDrives.faults() });
+    case "quiet":
+      // Not in turn: a drive may take long over what it has.
+      void server.quiet(message.director).then(() => post({ type: "quiet", director: message.director }));
+      return;
     case "stop":
       return stop();
   }

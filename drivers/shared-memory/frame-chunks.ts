@@ -43,6 +43,15 @@ export class FrameChunks {
     return Atomics.load(this.i32, this.ownerWordOf(chunk)) - 1;
   }
 
+  /** All that a director has: what it leaves behind when it dies. */
+  chunksOf(director: number): number[] {
+    const chunks: number[] = [];
+    for (let chunk = 0; chunk < this.chunkCount; chunk++) {
+      if (Atomics.load(this.i32, this.ownerWords + chunk) === director + 1) chunks.push(chunk);
+    }
+    return chunks;
+  }
+
   /** How many are free; others may claim meanwhile. */
   freeChunks(): number {
     let free = 0;

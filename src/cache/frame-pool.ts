@@ -120,7 +120,9 @@ export class FramePool implements FrameSource {
     this.#fairChunks = Math.max(1, Math.floor(frameCount / CHUNK_FRAMES / directorCount));
     // Half of the fair share is taken at once and never given back below it; the rest goes to who needs it first.
     const first = Math.max(1, Math.floor(this.#fairChunks / 2));
-    for (let n = 0; n < first; n++) if (!this.#claimChunk()) break;
+    // What an earlier life of this director left for it comes first.
+    for (const chunk of this.#chunks.chunksOf(this.#directorIndex)) this.#takeChunk(chunk);
+    while (this.#held.size < first) if (!this.#claimChunk()) break;
     this.#internalReserve = Math.min(1024, Math.floor((first * CHUNK_FRAMES) / 8));
     this.zeroFrame = this.#free.takeOne();
     global.kernels.fill(this.addressOf(this.zeroFrame), 0, FRAME_BYTES);
@@ -138,6 +140,13 @@ export class FramePool implements FrameSource {
 
   addReclaimer(reclaimer: Reclaimer): void {
     this.#reclaimers.push(reclaimer);
+  }
+
+  /** Its pool has left this director, and holds no frame any more. */
+  removeReclaimer(reclaimer: Reclaimer): void {
+    const index = this.#reclaimers.indexOf(reclaimer);
+    if (index < 0) throw new Error("invariant: a cache that is not known leaves");
+    this.#reclaimers.splice(index, 1);
   }
 
   addressOf(frame: number): number {
@@ -355,12 +364,16 @@ export class FramePool implements FrameSource {
       if (this.#held.size < this.#fairChunks) this.#chunks.want(this.#directorIndex, this.#fairChunks - this.#held.size);
       return false;
     }
+    this.#takeChunk(chunk);
+    return true;
+  }
+
+  #takeChunk(chunk: number): void {
     this.#held.add(chunk);
     for (let frame = chunk * CHUNK_FRAMES; frame < (chunk + 1) * CHUNK_FRAMES; frame++) {
       this.#counts[absent]! += 1;
       this.#setFree(frame);
     }
-    return true;
   }
 
   /** Gives back the first chunk that nobody writes to or reads from: its clean frames are evicted. */

@@ -55,6 +55,7 @@ export function assembleConfig(settings: Settings, replaced: Replaced, problems:
       zoneBytes: zoneBytesFor(settings.drive.capacity, settings.drive.zone),
     },
     journal: { bytes: settings.journal.bytes },
+    failover: settings.failover,
     initialVolumes: assembleVolumes(settings, replaced, pools, problems),
     logicalBlockBytes: settings.logicalBlockBytes,
     iscsi: settings.iscsi,

@@ -52,6 +52,8 @@ export interface Config {
   readonly memory: { readonly frameBytes: number };
   readonly drive: { readonly capacityBytes: number; readonly stripBlocks: number; readonly zoneBytes: number };
   readonly journal: { readonly bytes: number };
+  /** A director that is silent for so long is taken for stuck. */
+  readonly failover: { readonly hangMilliseconds: number };
   /** Volumes made at the first start. */
   readonly initialVolumes: readonly {
     readonly name: string;

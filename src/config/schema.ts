@@ -271,6 +271,16 @@ export const SETTINGS = group("varray's settings", {
       description: "… and that for so long.",
     }),
   }),
+  failover: group("Directors that fail.", {
+    hangMilliseconds: count({
+      minimum: 500,
+      maximum: 60_000,
+      default: 1500,
+      unit: "ms",
+      description:
+        "A director whose event loop does not turn for so long is ended, and its partner takes its pools over. Shorter stalls are waited for; a machine that holds threads up for longer needs more.",
+    }),
+  }),
   destage: group("When dirty data goes to the drives.", {
     dirtyPercentMax: count({
       minimum: 5,

@@ -3,15 +3,16 @@
  *
  * Runs on: the control thread. Changed only inside the ChangeQueue (and by start-up, before it).
  * Invariants:
- *  1. A document is in force (`document`) only after every director has stored it.
+ *  1. A document is in force (`document`) only after every director that runs has stored it, and one pool at least. A pool
+ *     that was on its way between two directors gets it when it is opened (`poolOpened`).
  *  2. A document version is never used twice, also when storing it failed half way.
  *  3. `nextVolume` is above every number in `volumes` and in every document stored before.
  */
 import type { Config } from "../config/config.ts";
 import type { VolumeNumber } from "../volume/block-io.ts";
 import { ApiError } from "./api-error.ts";
-import type { ArrayDocument, FoundVolume, PoolStatus, Routing, VolumeDocument } from "./contract.ts";
-import type { DirectorLink } from "./director-link.ts";
+import type { ArrayDocument, FoundVolume, Ownership, PoolOpened, PoolStatus, Routing, VolumeDocument } from "./contract.ts";
+import { DirectorError, type DirectorLink } from "./director-link.ts";
 import type { EventLog } from "./event-log.ts";
 
 /** A drive takes 256 KiB as one value; four of them are the checksum. */
@@ -29,9 +30,9 @@ export class ArrayState {
   readonly volumes = new Map<VolumeNumber, KnownVolume>();
   document: ArrayDocument;
   /** Pools that did not open: what they hold, and the newest document they know, can't be seen. */
-  readonly failedPools: readonly string[];
+  failedPools: readonly string[];
   private versionUsed: number;
-  private readonly owners: number[];
+  private owners: Ownership["pools"];
 
   constructor(
     config: Config,
@@ -47,18 +48,41 @@ export class ArrayState {
     this.document = document;
     this.failedPools = pools.filter(({ state }) => state === "failed").map(({ name }) => name);
     this.versionUsed = document.version;
-    this.owners = config.pools.map((pool) => pool.owner);
-    for (const pool of pools) this.owners[pool.index] = pool.owner;
+    this.owners = config.pools.map(({ owner }) => ({ owner, access: "active" }));
     for (const { pool, ...document } of volumes) this.volumes.set(document.volume, { document, pool });
   }
 
+  setOwnership({ pools }: Ownership): void {
+    this.owners = pools;
+  }
+
+  /** @throws ApiError where no director serves the pool at the moment */
   ownerLink(pool: number): DirectorLink {
-    return this.links[this.owners[pool]!]!;
+    const { owner, access } = this.owners[pool]!;
+    const { name } = this.config.pools[pool]!;
+    if (access === "transitioning")
+      throw new ApiError(503, "poolChangesOwner", `pool ${name} is on its way to director ${this.ownerName(pool)}: try again`);
+    return this.links[owner]!;
   }
 
   /** Owner's name, for people. */
   ownerName(pool: number): string {
-    return this.config.directors[this.owners[pool]!]!.name;
+    return this.config.directors[this.owners[pool]!.owner]!.name;
+  }
+
+  /**
+   * A director opened a pool while the array serves, after its owner's death or on a move: what it found on the drives is what is
+   * true, also of a change that was under way.
+   */
+  async poolOpened({ status, volumes, array }: PoolOpened): Promise<void> {
+    const others = this.failedPools.filter((name) => name !== status.name);
+    this.failedPools = status.state === "failed" ? [...others, status.name] : others;
+    if (status.state !== "failed") {
+      for (const [number, { pool }] of this.volumes) if (pool === status.index) this.volumes.delete(number);
+      for (const { pool, ...document } of volumes) this.volumes.set(document.volume, { document, pool });
+      if (array?.version !== this.document.version) await this.store({});
+    }
+    await this.route();
   }
 
   lunsOf(volume: VolumeNumber): number[] {
@@ -100,10 +124,10 @@ export class ArrayState {
     this.document = next;
   }
 
-  /** Hands the routing to every director. */
+  /** Hands the routing to every director that runs; another gets it when it is back. */
   async route(): Promise<void> {
     const routing = this.routing();
-    await settleAll(this.links.map((link) => link.request({ kind: "route", routing })));
+    await this.everyLink((link) => link.request({ kind: "route", routing }));
   }
 
   /** Of the volumes only those that are a LUN: no host reaches another. */
@@ -113,13 +137,22 @@ export class ArrayState {
       const known = this.volumes.get(volume);
       if (known === undefined) continue;
       const { pool, document } = known;
-      volumes.push({ volume, pool, owner: this.owners[pool]!, logicalBlockBytes: document.logicalBlockBytes });
+      volumes.push({ volume, pool, ...this.owners[pool]!, logicalBlockBytes: document.logicalBlockBytes });
     }
     return { array: this.document, volumes };
   }
 
   private async storeEverywhere(document: ArrayDocument): Promise<void> {
-    await settleAll(this.links.map((link) => link.request({ kind: "storeArrayDocument", document })));
+    const stored = await this.everyLink((link) => link.request({ kind: "storeArrayDocument", document }));
+    if (stored.every((pools) => pools === 0 || pools === undefined)) {
+      throw new ApiError(503, "noPoolServes", "no director serves a pool at the moment: try again");
+    }
+  }
+
+  /** Of the directors that run; one that ends meanwhile has none of it to say: its pools are opened by another. */
+  private async everyLink(ask: (link: DirectorLink) => Promise<unknown>): Promise<unknown[]> {
+    const asked = this.links.filter((link) => !link.isGone).map((link) => ask(link).catch(undefinedIfGone));
+    return settleAll(asked);
   }
 
   private async storeBack(): Promise<void> {
@@ -137,6 +170,10 @@ export class ArrayState {
       });
     }
   }
+}
+
+function undefinedIfGone(error: unknown): undefined {
+  if (!(error instanceof DirectorError && error.code === "gone")) throw error;
 }
 
 /** @throws ApiError where a drive would not take the document: that must not count as the drive's failure */

@@ -78,6 +78,29 @@ export interface Routing {
 
 export type VolumeAccess = "active" | "transitioning" | "unavailable";
 
+/**
+ * Who owns what at this moment. Main decides it, and tells directors and control plane at the same time, so that no
+ * takeover waits for the control plane: in each director the newest ownership goes over what a routing says.
+ */
+export interface Ownership {
+  /** Rises with every change. */
+  readonly version: number;
+  /** By pool index. */
+  readonly pools: readonly { readonly owner: number; readonly access: VolumeAccess }[];
+  /** By director index. */
+  readonly directors: readonly DirectorState[];
+  /** Deaths of directors that owned pools, since the array started. */
+  readonly failovers: number;
+  /** How long the last pool that was taken over was not served; 0: none was. */
+  readonly takeoverSeconds: number;
+}
+
+/**
+ * starting: opens its pools, at the array's start. returning: was started again after its death. leaving: gives its pools
+ * away before a restart on command. joining: fenced, and being ended. dead: gone, will be started again. down: stays so.
+ */
+export type DirectorState = "starting" | "active" | "leaving" | "joining" | "dead" | "returning" | "down";
+
 export type DirectorRequestBody =
   /** Writes the array document to the drives of this director's pools. */
   | { readonly kind: "storeArrayDocument"; readonly document: ArrayDocument }
@@ -196,8 +219,18 @@ export interface ArrayEvent {
   readonly message: string;
 }
 
+/** A pool that a director has opened while the array serves: what control plane and drives may disagree on, as it is. */
+export interface PoolOpened {
+  readonly director: number;
+  readonly status: PoolStatus;
+  readonly volumes: readonly FoundVolume[];
+  /** The newest array document on its drives. */
+  readonly array: ArrayDocument | undefined;
+}
+
 export type DirectorMessage =
   | { readonly kind: "opened"; readonly opened: DirectorOpened }
+  | { readonly kind: "poolOpened"; readonly opened: PoolOpened }
   | { readonly kind: "reply"; readonly reply: DirectorReply }
   | { readonly kind: "event"; readonly event: ArrayEvent };
 
@@ -207,6 +240,7 @@ export interface ControlWorkerData {
   readonly config: Config;
   /** One end of a channel to each director, in the order of `config.directors`; in the transfer list too. */
   readonly directors: readonly MessagePort[];
+  readonly ownership: Ownership;
 }
 
 /** What is asked of the drives themselves, by name: main knows their threads. */
@@ -238,10 +272,31 @@ export interface DriveCondition {
   readonly faultRules: number;
 }
 
+/** What an operator may do to a director, to see what becomes of it. */
+export type DirectorFault =
+  /** Main ends its thread. */
+  | { readonly kind: "kill" }
+  /** An error that nobody catches. */
+  | { readonly kind: "throw" }
+  /** Its thread ends by itself. */
+  | { readonly kind: "exit" }
+  /** An endless loop, for so long. */
+  | { readonly kind: "hang"; readonly seconds: number };
+
+/** What only main can do. Each is answered once, by `commandEnded` with its `id`. */
+export type MainCommand =
+  /** Ends when the pool is served there. */
+  | { readonly kind: "movePool"; readonly pool: number; readonly to: number }
+  /** Ends when the director has come back. */
+  | { readonly kind: "restartDirector"; readonly director: number }
+  /** Ends when the fault is on its way. */
+  | { readonly kind: "directorFault"; readonly director: number; readonly fault: DirectorFault };
+
 /** Control plane → main, on its parentPort. */
 export type ControlToMain =
   | { readonly kind: "driveCommand"; readonly id: number; readonly command: DriveCommand }
   | { readonly kind: "ready"; readonly summary: ArraySummary }
+  | { readonly kind: "command"; readonly id: number; readonly command: MainCommand }
   /** It can't go on; main ends the process with this message. */
   | { readonly kind: "fatal"; readonly message: string }
   | { readonly kind: "stopped" };
@@ -255,7 +310,11 @@ export type MainToControl =
   /** Close HTTP within a second, then answer "stopped". */
   | { readonly kind: "stop" }
   /** Something that main or a thread without a port to the control plane noticed. */
-  | { readonly kind: "event"; readonly event: ArrayEvent };
+  | { readonly kind: "event"; readonly event: ArrayEvent }
+  | { readonly kind: "ownership"; readonly ownership: Ownership }
+  /** A director was started again: the port to it, in the transfer list too. */
+  | { readonly kind: "directorPort"; readonly director: number; readonly port: MessagePort }
+  | { readonly kind: "commandEnded"; readonly id: number; readonly refusal?: string };
 
 /** What the banner prints once the array serves. */
 export interface ArraySummary {

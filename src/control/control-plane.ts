@@ -3,15 +3,17 @@
  *
  * Runs on: the control thread.
  */
+import type { MessagePort } from "node:worker_threads";
 import type { Config } from "../config/config.ts";
 import { ApiError } from "./api-error.ts";
 import type { ArrayState } from "./array-state.ts";
 import { Audit } from "./audit.ts";
 import { ChangeQueue } from "./change-queue.ts";
-import type { DirectorStatus, PoolStatus } from "./contract.ts";
+import type { DirectorState, DirectorStatus, MainCommand, Ownership, PoolOpened, PoolStatus } from "./contract.ts";
 import { DirectorError, type DirectorLink } from "./director-link.ts";
 import type { DriveLink } from "./drive-link.ts";
 import { EventLog } from "./event-log.ts";
+import { MainLink } from "./main-link.ts";
 import type { Portals } from "./portals.ts";
 import { type StatusAnswer, StatusReader } from "./status-reader.ts";
 
@@ -36,19 +38,82 @@ export class ControlPlane {
   readonly changes = new ChangeQueue();
   readonly status: StatusReader;
   readonly drives: DriveLink;
+  readonly main: MainLink;
   readonly startedAt = performance.now();
+  private readonly links: readonly DirectorLink[];
   private started: Serving | undefined;
+  private owned: Ownership;
 
-  constructor(config: Config, links: readonly DirectorLink[], drives: DriveLink, events: EventLog = new EventLog()) {
+  constructor(
+    config: Config,
+    links: readonly DirectorLink[],
+    drives: DriveLink,
+    events: EventLog = new EventLog(),
+    tellMain: (id: number, command: MainCommand) => void = () => {},
+  ) {
     this.config = config;
     this.events = events;
+    this.links = links;
     this.status = new StatusReader(links);
     this.drives = drives;
+    this.main = new MainLink(tellMain);
+    this.owned = {
+      version: 0,
+      pools: config.pools.map(({ owner }) => ({ owner, access: "active" })),
+      directors: config.directors.map(() => "active"),
+      failovers: 0,
+      takeoverSeconds: 0,
+    };
+    for (const link of links) link.onPoolOpened = (opened) => this.poolOpened(opened);
   }
 
   /** Start-up is done: routes answer from now on. */
   serve(serving: Serving): void {
     this.started = serving;
+    this.setOwnership(this.owned);
+  }
+
+  /** Who owns what, as main has last said. */
+  get ownership(): Ownership {
+    return this.owned;
+  }
+
+  setOwnership(ownership: Ownership): void {
+    this.owned = ownership;
+    if (this.started === undefined) return;
+    this.started.array.setOwnership(ownership);
+    for (const [index, state] of ownership.directors.entries()) {
+      if (!SERVING_STATES.includes(state)) this.started.portals.lost(index, `its director is ${state}`);
+    }
+  }
+
+  /** A director was started again: it gets its routing and its portal when it is up. */
+  directorStarted(index: number, port: MessagePort): void {
+    const link = this.links[index]!;
+    link.attach(port);
+    link.opened
+      .then(() =>
+        this.changes.run(async () => {
+          const { array, portals } = this.serving();
+          await array.route();
+          await portals.open();
+        }),
+      )
+      .catch((error: unknown) => this.tellFailed(`director ${link.director.name}`, error));
+  }
+
+  private poolOpened(opened: PoolOpened): void {
+    // While the array starts its directors report everything with their first message.
+    if (this.started === undefined) return;
+    const { array } = this.started;
+    this.changes
+      .run(() => array.poolOpened(opened))
+      .catch((error: unknown) => this.tellFailed(`pool ${opened.status.name}`, error));
+  }
+
+  private tellFailed(subject: string, error: unknown): void {
+    const message = `${subject} came back, and could not be told all that it needs: ${(error as Error).message}`;
+    this.events.add({ time: new Date().toISOString(), severity: "critical", type: "director.notRouted", subject, message });
   }
 
   get isServing(): boolean {
@@ -79,21 +144,35 @@ export class ControlPlane {
     }
   }
 
-  /** Fresh status of every director. @throws DirectorError where one does not answer */
+  /** Whether a director is one that should answer. */
+  private isUp(index: number): boolean {
+    return SERVING_STATES.includes(this.owned.directors[index]!);
+  }
+
+  /** Fresh status of every director that runs. @throws DirectorError where one does not answer */
   async statusOrThrow(): Promise<DirectorStatus[]> {
     const { directors, failures } = await this.status.readFresh();
-    const failure = failures.find((one) => one !== undefined);
+    const failure = failures.find((one, index) => one !== undefined && this.isUp(index));
     if (failure !== undefined) throw failure;
-    return directors.map((status) => status!);
+    return directors.filter((status) => status !== undefined);
   }
 
   health(answer: StatusAnswer): { live: boolean; ready: boolean; reasons: string[]; warnings: string[] } {
     const reasons: string[] = [];
     const warnings: string[] = [];
     if (this.started === undefined) reasons.push("the array is starting: pools are opened, journals replayed");
-    for (const failure of answer.failures) if (failure !== undefined) reasons.push(failure.message);
-    for (const { director, open, reason } of this.started?.portals.states ?? []) {
-      if (!open) reasons.push(`portal ${director} is closed: ${reason ?? "no reason given"}`);
+    for (const [index, failure] of answer.failures.entries()) {
+      if (failure !== undefined && this.isUp(index)) reasons.push(failure.message);
+    }
+    for (const [index, { director, open, reason }] of (this.started?.portals.states ?? []).entries()) {
+      if (!this.isUp(index)) warnings.push(`director ${director} is ${this.owned.directors[index]}: hosts use the other portals`);
+      else if (!open) reasons.push(`portal ${director} is closed: ${reason ?? "no reason given"}`);
+    }
+    for (const [pool, { access }] of this.owned.pools.entries()) {
+      if (access === "active" || this.started === undefined) continue;
+      const reason = access === "transitioning" ? "changes its owner" : "is served by no director";
+      if (!answer.directors.some((status) => status?.pools.some(({ index, state }) => index === pool && state === "failed")))
+        reasons.push(`pool ${this.config.pools[pool]!.name} ${reason}`);
     }
     for (const status of answer.directors) {
       if (status === undefined) continue;
@@ -128,6 +207,9 @@ export class ControlPlane {
     return { live: true, ready: reasons.length === 0, reasons, warnings };
   }
 }
+
+/** In these states a director answers, and its portal serves hosts. */
+const SERVING_STATES: readonly DirectorState[] = ["starting", "active", "leaving"];
 
 function missingDrives(pool: PoolStatus): string {
   const drives = pool.drives

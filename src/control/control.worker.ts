@@ -25,7 +25,7 @@ import { summaryOf } from "./summary.ts";
 
 const CLOSE_MILLISECONDS = 900;
 
-const { memory, config, directors } = workerData as ControlWorkerData;
+const { memory, config, directors, ownership } = workerData as ControlWorkerData;
 // Standard output is for the banner; the log goes where main's goes.
 const log = pino({ level: config.log.level, base: { thread: "control" } }, destination({ fd: 2, sync: true }));
 const events = new EventLog();
@@ -38,15 +38,28 @@ const links = config.directors.map(
 );
 const tell = (message: ControlToMain) => parentPort?.postMessage(message);
 const drives = new DriveLink(tell);
-const plane = new ControlPlane(config, links, drives, events);
+const plane = new ControlPlane(config, links, drives, events, (id, command) => tell({ kind: "command", id, command }));
+plane.setOwnership(ownership);
 
 let stopping = false;
 let close: () => Promise<void> = async () => {};
 parentPort?.on("message", (message: MainToControl) => {
-  if (message.kind === "event") events.add(message.event);
-  else if (message.kind === "driveAnswer") drives.answered(message.id, message.answer);
-  else if (message.kind === "driveConditions") drives.setConditions(message.conditions);
-  else void stop();
+  switch (message.kind) {
+    case "event":
+      return void events.add(message.event);
+    case "driveAnswer":
+      return drives.answered(message.id, message.answer);
+    case "driveConditions":
+      return drives.setConditions(message.conditions);
+    case "ownership":
+      return plane.setOwnership(message.ownership);
+    case "directorPort":
+      return plane.directorStarted(message.director, message.port);
+    case "commandEnded":
+      return plane.main.ended(message.id, message.refusal);
+    case "stop":
+      return void stop();
+  }
 });
 run().catch((error: unknown) => {
   if (stopping) return; // directors that stop end a start-up under way

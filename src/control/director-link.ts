@@ -1,6 +1,8 @@
 /**
  * The control plane's end of the channel to one director: requests with deadlines, events, and what it opened.
  *
+ * A director that died and was started again is reached through another port: the link outlives both.
+ *
  * Runs on: the control thread. Owns: its MessagePort.
  * Invariants:
  *  1. Every request settles: by its reply, at its deadline, or when the port closes.
@@ -8,7 +10,7 @@
  */
 import type { MessagePort } from "node:worker_threads";
 import type { DirectorConfig } from "../config/config.ts";
-import type { ArrayEvent, DirectorMessage, DirectorOpened, DirectorReply, DirectorRequestBody } from "./contract.ts";
+import type { ArrayEvent, DirectorMessage, DirectorOpened, DirectorReply, DirectorRequestBody, PoolOpened } from "./contract.ts";
 
 const IN_FLIGHT_MAX = 16;
 const WAITING_MAX = 64;
@@ -37,9 +39,11 @@ interface Pending {
 
 export class DirectorLink {
   readonly director: DirectorConfig;
-  /** Settles with the director's first message; rejects if its port closes before. */
-  readonly opened: Promise<DirectorOpened>;
-  private readonly port: MessagePort;
+  /** Told of each pool that the director opens while the array serves. */
+  onPoolOpened: (opened: PoolOpened) => void = () => {};
+  private readonly onEvent: (event: ArrayEvent) => void;
+  private port: MessagePort;
+  private openedPromise: Promise<DirectorOpened>;
   /** Out and waiting together; `waiting` holds what sends the latter. */
   private readonly pending = new Map<number, Pending>();
   private readonly waiting: (() => void)[] = [];
@@ -48,27 +52,53 @@ export class DirectorLink {
 
   constructor(director: DirectorConfig, port: MessagePort, onEvent: (event: ArrayEvent) => void) {
     this.director = director;
+    this.onEvent = onEvent;
     this.port = port;
+    this.openedPromise = this.listen(port);
+  }
+
+  /** Settles with the director's first message; rejects if its port closes before. */
+  get opened(): Promise<DirectorOpened> {
+    return this.openedPromise;
+  }
+
+  /** The director has ended, and was not started again yet. */
+  get isGone(): boolean {
+    return this.gone;
+  }
+
+  /** It was started again. */
+  attach(port: MessagePort): void {
+    this.fail();
+    this.port.close();
+    this.port = port;
+    this.gone = false;
+    this.openedPromise = this.listen(port);
+  }
+
+  private listen(port: MessagePort): Promise<DirectorOpened> {
     let resolveOpened: (opened: DirectorOpened) => void = () => {};
     let rejectOpened: (error: DirectorError) => void = () => {};
-    this.opened = new Promise((resolve, reject) => {
+    const opened = new Promise<DirectorOpened>((resolve, reject) => {
       [resolveOpened, rejectOpened] = [resolve, reject];
     });
-    this.opened.catch(() => {}); // whoever waits for it hears of it; nobody waiting is no fault
+    opened.catch(() => {}); // whoever waits for it hears of it; nobody waiting is no fault
     port.on("message", (message: DirectorMessage) => {
       if (message.kind === "opened") resolveOpened(message.opened);
-      else if (message.kind === "event") onEvent(message.event);
+      else if (message.kind === "event") this.onEvent(message.event);
+      else if (message.kind === "poolOpened") this.onPoolOpened(message.opened);
       else this.settle(message.reply);
     });
     port.on("close", () => {
       rejectOpened(this.error("gone", "has ended"));
-      this.fail();
+      if (this.port === port) this.fail();
     });
+    return opened;
   }
 
   /** @throws DirectorError */
   request(body: DirectorRequestBody, deadlineSeconds: number = REQUEST_SECONDS): Promise<unknown> {
-    if (this.gone) return Promise.reject(this.error("gone", "has ended; the array restarts"));
+    if (this.gone) return Promise.reject(this.error("gone", "has ended"));
     if (this.pending.size >= IN_FLIGHT_MAX + WAITING_MAX) {
       return Promise.reject(this.error("busy", `has ${WAITING_MAX} requests waiting; try again`));
     }

@@ -31,12 +31,20 @@ export class Portals {
    */
   async open(): Promise<void> {
     for (const [index, state] of this.states.entries()) {
-      if (state.open) continue;
       const link = this.array.links[index]!;
+      if (state.open || link.isGone) continue;
       const refusal = portalRefusal(this.array.config, link.director, this.array.document) ?? (await this.tryOpen(index));
       if (refusal === undefined) this.setOpen(index);
       else this.setClosed(index, "warning", refusal);
     }
+  }
+
+  /** Its director has ended: it is opened anew when that is back. */
+  lost(index: number, reason: string): void {
+    const state = this.states[index]!;
+    if (!state.open) return;
+    state.open = false;
+    this.setClosed(index, "warning", reason);
   }
 
   private setOpen(index: number): void {

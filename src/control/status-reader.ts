@@ -40,6 +40,17 @@ export class StatusReader {
     return this.read();
   }
 
+  /** What is left of an ended director: no sessions, and of its pools those that nobody has taken over yet. */
+  private withoutTaken(status: DirectorStatus, index: number): DirectorStatus {
+    const taken = this.lastKnown.flatMap((other, place) => (place === index ? [] : (other?.pools ?? [])));
+    return {
+      ...status,
+      portal: { ...status.portal, listening: false },
+      pools: status.pools.filter((pool) => !taken.some((other) => other.index === pool.index)),
+      sessions: [],
+    };
+  }
+
   private async readAll(): Promise<StatusAnswer> {
     const failures: (DirectorError | undefined)[] = this.links.map(() => undefined);
     await Promise.all(
@@ -47,11 +58,14 @@ export class StatusReader {
         try {
           this.lastKnown[index] = (await link.request({ kind: "status" }, STATUS_SECONDS)) as DirectorStatus;
         } catch (error) {
-          failures[index] =
-            error instanceof DirectorError ? error : new DirectorError(link.director.name, "failed", String(error));
+          const failure = error instanceof DirectorError ? error : new DirectorError(link.director.name, "failed", String(error));
+          failures[index] = failure;
         }
       }),
     );
-    return { directors: [...this.lastKnown], failures };
+    const directors = this.lastKnown.map((status, index) =>
+      status !== undefined && failures[index]?.code === "gone" ? this.withoutTaken(status, index) : status,
+    );
+    return { directors, failures };
   }
 }

@@ -200,6 +200,7 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
     runtime.reached("recovery.journalReplayed");
   } catch (error) {
     pool.hasFailed();
+    pool.letGo();
     if (error instanceof JournalError || error instanceof MapDamagedError) {
       throw new PoolRefusedError(config.name, error.message, volumeNames, { cause: error });
     }

@@ -18,13 +18,33 @@ import {
 import type { Pool } from "./pool.ts";
 import { PoolChangeError } from "./volume-changes.ts";
 
-export class PoolService implements BlockService {
-  readonly #pools: readonly Pool[];
-  readonly #frames: FrameSource;
+/** The director's frames, and the pins on them. */
+interface PinnedFrames extends FrameSource {
+  unpin(frame: number): void;
+}
 
-  constructor(pools: readonly Pool[], frames: FrameSource) {
+export class PoolService implements BlockService {
+  #pools: readonly Pool[];
+  readonly #frames: PinnedFrames;
+
+  constructor(pools: readonly Pool[], frames: PinnedFrames) {
     this.#pools = pools;
     this.#frames = frames;
+  }
+
+  /** A pool that this director owns from now on, opened. */
+  add(pool: Pool): void {
+    if (this.#pools.some((other) => other.parts.index === pool.parts.index)) {
+      throw new Error(`invariant: pool ${pool.parts.name} is served already`);
+    }
+    this.#pools = [...this.#pools, pool];
+  }
+
+  /** The pool goes to another director, or is closed: no task for it is in, and none comes. */
+  remove(index: number): Pool {
+    const pool = this.pool(index);
+    this.#pools = this.#pools.filter((other) => other !== pool);
+    return pool;
   }
 
   volumeInfo(volume: number): VolumeInfo | undefined {
@@ -40,8 +60,10 @@ export class PoolService implements BlockService {
   }
 
   releaseRead(io: BlockIo): void {
-    // Pins belong to the director's frame pool, whatever became of the volume.
-    this.#pools[0]?.releaseRead(io);
+    // Pins belong to the director's frame pool, whatever became of the volume, or of its pool.
+    const { run } = io;
+    for (let n = 0; n < run.frameCount; n++) if (run.frames[n]! >= 0) this.#frames.unpin(run.frames[n]!);
+    run.frameCount = 0;
   }
 
   write(io: BlockIo): void {
@@ -136,8 +158,11 @@ export class PoolService implements BlockService {
     await this.#mustHave(volume).volumes.delete(volume);
   }
 
-  async storeArrayDocument(document: ArrayDocument): Promise<void> {
-    await Promise.all(this.#pools.map((pool) => pool.storeArrayDocument(document)));
+  /** Resolves with the number of pools that have it: a director may own none. */
+  async storeArrayDocument(document: ArrayDocument): Promise<number> {
+    const pools = this.#pools;
+    await Promise.all(pools.map((pool) => pool.storeArrayDocument(document)));
+    return pools.length;
   }
 
   /** The newest array document on the drives of these pools. */

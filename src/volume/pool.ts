@@ -121,10 +121,6 @@ export class Pool {
     this.#reads.read(io);
   }
 
-  releaseRead(io: BlockIo): void {
-    this.#reads.release(io);
-  }
-
   write(io: BlockIo): void {
     this.#writes.write(io);
   }
@@ -284,6 +280,17 @@ export class Pool {
     await this.#within(Promise.all([this.#destager.stop(), this.compactor.stop()]).then(() => undefined));
     await this.#journalDurable();
     if (this.parts.journal.isEmpty) await this.record.update((old) => ({ ...old, journalLive: false }));
+  }
+
+  /**
+   * After `stop`, when nothing is on its way to or from the drives any more: the director goes on without this pool. What is
+   * dirty is in the journal, where the next owner finds it.
+   */
+  letGo(): void {
+    const { cache, frames } = this.parts;
+    cache.clear();
+    frames.removeReclaimer(cache);
+    frames.serveWaiters();
   }
 
   #within(work: Promise<void>): Promise<void> {

@@ -82,8 +82,11 @@ export class FakeDirector {
   }
 
   private serve(request: DirectorRequest): unknown {
-    if (request.kind === "storeArrayDocument") this.durable.array = request.document;
-    else if (request.kind === "route") this.routing = request.routing;
+    if (request.kind === "storeArrayDocument") {
+      this.durable.array = request.document;
+      return this.pools().length;
+    }
+    if (request.kind === "route") this.routing = request.routing;
     else if (request.kind === "openPortal") this.listening = true;
     else if (request.kind === "createVolume") this.durable.volumes.push({ ...request.volume, pool: request.pool });
     else if (request.kind === "deleteVolume") {

@@ -75,6 +75,7 @@ export function addSystemRoutes(app: FastifyInstance, plane: ControlPlane): void
         directors: plane.config.directors.map(({ name, engine }, index) => ({
           name,
           engine: engine + 1,
+          state: plane.ownership.directors[index]!,
           answering: failures[index] === undefined,
           ...(failures[index] === undefined ? {} : { reason: failures[index].message }),
           pools: directors[index]?.pools.map((pool) => pool.name) ?? [],

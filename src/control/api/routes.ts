@@ -3,6 +3,7 @@ import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import type { ControlPlane } from "../control-plane.ts";
 import type { Metrics } from "../metrics/registry.ts";
+import { addDirectorRoutes } from "./routes-directors.ts";
 import { addDriveRoutes, addFaultRoutes } from "./routes-drives.ts";
 import { addEventRoutes } from "./routes-events.ts";
 import { addHostRoutes } from "./routes-hosts.ts";
@@ -14,6 +15,7 @@ export function addRoutes(app: FastifyInstance, plane: ControlPlane, metrics: Me
     metrics.countRequest(request.method, request.routeOptions.url ?? "none", reply.statusCode);
   });
   addSystemRoutes(app, plane);
+  addDirectorRoutes(app, plane);
   addPoolRoutes(app, plane);
   addDriveRoutes(app, plane);
   addFaultRoutes(app, plane);

@@ -15,12 +15,14 @@ const INITIATOR_NAME =
 const DRIVE_NAME = "^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$";
 const PRINTABLE = "^[ -~]+$";
 const POOL_NAME = "^[A-Z][A-Z0-9]{0,7}$";
+const DIRECTOR_NAME = "^[1-9][0-9]{0,2}[AB]$";
 const VOLUME_NAME_OR_NUMBER = `^([0-9]{1,15}|${VOLUME_NAME.slice(1, -1)})$`;
 
 /** What the patterns say, for people. */
 export const PATTERN_WORDS: ReadonlyMap<string, string> = new Map([
   [VOLUME_NAME, "must be a letter, then up to 62 letters, digits, dots, underscores or hyphens"],
   [VOLUME_NAME_OR_NUMBER, "must be a volume's name or number"],
+  [DIRECTOR_NAME, "must be a director's name: its engine's number and A or B, as 1A"],
   [POOL_NAME, "must be a pool's name: a capital letter, then up to 7 capital letters or digits"],
   [DRIVE_NAME, "must be a drive's name: a letter or digit, then up to 31 letters, digits, underscores or hyphens"],
   [HOST_NAME, "must be a letter or digit, then up to 62 letters, digits, dots, underscores or hyphens"],
@@ -49,6 +51,12 @@ const Chap = object({
 });
 
 export const PoolParams = object({ pool: PoolName });
+export const MovePool = object({ to: Type.String({ pattern: DIRECTOR_NAME, description: "The director that is to serve it." }) });
+export const DirectorParams = object({ director: Type.String({ pattern: DIRECTOR_NAME }) });
+export const DirectorFaultBody = object({
+  kind: Type.Union([Type.Literal("kill"), Type.Literal("throw"), Type.Literal("exit"), Type.Literal("hang")]),
+  seconds: Type.Optional(Type.Number({ minimum: 0.001, maximum: 3600, description: "How long a hang lasts." })),
+});
 export const VolumeParams = object({
   volume: Type.String({
     pattern: VOLUME_NAME_OR_NUMBER,
@@ -213,6 +221,7 @@ export const LunMapping = object({
 export const Director = object({
   name: text(),
   engine: Type.Integer(),
+  state: text("starting, active, leaving, joining, dead, returning or down"),
   answering: Type.Boolean(),
   reason: Type.Optional(text()),
   pools: Type.Array(text()),

@@ -8,14 +8,25 @@ import type { CliContext } from "./run.ts";
 import { percent, readableBytes, table } from "./table.ts";
 
 const DESTAGE_SECONDS = 960;
+const MOVE_SECONDS = 70;
 
 export function addStorageCommands(program: Command, context: CliContext): void {
-  program
-    .command("pools")
-    .description("pools: state, fill, write pending, journal")
+  const pools = program.command("pools").description("pools: state, fill, write pending, journal");
+  pools
+    .command("list", { isDefault: true })
+    .description("all pools")
     .action(async () => {
       const answer = await context.client().get<{ pools: Pool[] }>("/api/v1/pools");
-      context.show(answer, ({ pools }) => poolTable(pools));
+      context.show(answer, (shown) => poolTable(shown.pools));
+    });
+  pools
+    .command("move")
+    .description("move a pool to another director, without an error to any host; done when it is served there")
+    .argument("<pool>")
+    .requiredOption("--to <director>", "as 1B")
+    .action(async (pool: string, { to }: { to: string }) => {
+      const answer = await context.client().post(`/api/v1/pools/${encodeURIComponent(pool)}/move`, { to }, MOVE_SECONDS);
+      context.show(answer, () => `pool ${pool} is served by director ${to}\n`);
     });
   const drives = program.command("drives").description("drives");
   addDriveCommands(drives, context);

@@ -5,6 +5,7 @@ import { CliError, EXIT } from "./api-client.ts";
 import type { CliContext } from "./run.ts";
 import { percent, readableBytes, table } from "./table.ts";
 
+const RESTART_SECONDS = 130;
 /** Of one line of a stream: an event is far below it. */
 const LINE_CHARACTERS_MAX = 1024 * 1024;
 
@@ -23,24 +24,7 @@ export function addSystemCommands(program: Command, context: CliContext): void {
       context.show({ health, system, ports }, () => statusText(health, system, ports));
       if (status !== 200) context.end(EXIT.refused);
     });
-  program
-    .command("directors")
-    .description("directors, their pools and sessions")
-    .action(async () => {
-      const answer = await context.client().get<{ directors: Director[] }>("/api/v1/directors");
-      context.show(answer, ({ directors }) =>
-        table<Director>(
-          [
-            { title: "DIRECTOR", value: ({ name }) => name },
-            { title: "ENGINE", value: ({ engine }) => engine },
-            { title: "STATE", value: ({ answering, reason }) => (answering ? "answers" : `silent: ${reason ?? ""}`) },
-            { title: "POOLS", value: ({ pools }) => pools.join(",") },
-            { title: "SESSIONS", value: ({ sessionCount }) => sessionCount },
-          ],
-          directors,
-        ),
-      );
-    });
+  addDirectorCommands(program.command("directors").description("directors, their pools and sessions"), context);
   program
     .command("ports")
     .description("iSCSI portals")
@@ -101,6 +85,49 @@ export function addSystemCommands(program: Command, context: CliContext): void {
           .join(""),
       );
     });
+}
+
+function addDirectorCommands(directors: Command, context: CliContext): void {
+  directors
+    .command("list", { isDefault: true })
+    .description("all directors")
+    .action(async () => {
+      const answer = await context.client().get<{ directors: Director[] }>("/api/v1/directors");
+      context.show(answer, (shown) => directorTable(shown.directors));
+    });
+  directors
+    .command("restart")
+    .description("restart a director; its partner serves its pools meanwhile. Done when it is back")
+    .argument("<director>", "as 1A")
+    .action(async (director: string) => {
+      const path = `/api/v1/directors/${encodeURIComponent(director)}/restart`;
+      const answer = await context.client().post(path, undefined, RESTART_SECONDS);
+      context.show(answer, () => `director ${director} was restarted\n`);
+    });
+  directors
+    .command("fault")
+    .description("let a director fail, to see what becomes of the array")
+    .argument("<director>", "as 1A")
+    .argument("<kind>", "kill, throw, exit or hang")
+    .option("--seconds <seconds>", "how long a hang lasts")
+    .action(async (director: string, kind: string, { seconds }: { seconds?: string }) => {
+      const body = { kind, ...(seconds === undefined ? {} : { seconds: Number(seconds) }) };
+      const answer = await context.client().post(`/api/v1/faults/directors/${encodeURIComponent(director)}`, body);
+      context.show(answer, () => `director ${director} was told to fail: ${kind}\n`);
+    });
+}
+
+function directorTable(directors: readonly Director[]): string {
+  return table<Director>(
+    [
+      { title: "DIRECTOR", value: ({ name }) => name },
+      { title: "ENGINE", value: ({ engine }) => engine },
+      { title: "STATE", value: ({ state, answering, reason }) => (answering ? state : `${state}, silent: ${reason ?? ""}`) },
+      { title: "POOLS", value: ({ pools }) => pools.join(",") },
+      { title: "SESSIONS", value: ({ sessionCount }) => sessionCount },
+    ],
+    directors,
+  );
 }
 
 function statusText(health: Health, system: System | undefined, ports: readonly Portal[]): string {

@@ -5,7 +5,7 @@
  * States are state sets: one series for each state, 1 for the one that holds.
  */
 import { Counter, Gauge, type Registry } from "prom-client";
-import type { DirectorStatus, DriveStatus, PoolStatus } from "../contract.ts";
+import type { DirectorState, DirectorStatus, DriveStatus, PoolStatus, VolumeAccess } from "../contract.ts";
 import type { ControlPlane } from "../control-plane.ts";
 import { provisionedBytes } from "../overcommit.ts";
 import { VERSION } from "../version.ts";
@@ -20,11 +20,14 @@ const DRIVE_STATES: readonly DriveStatus["state"][] = [
   "foreign",
   "spare",
 ];
+const DIRECTOR_STATES: readonly DirectorState[] = ["starting", "active", "leaving", "joining", "dead", "returning", "down"];
+const ACCESSES: readonly VolumeAccess[] = ["active", "transitioning", "unavailable"];
 
 export class StatusMetrics {
   private readonly plane: ControlPlane;
   private readonly gauges: Readonly<Record<GaugeName, Gauge>>;
   private readonly eventsTotal: Counter;
+  private readonly failoversTotal: Counter;
   readonly apiRequests: Counter;
 
   constructor(registry: Registry, plane: ControlPlane) {
@@ -37,6 +40,11 @@ export class StatusMetrics {
       name: "varray_events_total",
       help: "Events of the array, by type and severity.",
       labelNames: ["type", "severity"],
+      registers: [registry],
+    });
+    this.failoversTotal = new Counter({
+      name: "varray_failovers_total",
+      help: "Deaths of directors whose pools a partner took over.",
       registers: [registry],
     });
     this.apiRequests = new Counter({
@@ -57,12 +65,22 @@ export class StatusMetrics {
     for (const [index, { name }] of plane.config.directors.entries()) {
       const answers = plane.isServing && answer.failures[index] === undefined;
       gauges.directorUp.set({ director: name }, answers ? 1 : 0);
+      for (const state of DIRECTOR_STATES) {
+        gauges.directorState.set({ director: name, state }, plane.ownership.directors[index] === state ? 1 : 0);
+      }
     }
     for (const { drive, pool, pulled, faultRules } of plane.drives.conditions) {
       const labels = { pool: plane.config.pools[pool]?.name ?? "", drive };
       gauges.driveFaults.set(labels, faultRules);
       gauges.drivePulled.set(labels, pulled ? 1 : 0);
     }
+    for (const [index, { access }] of plane.ownership.pools.entries()) {
+      const pool = plane.config.pools[index]!.name;
+      for (const one of ACCESSES) gauges.poolAccess.set({ pool, access: one }, access === one ? 1 : 0);
+    }
+    this.failoversTotal.reset();
+    this.failoversTotal.inc(plane.ownership.failovers);
+    gauges.takeoverSeconds.set(plane.ownership.takeoverSeconds);
     for (const status of answer.directors) if (status !== undefined) this.director(status);
     this.eventsTotal.reset();
     for (const { type, severity, count } of plane.events.counts()) this.eventsTotal.inc({ type, severity }, count);
@@ -86,6 +104,7 @@ export class StatusMetrics {
     gauges.poolDirty.set({ pool }, status.dirtyBytes);
     gauges.poolJournal.set({ pool }, status.journalBytes);
     gauges.poolJournalLive.set({ pool }, status.journalLiveBytes);
+    gauges.poolEpoch.set({ pool }, status.epoch);
     gauges.poolOwner.set({ pool, director: this.plane.config.directors[status.owner]?.name ?? "" }, 1);
     for (const state of POOL_STATES) gauges.poolState.set({ pool, state }, status.state === state ? 1 : 0);
     for (const drive of status.drives) {
@@ -119,6 +138,15 @@ const GAUGES = {
   ready: ["varray_ready", "1 when hosts can log in and every pool serves."],
   frames: ["varray_memory_frames_bytes", "Global memory for data."],
   directorUp: ["varray_director_up", "1 when the director answers the control plane.", "director"],
+  directorState: [
+    "varray_director_state",
+    "1 for the state that holds: starting, active, leaving, joining, dead, returning, down.",
+    "director",
+    "state",
+  ],
+  takeoverSeconds: ["varray_takeover_seconds", "How long the last pool that was taken over was not served."],
+  poolAccess: ["varray_pool_access", "1 for the access that holds: active, transitioning, unavailable.", "pool", "access"],
+  poolEpoch: ["varray_pool_epoch", "Rises with every change of the pool's owner.", "pool"],
   sessions: ["varray_sessions", "iSCSI sessions.", "director"],
   portalOpen: ["varray_portal_open", "1 when the director's portal listens.", "director"],
   poolUsable: ["varray_pool_usable_bytes", "What hosts can store, the compaction reserve taken off.", "pool"],

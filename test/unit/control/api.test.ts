@@ -109,11 +109,13 @@ describe("API, reading", () => {
     expect(Object.keys(document.paths).sort()).toMatchInlineSnapshot(`
       [
         "/api/v1/directors",
+        "/api/v1/directors/{director}/restart",
         "/api/v1/drives",
         "/api/v1/drives/{drive}/insert",
         "/api/v1/drives/{drive}/pull",
         "/api/v1/events",
         "/api/v1/events/stream",
+        "/api/v1/faults/directors/{director}",
         "/api/v1/faults/drives",
         "/api/v1/faults/drives/{drive}",
         "/api/v1/host-access",
@@ -124,6 +126,7 @@ describe("API, reading", () => {
         "/api/v1/pools",
         "/api/v1/pools/{pool}",
         "/api/v1/pools/{pool}/destage",
+        "/api/v1/pools/{pool}/move",
         "/api/v1/ports",
         "/api/v1/sessions",
         "/api/v1/system",

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Config, driveNames } from "../../../src/config/config.ts";
 import { loadConfig } from "../../../src/config/load.ts";
 import { runCli } from "../../../src/control/cli/run.ts";
-import type { ControlToMain } from "../../../src/control/contract.ts";
+import type { ControlToMain, Ownership } from "../../../src/control/contract.ts";
 import { FakeDirector } from "../../support/fake-director.ts";
 
 const DIST = new URL("../../../dist/", import.meta.url);
@@ -38,8 +38,15 @@ async function start(env: NodeJS.ProcessEnv = {}, open = true) {
   )) as GlobalMemoryModule;
   const { transfer } = createGlobalMemory(shapeOf(config));
   const ports = directors.map((director) => director.port);
+  const ownership: Ownership = {
+    version: 1,
+    pools: config.pools.map(({ owner }) => ({ owner, access: "active" })),
+    directors: config.directors.map(() => "active"),
+    failovers: 0,
+    takeoverSeconds: 0,
+  };
   const worker = new Worker(new URL("src/control/control.worker.js", DIST), {
-    workerData: { memory: transfer, config, directors: ports },
+    workerData: { memory: transfer, config, directors: ports, ownership },
     transferList: ports,
   });
   const messages: ControlToMain[] = [];
@@ -179,7 +186,7 @@ async function cliAgainst(port: number, directors: readonly FakeDirector[]): Pro
   directors[1]!.raise("drive.missing", "critical");
   await expect.poll(() => good("events", "--severity", "critical")).toMatch(/drive.missing +test: drive.missing happened/);
   expect(await good("sessions")).toContain("INITIATOR");
-  expect(await good("directors")).toMatch(/1B +1 {2}answers/);
+  expect(await good("directors")).toMatch(/1B +1 {2}active/);
   expect(await good("ports")).toMatch(/1B {8}127\.0\.0\.1:3261/);
   expect(await good("metrics", "varray_pool_state")).toMatch(/^# HELP varray_pool_state/);
   // Exit statuses: refused, used wrongly, not reached.

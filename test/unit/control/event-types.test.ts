@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 const root = join(import.meta.dirname, "../../..");
 const DOTTED = /"([a-z][A-Za-z]*\.[a-z][A-Za-z]*)"/g;
 /** `type: …` to the end of the line, and the second parameter of what makes events. */
-const RAISED = /\btype: [^\n]*|(?:\beventNow|\brecord|#event)\(\s*[^,;]*,\s*"[A-Za-z.]+"/g;
+const RAISED = /\btype: [^\n]*|(?:\beventNow|\brecord|#event|#raise|\bpoolEvent)\(\s*[^,;]*,\s*"[A-Za-z.]+"/g;
 
 function raisedTypes(): Set<string> {
   const types = new Set<string>();

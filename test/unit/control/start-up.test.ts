@@ -34,8 +34,8 @@ describe("start-up, first start", () => {
       });
       expect(directors[1]!.durable.array).not.toHaveProperty("pendingVolumes");
       expect(directors[1]!.routing!.volumes).toEqual([
-        { volume: 1, pool: 0, owner: 0, logicalBlockBytes: 512 },
-        { volume: 2, pool: 1, owner: 1, logicalBlockBytes: 512 },
+        { volume: 1, pool: 0, owner: 0, access: "active", logicalBlockBytes: 512 },
+        { volume: 2, pool: 1, owner: 1, access: "active", logicalBlockBytes: 512 },
       ]);
     }));
 

@@ -1,0 +1,141 @@
+/**
+ * Opens a pool that a director is to own, and lets go of it. One that can't be opened is told of as failed, and keeps the
+ * others from nothing.
+ *
+ * Runs on: the director's thread, at start and whenever a pool comes or leaves.
+ */
+import { DriveError } from "../../drivers/drive/drive.ts";
+import type { DriveChannel } from "../../drivers/drive/drive-channel.ts";
+import { JournalFileError } from "../../drivers/journal-file/journal-file.ts";
+import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
+import type { FramePool } from "../../src/cache/frame-pool.ts";
+import { type Config, driveNames, type PoolConfig } from "../../src/config/config.ts";
+import type { PoolStatus } from "../../src/control/contract.ts";
+import { JournalError } from "../../src/journal/journal-reader.ts";
+import { MapDamagedError } from "../../src/map/pool-map.ts";
+import { GroupFailedError } from "../../src/raid/raid-group.ts";
+import type { Pool } from "../../src/volume/pool.ts";
+import { PoolRefusedError, type RecoveredRequest } from "../../src/volume/pool-members.ts";
+import { openPool } from "../../src/volume/pool-open.ts";
+import type { BayDrive } from "../../src/volume/pool-parts.ts";
+import { type PoolRuntime, pause } from "../../src/volume/runtime.ts";
+import type { DirectorPool } from "../director-messages.ts";
+import { openDriveBays } from "./drive-bays.ts";
+import { FileJournalBay } from "./journal-bay.ts";
+
+const IDLE_POLL_MILLISECONDS = 2;
+
+export interface OpenPools {
+  readonly global: GlobalMemory;
+  readonly config: Config;
+  readonly directorIndex: number;
+  readonly frames: FramePool;
+  readonly runtime: PoolRuntime;
+  /** What the thread's doorbell is to drain from now on, besides what it drains already, until the answer is called. */
+  readonly addDrain: (drain: () => boolean) => () => void;
+  readonly onRecovered?: (request: RecoveredRequest) => void;
+}
+
+/** A pool that this director serves, with what it has open for it. */
+export interface OwnedPool {
+  readonly pool: Pool;
+  /** The pool has stopped: resolves when nothing of it is left here. */
+  letGo(): Promise<void>;
+}
+
+/** What keeps a pool closed for people to see to. Anything else is a bug of ours, and ends the thread. */
+const POOL_ERRORS = [PoolRefusedError, JournalError, JournalFileError, MapDamagedError, GroupFailedError, DriveError];
+
+/** One after the other: recovery of one takes all the frames that it can have. */
+export async function openOwnedPool(options: OpenPools, pool: DirectorPool): Promise<OwnedPool | PoolStatus> {
+  const { global, config, directorIndex, frames, runtime, addDrain, onRecovered } = options;
+  const poolConfig = config.pools[pool.index]!;
+  const ends: (() => unknown)[] = [];
+  const letGo = async (): Promise<void> => {
+    for (const end of ends) await end();
+  };
+  const journal = new FileJournalBay({
+    global,
+    pool,
+    directorIndex,
+    onOpened: (file) => {
+      const removeDrain = addDrain(() => file.drain());
+      ends.push(() => file.close().finally(removeDrain));
+    },
+  });
+  const { bays, channel } = await openDriveBays({
+    global,
+    pool: poolConfig,
+    directorIndex,
+    onChannel: (opened) => {
+      const removeDrain = addDrain(() => opened.drain());
+      ends.unshift(async () => {
+        await idle(opened, runtime);
+        opened.close();
+        removeDrain();
+      });
+    },
+  });
+  try {
+    const opened = await openPool({
+      config: { ...poolConfig, owner: directorIndex },
+      global,
+      frames,
+      bays,
+      journal,
+      runtime,
+      ageSeconds: config.destage.ageSeconds,
+      ...(onRecovered === undefined ? {} : { onRecovered }),
+    });
+    return {
+      pool: opened,
+      letGo: async () => {
+        await idle(channel, runtime);
+        opened.letGo();
+        await letGo();
+      },
+    };
+  } catch (error) {
+    if (!POOL_ERRORS.some((kind) => error instanceof kind)) throw error;
+    journal.giveUp();
+    const reason = (error as Error).message;
+    runtime.raise({ severity: "critical", type: "pool.failed", subject: `pool ${poolConfig.name}`, message: reason });
+    await letGo();
+    return { ...failedPool(poolConfig, bays, reason), owner: directorIndex };
+  }
+}
+
+/** Every drive has answered, or was given up on: bounded by the deadlines of what is under way. */
+async function idle(channel: DriveChannel, runtime: PoolRuntime): Promise<void> {
+  // Twice: what an answer sets going goes on in the turn after it.
+  for (let quiet = 0; quiet < 2; ) {
+    quiet = channel.inFlight + channel.waiting === 0 ? quiet + 1 : 0;
+    await pause(runtime, IDLE_POLL_MILLISECONDS);
+  }
+}
+
+function failedPool(pool: PoolConfig, bays: readonly BayDrive[], reason: string): PoolStatus {
+  return {
+    index: pool.index,
+    name: pool.name,
+    state: "failed",
+    reason,
+    owner: pool.owner,
+    epoch: 0,
+    drives: driveNames(pool).map((name, driveIndex) => {
+      const bay = bays[driveIndex]!;
+      const shape = { name, capacityBytes: bay.state === "open" ? bay.capacityBytes : 0, zonesUsed: 0, zoneCount: 0 };
+      return bay.state === "unavailable"
+        ? { ...shape, state: bay.memberState, reason: bay.reason }
+        : { ...shape, state: driveIndex < pool.drives.length ? "online" : "spare" };
+    }),
+    usage: { volume: new Uint32Array(), mappedBytes: new Float64Array(), writeCacheEnabled: new Uint8Array() },
+    usableBytes: 0,
+    liveBytes: 0,
+    dirtyBytes: 0,
+    journalBytes: 0,
+    journalLiveBytes: 0,
+    zonesFree: 0,
+    zonesUsed: 0,
+  };
+}
