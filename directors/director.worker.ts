@@ -10,7 +10,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { counterBlock } from "../drivers/shared-memory/counters.ts";
 import { EventLoopDoorbell } from "../drivers/shared-memory/doorbell.ts";
-import { threadEpoch } from "../drivers/shared-memory/epoch.ts";
+import { raiseThreadEpoch, threadEpoch } from "../drivers/shared-memory/epoch.ts";
 import { FrameChunks } from "../drivers/shared-memory/frame-chunks.ts";
 import { attachGlobalMemory } from "../drivers/shared-memory/global-memory.ts";
 import { beat } from "../drivers/shared-memory/heartbeat.ts";
@@ -83,6 +83,15 @@ setInterval(() => beat(global, thread), HEARTBEAT_MILLISECONDS);
 function endIfFenced(): void {
   if (threadEpoch(global, thread) !== epoch) process.exit(1);
 }
+
+/**
+ * What ends the thread from within ends its epoch first: before its sockets close, and hosts repeat elsewhere what they had asked
+ * here, the other directors begin nothing that it sent them.
+ */
+process.once("uncaughtExceptionMonitor", () => raiseThreadEpoch(global, thread));
+process.once("exit", () => {
+  if (threadEpoch(global, thread) === epoch) raiseThreadEpoch(global, thread);
+});
 
 const turnEnd = new TurnEnd(setImmediate, new TurnStages(global, directorIndex));
 turnEnd.onBegin = endIfFenced;
@@ -193,10 +202,18 @@ const deviceServer = new DeviceServer({
     directorIndex,
   },
 });
-const channel = new Channel({ global, directorIndex, frames, server: deviceServer, turnEnd });
+const channel = new Channel({
+  global,
+  directorIndex,
+  frames,
+  server: deviceServer,
+  turnEnd,
+  executed: deviceServer.executed,
+  onPartnerBack: (partner) => target.announceNexuses(partner),
+  down: lost,
+});
 const drainChannel = (): boolean => channel.drain();
 drains = [drainChannel, ...drains];
-for (const partner of lost) void channel.partnerLost(partner);
 const answerNap = new AnswerNap({
   pdus: () => frontEndCounters[FRONT_END_COUNTERS.slots.pdusIn]!,
   sent: () => channelCounters[CHANNEL_COUNTERS.slots.requestsSent]!,

@@ -24,6 +24,16 @@ export const CHANNEL_COUNTERS = defineCounters("channel", {
     metric: "varray_channel_copied_bytes_total",
     help: "Write data that the owner copied from the requester's frames into its own.",
   },
+  messagesDropped: {
+    type: "counter",
+    metric: "varray_channel_messages_dropped_total",
+    help: "Messages of a director that was dead, or fenced, when they were found in its ring.",
+  },
+  requestsRepeated: {
+    type: "counter",
+    metric: "varray_channel_requests_repeated_total",
+    help: "Commands without an answer from an owner that died, which go to the next one.",
+  },
   ringFullWaits: {
     type: "counter",
     metric: "varray_channel_ring_full_waits_total",

@@ -8,28 +8,42 @@
  *  2. Requests, resets and the end of a nexus take effect in the order in which they came: when one waits for frames, those
  *     behind it wait too (replies and releases don't: they free frames).
  *  3. Data-in frames stay pinned until the partner's release.
+ *  4. Once the partner's epoch is over, nothing that it asked for begins to change anything (`RemoteTask.revoked`); its pins,
+ *     its nexuses, and what waited, go with `abandon`.
  * What waits is bounded by the partner's tokens.
  */
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
-import { FRAME_BYTES, frameAddress } from "../../drivers/shared-memory/layout.ts";
-import { growFrameRun, type LogicalUnitServer, type NexusInfo, ScsiTask } from "../../src/scsi/task.ts";
+import {
+  CHANNEL_REQUEST_WORD,
+  CHANNEL_REQUEST_WORDS,
+  channelRequestWords,
+  FRAME_BYTES,
+  frameAddress,
+} from "../../drivers/shared-memory/layout.ts";
+import { growFrameRun, type LogicalUnitServer, type NexusInfo, type NexusNumber, ScsiTask, STATUS } from "../../src/scsi/task.ts";
 import type { FrameSource } from "../../src/volume/block-io.ts";
 import { CHANNEL_COUNTERS } from "./channel-counters.ts";
 import { putFrameList, takeFrameList } from "./frame-list.ts";
 import {
+  COUNT_SHIFT,
   listFramesFor,
   MESSAGE,
   putBytes,
   RELEASE,
   REPLY,
-  REPLY_COUNT_SHIFT,
+  REPLY_MOVED,
   REPLY_RELEASE,
   REQUEST,
+  REQUEST_ARRIVED_MASK,
+  REQUEST_ARRIVED_SHIFT,
+  REQUEST_EXECUTED,
   REQUEST_LUN_SHIFT,
   REQUEST_READ,
+  REQUEST_REPEAT,
   REQUEST_WRITE,
   RESET,
   RESET_DONE,
+  RESET_MOVED,
   TOKEN_WORD,
   TOKENS,
   takeBytes,
@@ -46,11 +60,18 @@ export interface ChannelServerOptions {
   readonly server: LogicalUnitServer;
   readonly counters: Float64Array;
   readonly flushSoon: () => void;
+  /** This director, and the partner in its present life. */
+  readonly owner: number;
+  readonly requester: number;
+  readonly requesterEpoch: number;
+  /** Whether that life is over. */
+  readonly isFenced: () => boolean;
 }
 
 /** A command of the partner's. */
 class RemoteTask extends ScsiTask {
   readonly token: number;
+  readonly #isFenced: () => boolean;
   /** idle → held (waits for frames) → submitted → replied (until release) → idle */
   state: "idle" | "held" | "submitted" | "replied" = "idle";
   /** The partner's frames with the write data; their count is dataOut.frameCount. */
@@ -59,9 +80,14 @@ class RemoteTask extends ScsiTask {
   replyFrames = new Int32Array(4);
   replyFrameCount = 0;
 
-  constructor(token: number, onComplete: (task: ScsiTask) => void) {
+  constructor(token: number, onComplete: (task: ScsiTask) => void, isFenced: () => boolean) {
     super(onComplete);
     this.token = token;
+    this.#isFenced = isFenced;
+  }
+
+  override get revoked(): boolean {
+    return this.#isFenced();
   }
 }
 
@@ -82,7 +108,15 @@ export class ChannelServer {
   readonly #held: HeldStep[] = [];
   readonly #assembler = new NexusAssembler();
   readonly #completed: (task: ScsiTask) => void;
-  #gone = false;
+  readonly #movedAway: (task: ScsiTask) => void;
+  readonly #requesterEpoch: number;
+  readonly #isFenced: () => boolean;
+  /** First word of the requests' table in global memory. */
+  readonly #table: number;
+  /** Of the partner's hosts. */
+  readonly #nexuses = new Set<NexusNumber>();
+  #heldTicket: number | undefined;
+  #abandoned = false;
 
   constructor(options: ChannelServerOptions) {
     this.#global = options.global;
@@ -92,17 +126,14 @@ export class ChannelServer {
     this.#counters = options.counters;
     this.#flushSoon = options.flushSoon;
     this.#completed = (task) => this.#reply(task as RemoteTask);
-  }
-
-  /** The partner is dead: nobody is answered any more. */
-  abandon(): void {
-    this.#gone = true;
-    for (const task of this.#tasks) if (task?.state === "replied") this.#finish(task);
-    this.#held.length = 0;
+    this.#movedAway = (task) => this.#replyMoved(task as RemoteTask);
+    this.#requesterEpoch = options.requesterEpoch;
+    this.#isFenced = options.isFenced;
+    this.#table = channelRequestWords(this.#global.layout, options.requester, options.owner, 0);
   }
 
   onRequest(words: Int32Array, at: number): void {
-    const task = this.#taskOf(words[at + TOKEN_WORD]!);
+    const task = this.#taskOf(words[at + TOKEN_WORD]! & (TOKENS - 1));
     if (task.state !== "idle") throw new Error(`invariant: token ${task.token} is ${task.state} when a request comes`);
     this.#readRequest(task, words, at);
     this.#counters[COUNT.requestsServed]! += 1;
@@ -126,9 +157,10 @@ export class ChannelServer {
     const nexus = words[at + RESET.nexus]!;
     const lun = words[at + RESET.lun]!;
     this.#inOrder(() => {
-      this.#server.resetLogicalUnit(nexus, lun, (exists) => {
+      this.#server.resetLogicalUnit(nexus, lun, (exists, moved = false) => {
+        if (this.#abandoned) return;
         this.#outbox.begin(MESSAGE.resetDone, token);
-        this.#outbox.words[this.#outbox.at + RESET_DONE.exists] = exists ? 1 : 0;
+        this.#outbox.words[this.#outbox.at + RESET_DONE.exists] = moved ? RESET_MOVED : exists ? 1 : 0;
         this.#outbox.send();
         this.#flushSoon();
       });
@@ -138,11 +170,35 @@ export class ChannelServer {
   onNexus(kind: number, words: Int32Array, at: number): void {
     if (kind === MESSAGE.nexusClosed) {
       const nexus = words[at + TOKEN_WORD]!;
-      this.#inOrder(() => this.#server.nexusClosed(nexus));
+      this.#inOrder(() => {
+        this.#nexuses.delete(nexus);
+        this.#server.nexusClosed(nexus);
+      });
       return;
     }
     const info: NexusInfo | undefined = this.#assembler.take(kind, words, at);
-    if (info !== undefined) this.#inOrder(() => this.#server.nexusOpened(info));
+    if (info === undefined) return;
+    this.#inOrder(() => {
+      this.#nexuses.add(info.nexus);
+      this.#server.nexusOpened(info);
+    });
+  }
+
+  /** The partner's life is over: nothing of it is begun any more, nobody waits for the rest. */
+  abandon(): void {
+    if (this.#abandoned) return;
+    this.#abandoned = true;
+    this.#held.length = 0;
+    if (this.#heldTicket !== undefined) this.#frames.cancelWait(this.#heldTicket);
+    for (const task of this.#tasks) {
+      if (task === undefined) continue;
+      if (task.state === "held")
+        task.state = "idle"; // its data is in frames of the partner
+      else if (task.state === "replied") this.#finish(task);
+      else if (task.state === "submitted") this.#server.abandon?.(task);
+    }
+    for (const nexus of this.#nexuses) this.#server.nexusClosed(nexus);
+    this.#nexuses.clear();
   }
 
   // — order —
@@ -163,13 +219,22 @@ export class ChannelServer {
 
   #hold(step: HeldStep): void {
     this.#held.push(step);
-    if (this.#held.length === 1) this.#frames.whenAvailable(step.frames, () => this.#runHeld());
+    if (this.#held.length === 1) this.#waitForFrames(step.frames);
+  }
+
+  #waitForFrames(count: number): void {
+    this.#heldTicket = -1; // whenAvailable may call back before it returns
+    const ticket = this.#frames.whenAvailable(count, () => {
+      this.#heldTicket = undefined;
+      this.#runHeld();
+    });
+    if (this.#heldTicket === -1) this.#heldTicket = ticket;
   }
 
   #runHeld(): void {
     for (let step = this.#held[0]; step !== undefined; step = this.#held[0]) {
       if (!step.run()) {
-        this.#frames.whenAvailable(step.frames, () => this.#runHeld());
+        this.#waitForFrames(step.frames);
         return;
       }
       this.#held.shift();
@@ -182,7 +247,9 @@ export class ChannelServer {
     const known = this.#tasks[token];
     if (known !== undefined) return known;
     if (!(token >= 0 && token < TOKENS)) throw new Error(`invariant: token ${token}`);
-    const made = new RemoteTask(token, this.#completed);
+    const made = new RemoteTask(token, this.#completed, this.#isFenced);
+    made.onMoved = this.#movedAway;
+    made.requesterEpoch = this.#requesterEpoch & 0xffff;
     this.#tasks[token] = made;
     return made;
   }
@@ -198,10 +265,15 @@ export class ChannelServer {
     task.attribute = flags & 0xff;
     task.readFlag = (flags & REQUEST_READ) !== 0;
     task.writeFlag = (flags & REQUEST_WRITE) !== 0;
+    task.repeat = (flags & REQUEST_REPEAT) !== 0;
+    task.executed = (flags & REQUEST_EXECUTED) !== 0;
+    task.request = words[at + REQUEST.request]! >>> 0;
+    task.arrivedMicroseconds = task.readFlag ? 0 : this.#arrival(words[at + TOKEN_WORD]! >>> REQUEST_ARRIVED_SHIFT);
     takeBytes(words, at + REQUEST.cdb, task.cdb, 16);
-    dataOut.phase = words[at + REQUEST.phase]!;
+    const phaseAndCount = words[at + REQUEST.phaseAndCount]!;
+    dataOut.phase = phaseAndCount & ((1 << COUNT_SHIFT) - 1);
     dataOut.bytes = words[at + REQUEST.bytes]!;
-    dataOut.frameCount = words[at + REQUEST.frameCount]!;
+    dataOut.frameCount = phaseAndCount >> COUNT_SHIFT;
     if (dataOut.frameCount > 0) {
       growFrameRun(dataOut, dataOut.frameCount);
       if (task.source.length < dataOut.frameCount) task.source = new Int32Array(dataOut.frames.length);
@@ -213,6 +285,12 @@ export class ChannelServer {
     task.dataIn.frameCount = 0;
     task.dataIn.bytes = 0;
     task.dataIn.phase = 0;
+  }
+
+  /** In microseconds, from the lower bits of its milliseconds. */
+  #arrival(bits: number): number {
+    const now = this.#global.clock.nowMicroseconds();
+    return now - ((Math.floor(now / 1000) - bits) & REQUEST_ARRIVED_MASK) * 1000;
   }
 
   /** False: there are no frames for the write data now. */
@@ -243,8 +321,21 @@ export class ChannelServer {
     this.#counters[COUNT.bytesCopied]! += bytes;
   }
 
+  #replyMoved(task: RemoteTask): void {
+    const { dataOut } = task;
+    for (let n = 0; n < dataOut.frameCount; n += 1) this.#frames.give(dataOut.frames[n]!);
+    dataOut.frameCount = 0;
+    if (!this.#abandoned) {
+      this.#outbox.begin(MESSAGE.reply, task.token);
+      this.#outbox.words[this.#outbox.at + REPLY.status] = REPLY_MOVED;
+      this.#outbox.send();
+      this.#flushSoon();
+    }
+    task.state = "idle";
+  }
+
   #reply(task: RemoteTask): void {
-    if (this.#gone) {
+    if (this.#abandoned) {
       this.#finish(task);
       return;
     }
@@ -275,11 +366,15 @@ export class ChannelServer {
 
   #sendReply(task: RemoteTask, inlineFrames: number, dataFrames: number): void {
     const inline = inlineFrames > 0;
+    // Before the reply, which may find no room in the ring: known to have been done even if this director dies with it.
+    if (task.writeFlag && task.status === STATUS.GOOD) {
+      this.#global.i32[this.#table + task.token * CHANNEL_REQUEST_WORDS + CHANNEL_REQUEST_WORD.done] = task.request | 0;
+    }
     this.#outbox.begin(MESSAGE.reply, task.token);
     const { words, at } = this.#outbox;
     words[at + REPLY.status] = task.status | (task.senseBytes << 8) | (dataFrames > 0 ? REPLY_RELEASE : 0);
     words[at + REPLY.transferBytes] = task.transferBytes;
-    words[at + REPLY.phase] = (inline ? 0 : task.dataIn.phase) | (dataFrames << REPLY_COUNT_SHIFT);
+    words[at + REPLY.phase] = (inline ? 0 : task.dataIn.phase) | (dataFrames << COUNT_SHIFT);
     words[at + REPLY.bytes] = inline ? task.inlineDataIn!.length : task.dataIn.bytes;
     if (task.senseBytes > 0) putBytes(words, at + REPLY.sense, task.sense, task.sense.length);
     const frames = inline ? task.replyFrames : task.dataIn.frames;

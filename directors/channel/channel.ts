@@ -8,21 +8,28 @@
  * silent holds no memory of the owner.
  * Invariants:
  *  1. A slot is given back to its ring once it was acted on; nothing keeps a reference to it.
- *  2. A message under another epoch than the partner's is a bug in this release (a director that dies ends the process).
+ *  2. Nothing that was sent under an epoch that is over is begun: such messages are dropped, but for answers, which are
+ *     true whoever their sender is by now.
+ *
+ *        up ──epoch raised by main──▶ fenced ──`partnerLost`, main has joined it──▶ down ──`partnerBack`──▶ up
+ *
+ *  3. Rings are emptied by the survivor, while their other end is dead: in `partnerLost`, both of them. A director that starts
+ *     finds them empty, or with what was said to its present life.
  */
 import { counterBlock } from "../../drivers/shared-memory/counters.ts";
 import { Doorbell, signalCounts } from "../../drivers/shared-memory/doorbell.ts";
 import { threadEpoch } from "../../drivers/shared-memory/epoch.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
-import { channelRing, threadNumber } from "../../drivers/shared-memory/layout.ts";
+import { CHANNEL_REQUEST_WORD, channelRequestWords, channelRing, threadNumber } from "../../drivers/shared-memory/layout.ts";
 import { RingConsumer } from "../../drivers/shared-memory/ring.ts";
+import type { ExecutedRequests } from "../../src/scsi/executed-requests.ts";
 import type { LogicalUnitServer } from "../../src/scsi/task.ts";
 import type { FrameSource } from "../../src/volume/block-io.ts";
 import type { TurnEnd } from "../turn-end.ts";
 import { ChannelClient } from "./channel-client.ts";
 import { CHANNEL_COUNTERS } from "./channel-counters.ts";
 import { ChannelServer } from "./channel-server.ts";
-import { KIND_WORD, MESSAGE } from "./messages.ts";
+import { KIND_WORD, MESSAGE, TOKENS } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
 
 const COUNT = CHANNEL_COUNTERS.slots;
@@ -40,34 +47,54 @@ export interface ChannelOptions {
   /** Serves the volumes that this director owns. */
   readonly server: LogicalUnitServer;
   readonly turnEnd: TurnEnd;
+  /** Requests without an answer are told to it when their owner is dead, before its pools are recovered. */
+  readonly executed?: ExecutedRequests;
+  /** A partner came back and is to be told of the nexuses here. */
+  readonly onPartnerBack?: (partner: LogicalUnitServer) => void;
+  /** Partners that are dead as this director starts: `partnerBack` says when they are not. */
+  readonly down?: readonly number[];
 }
 
+/** The life of a partner, from its start or return to its end. */
 interface Partner {
   readonly director: number;
   readonly epoch: number;
+  fenced: boolean;
   readonly inbox: RingConsumer;
   readonly outbox: Outbox;
   readonly client: ChannelClient;
   readonly server: ChannelServer;
 }
 
+/** Stands in for a partner that is down: what is sent to it waits for another owner. */
+const DOWN: LogicalUnitServer = {
+  planDataOut: () => {},
+  submit: (task) => task.onMoved!(task),
+  resetLogicalUnit: (_nexus, _lun, done) => done(true, true),
+  nexusOpened: () => {},
+  nexusClosed: () => {},
+};
+
 export class Channel {
   readonly #global: GlobalMemory;
   readonly #thread: number;
   readonly #counters: Float64Array;
-  #partners: readonly Partner[];
   readonly #options: ChannelOptions;
+  /** Those that are not down. */
+  #partners: Partner[] = [];
   /** By director. */
-  readonly #clients: (ChannelClient | undefined)[] = [];
+  readonly #clients: (LogicalUnitServer | undefined)[] = [];
   readonly #turnEnd: TurnEnd;
+  /** Numbers of requests: one sequence for all partners, as pools go from one to another. */
+  #lastRequest = 0;
   #flushing = false;
   #retry: NodeJS.Timeout | undefined;
   #quiet: NodeJS.Timeout | undefined;
 
   constructor(options: ChannelOptions) {
     const { global, directorIndex } = options;
-    this.#global = global;
     this.#options = options;
+    this.#global = global;
     this.#turnEnd = options.turnEnd;
     this.#thread = threadNumber(global.layout, "director", directorIndex);
     this.#counters = counterBlock(global, "channel", directorIndex);
@@ -75,51 +102,107 @@ export class Channel {
     const others = Array.from({ length: directorCount }, (_, director) => director).filter(
       (director) => director !== directorIndex,
     );
-    this.#partners = others.map((director) => this.#partner(director, options));
-    for (const { director, client } of this.#partners) this.#clients[director] = client;
+    for (const director of others) {
+      if (options.down?.includes(director) === true) this.#clients[director] = DOWN;
+      else this.#open(director);
+    }
   }
 
   /** What serves the volumes of another director. */
-  clientTo(director: number): ChannelClient {
+  clientTo(director: number): LogicalUnitServer {
     const client = this.#clients[director];
     if (client === undefined) throw new Error(`invariant: no channel to director ${director}`);
     return client;
-  }
-
-  /**
-   * A partner is dead and joined. What it asked for is not answered any more, what was asked of it ends BUSY: hosts ask again.
-   * Resolves when nothing here refers to its memory.
-   */
-  async partnerLost(director: number): Promise<void> {
-    const lost = this.#partners.find((partner) => partner.director === director);
-    if (lost === undefined) return;
-    this.#partners = this.#partners.filter((partner) => partner !== lost);
-    lost.inbox.discard();
-    lost.server.abandon();
-    await lost.client.abandon();
-  }
-
-  /** It runs again: what is said from now on is said under its new epoch. */
-  partnerBack(director: number): void {
-    const partner = this.#partner(director, this.#options);
-    this.#partners = [...this.#partners, partner];
-    this.#clients[director] = partner.client;
   }
 
   /** Takes a bounded number of messages from every partner; true when there were any. */
   drain(): boolean {
     let found = false;
     for (const partner of this.#partners) {
-      const { inbox } = partner;
-      for (let n = 0; n < MESSAGES_PER_DRAIN; n += 1) {
-        const slot = inbox.peek();
-        if (slot < 0) break;
-        found = true;
-        this.#take(partner, slot);
-        inbox.advance();
-      }
+      this.#checkFence(partner);
+      if (this.#takeSome(partner, MESSAGES_PER_DRAIN)) found = true;
     }
     return found;
+  }
+
+  #takeSome(partner: Partner, messagesMax: number): boolean {
+    const { inbox } = partner;
+    let taken = 0;
+    for (; taken < messagesMax; taken += 1) {
+      const slot = inbox.peek();
+      if (slot < 0) break;
+      this.#take(partner, slot);
+      inbox.advance();
+    }
+    return taken > 0;
+  }
+
+  // — partners that die and come back —
+
+  /** Main has fenced it, and may be joining it: what it asks for from now on, its hosts may have asked elsewhere already. */
+  #checkFence(partner: Partner): void {
+    if (partner.fenced || threadEpoch(this.#global, this.#threadOf(partner.director)) === partner.epoch) return;
+    partner.fenced = true;
+    partner.server.abandon();
+  }
+
+  /**
+   * A director is dead and joined. When this returns, nothing that it asked for can change anything here any more; its answers were
+   * taken; what it had not answered waits for the routing that names another owner.
+   * Resolves when nothing refers to its frames any more.
+   */
+  partnerLost(director: number): Promise<void> {
+    return new Promise((resolve) => this.#lose(director, resolve));
+  }
+
+  #lose(director: number, released: () => void): void {
+    const partner = this.#partners.find((candidate) => candidate.director === director);
+    if (partner === undefined) {
+      released();
+      return;
+    }
+    this.#checkFence(partner);
+    if (!partner.fenced) throw new Error(`invariant: director ${director} is lost, and its epoch was not raised`);
+    // Its end is dead: so many messages at most as the ring has slots, and as answers let nothing new in.
+    this.#takeSome(partner, channelRing(this.#global.layout, director, this.#options.directorIndex).slots);
+    this.#partners = this.#partners.filter((other) => other !== partner);
+    this.#clients[director] = DOWN;
+    // What was said to it, in its place.
+    new RingConsumer(this.#global, channelRing(this.#global.layout, this.#options.directorIndex, director)).discard();
+    this.#options.executed?.expect(this.#unansweredRequests());
+    partner.client.ownerLost(released);
+  }
+
+  /** Main starts it anew, under a new epoch; all survivors have lost it before. */
+  partnerBack(director: number): void {
+    if (this.#clients[director] !== DOWN) throw new Error(`invariant: director ${director} is back, and was not down`);
+    this.#options.onPartnerBack?.(this.#open(director));
+  }
+
+  /** What any director has sent to any other and has no answer to. */
+  #unansweredRequests(): { director: number; epoch: number; request: number }[] {
+    const { layout, i32 } = this.#global;
+    const { directorCount } = layout.shape;
+    const requests: { director: number; epoch: number; request: number }[] = [];
+    for (let director = 0; director < directorCount; director += 1) {
+      const epoch = threadEpoch(this.#global, this.#threadOf(director));
+      for (let owner = 0; owner < directorCount; owner += 1) {
+        for (let token = 0; director !== owner && token < TOKENS; token += 1) {
+          const request = i32[channelRequestWords(layout, director, owner, token) + CHANNEL_REQUEST_WORD.asked]! >>> 0;
+          if (request !== 0) requests.push({ director, epoch, request });
+        }
+      }
+    }
+    return requests;
+  }
+
+  readonly #nextRequest = (): number => {
+    this.#lastRequest = this.#lastRequest >= 0xffff_ffff ? 1 : this.#lastRequest + 1;
+    return this.#lastRequest;
+  };
+
+  #threadOf(director: number): number {
+    return threadNumber(this.#global.layout, "director", director);
   }
 
   /** Lets everything leave that was said so far. */
@@ -154,6 +237,13 @@ export class Channel {
     return unanswered;
   }
 
+  /** Tasks and resets that are on their way, and answers whose data is not sent. */
+  get inFlight(): number {
+    let inFlight = 0;
+    for (const { client } of this.#partners) inFlight += client.inFlight;
+    return inFlight;
+  }
+
   /** For metrics: the thread's doorbells. Now and then, not for each message. */
   publishSignals(): void {
     const { sent, saved, wakeups } = signalCounts(this.#global, this.#thread);
@@ -164,10 +254,12 @@ export class Channel {
 
   #take(partner: Partner, slot: number): void {
     const words = this.#global.i32;
-    if (words[slot] !== partner.epoch) {
-      throw new Error(`invariant: a message of director ${partner.director} under epoch ${words[slot]}, not ${partner.epoch}`);
-    }
     const kind = words[slot + KIND_WORD]!;
+    const isAnswer = kind === MESSAGE.reply || kind === MESSAGE.resetDone;
+    if (words[slot] !== partner.epoch || (partner.fenced && !isAnswer)) {
+      this.#counters[COUNT.messagesDropped]! += 1;
+      return;
+    }
     switch (kind) {
       case MESSAGE.request:
         partner.server.onRequest(words, slot);
@@ -194,8 +286,8 @@ export class Channel {
     }
   }
 
-  #partner(director: number, options: ChannelOptions): Partner {
-    const { global, directorIndex, frames, server } = options;
+  #open(director: number): ChannelClient {
+    const { global, directorIndex, frames, server } = this.#options;
     const consumer = threadNumber(global.layout, "director", director);
     const doorbell = new Doorbell(global, { consumer, producer: this.#thread });
     const counters = this.#counters;
@@ -207,14 +299,29 @@ export class Channel {
       ring: () => doorbell.ring(),
     });
     const flushSoon = () => this.#flushSoon();
-    return {
+    const common = { global, outbox, frames, counters, flushSoon };
+    const epoch = threadEpoch(global, consumer);
+    const isFenced = () => threadEpoch(global, consumer) !== epoch;
+    const client = new ChannelClient({
+      ...common,
+      requester: directorIndex,
+      epoch: threadEpoch(global, this.#thread),
+      owner: director,
+      nextRequest: this.#nextRequest,
+    });
+    const inbox = new RingConsumer(global, channelRing(global.layout, director, directorIndex));
+    const life = { owner: directorIndex, requester: director, requesterEpoch: epoch, isFenced };
+    this.#partners.push({
       director,
-      epoch: threadEpoch(global, consumer),
-      inbox: new RingConsumer(global, channelRing(global.layout, director, directorIndex)),
+      epoch,
+      fenced: false,
+      inbox,
       outbox,
-      client: new ChannelClient({ global, outbox, frames, counters, flushSoon }),
-      server: new ChannelServer({ global, outbox, frames, server, counters, flushSoon }),
-    };
+      client,
+      server: new ChannelServer({ ...common, server, ...life }),
+    });
+    this.#clients[director] = client;
+    return client;
   }
 
   #flushSoon(): void {

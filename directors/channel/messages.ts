@@ -16,8 +16,11 @@
  * A token is a row of the requester's table, and of a table of the same size at the owner: it is free again when the
  * reply has come (nothing to release) or the release is noted; a release leaves ahead of the next request, many tokens
  * in one message. So per token at most two messages lie in one direction.
- * Word 0 of a slot is the sender's epoch: what a dead incarnation left in a ring is told by it. Data is never in a slot: frames are named by number; more than
- * INLINE_FRAMES of them are listed in list frames, whose numbers stand in the slot instead.
+ * Word 0 of a slot is the sender's epoch: what a dead incarnation left in a ring is told by it, and dropped. Data is never in
+ * a slot: frames are named by number; more than INLINE_FRAMES of them are listed in list frames, whose numbers stand in the
+ * slot instead.
+ * A request has a number, which its director gives once in an epoch; when the owner dies it is sent to the next owner under the same
+ * number, as a repeat (docs/architecture.md, "Executed once").
  */
 import { CHANNEL_TOKENS, FRAME_BYTES, SLOT_WORDS } from "../../drivers/shared-memory/layout.ts";
 
@@ -39,6 +42,11 @@ export const TOKEN_WORD = 2;
 
 export const TOKENS = CHANNEL_TOKENS;
 
+/** Above the token of a request: when it came, milliseconds of the time base, as many bits as are left. */
+export const REQUEST_ARRIVED_SHIFT = 10;
+export const REQUEST_ARRIVED_MASK = 2 ** (32 - REQUEST_ARRIVED_SHIFT) - 1;
+if (TOKENS > 2 ** REQUEST_ARRIVED_SHIFT) throw new Error("invariant: tokens outgrow their bits");
+
 export const REQUEST = {
   nexus: 3,
   /** −1 for the expected length of a transport that has none. */
@@ -49,13 +57,19 @@ export const REQUEST = {
   flags: 7,
   /** 16 bytes, as they come, in four little-endian words. */
   cdb: 8,
-  phase: 12,
+  /** Phase (12 bits), and the number of frames above it. */
+  phaseAndCount: 12,
   bytes: 13,
-  frameCount: 14,
+  /** The request's number. */
+  request: 14,
   frames: 15,
 } as const;
 export const REQUEST_READ = 1 << 8;
 export const REQUEST_WRITE = 1 << 9;
+/** It was sent to an owner that died. */
+export const REQUEST_REPEAT = 1 << 10;
+/** … and had been executed by it. */
+export const REQUEST_EXECUTED = 1 << 11;
 export const REQUEST_LUN_SHIFT = 16;
 
 export const REPLY = {
@@ -71,15 +85,19 @@ export const REPLY = {
 } as const;
 /** The owner waits for a release message: data-in frames are pinned. */
 export const REPLY_RELEASE = 1 << 16;
-/** frameCount stands above the phase (12 bits) in REPLY.phase. */
-export const REPLY_COUNT_SHIFT = 12;
+/** Nothing was done: the volume is not at that director any more. */
+export const REPLY_MOVED = 1 << 17;
+/** frameCount stands above the phase (12 bits), in REPLY.phase and REQUEST.phaseAndCount. */
+export const COUNT_SHIFT = 12;
 
 /** As many tokens as word 2 says. */
 export const RELEASE = { tokens: 3 } as const;
 export const RELEASE_TOKENS_MAX = SLOT_WORDS - RELEASE.tokens;
 
 export const RESET = { nexus: 3, lun: 4 } as const;
+/** `exists`: 0 or 1, or RESET_MOVED. */
 export const RESET_DONE = { exists: 3 } as const;
+export const RESET_MOVED = 2;
 
 export const NEXUS_OPENED = {
   directorIndex: 3,

@@ -38,7 +38,11 @@ export const CHANNEL_TOKENS = 1024;
  * Of each of them, in global memory: what the new owner of a pool must know when the one that was asked is dead. Numbers of
  * requests, 0: none.
  */
-const CHANNEL_REQUEST_WORDS = 2;
+export const CHANNEL_REQUEST_WORD = {
+  asked: 0, // writer: the requester; what is on its way, and 0 once it is answered
+  done: 1, // writer: the owner; a write that it has executed, before it says so
+} as const;
+export const CHANNEL_REQUEST_WORDS = 2;
 
 /** State of logical units that survives their owner (unit-table.ts): a row for each volume, and some that a crash may leave behind. */
 export const UNIT_ROWS = 1024 + 64;
@@ -320,6 +324,11 @@ export function drivePath(layout: Layout, pool: number, director: number): Drive
   const path = layout.drivePaths[pool]?.find((candidate) => candidate.director === director);
   if (path === undefined) throw new RangeError(`layout: director ${director} does not reach the drives of pool ${pool}`);
   return path;
+}
+
+/** First Int32 word of what is said of a request, CHANNEL_REQUEST_WORD, between two directors. */
+export function channelRequestWords(layout: Layout, requester: number, owner: number, token: number): number {
+  return layout.channelRequests[requester]![owner]! / 4 + token * CHANNEL_REQUEST_WORDS;
 }
 
 export function driveRequestRing(layout: Layout, pool: number, director: number): RingPlace {

@@ -170,6 +170,7 @@ export class Command {
     io.offsetBytes = offsetBytes;
     io.bytes = bytes;
     io.forceUnitAccess = forceUnitAccess;
+    io.abandoned = false;
     return io;
   }
 

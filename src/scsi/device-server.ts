@@ -237,6 +237,12 @@ export class DeviceServer implements LogicalUnitServer {
     if (unit.tasks.enter(command)) this.#run(command);
   }
 
+  /** Its director is dead: what it has not begun to write is not written. */
+  abandon(task: ScsiTask): void {
+    const command = task.serverContext;
+    if (command instanceof Command && command.active && command.task === task) command.io.abandoned = true;
+  }
+
   #unit(volume: VolumeNumber): LogicalUnit | undefined {
     let unit = this.#units.get(volume);
     if (unit === undefined && this.#services.blocks.volumeInfo(volume) !== undefined) {
@@ -280,7 +286,7 @@ export class DeviceServer implements LogicalUnitServer {
     const index = cdbIndex(cdb[0]!, cdb[1]! & 0x1f);
     const entry = index < 0 ? undefined : COMMANDS[index];
     command.entry = entry;
-    if (task.repeat && this.executed.has(task)) {
+    if (task.repeat && (task.executed || this.executed.has(task))) {
       this.#answerExecuted(command);
       return;
     }

@@ -75,6 +75,8 @@ export class ScsiTask {
   requesterEpoch = 0;
   /** It was sent to an owner that died, and may have been executed: `request` and `requesterEpoch` are what it was sent as. */
   repeat = false;
+  /** … and it is known that it was executed. */
+  executed = false;
   /** Since when it waits for an owner, in microseconds of the time base. 0: it never did. The Target's. */
   heldSinceMicroseconds = 0;
 
@@ -168,6 +170,8 @@ export interface LogicalUnitServer {
    * not at that server any more.
    */
   resetLogicalUnit(nexus: NexusNumber, lun: number, done: ResetDone): void;
+  /** The task's director is dead and nobody waits for it: what of it has not begun, need not. It completes all the same. */
+  abandon?(task: ScsiTask): void;
   nexusOpened(info: NexusInfo): void;
   /** I_T nexus loss: reservations and unit attentions of it go. */
   nexusClosed(nexus: NexusNumber): void;

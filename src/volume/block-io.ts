@@ -51,6 +51,8 @@ export class BlockIo {
   /** Of a request that another director sent: its number, and that director's epoch (16 bits of it). 0: none did. */
   request = 0;
   requesterEpoch = 0;
+  /** Nobody waits for it any more: a write that has not begun ends as "aborted". */
+  abandoned = false;
   /**
    * read: filled in by the volume with one pinned frame for each block touched; give them back with `releaseRead`.
    * write: one RESERVED frame for each block touched, data in place (phase = offsetBytes % 4096); the volume takes them over.

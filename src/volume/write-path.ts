@@ -206,6 +206,10 @@ export class WritePath {
   /** Whether a request may go on now. If not, it is parked with something that will call `retry`, or refused. */
   #admit(io: BlockIo, blocks: number): boolean {
     const { cache, space, zeros } = this.#pool;
+    if (io.abandoned) {
+      this.#refuse(io, BLOCK_STATUS.aborted);
+      return false;
+    }
     if (!this.#pool.volumes.has(io.volume)) {
       this.#refuse(io, BLOCK_STATUS.noVolume);
       return false;
