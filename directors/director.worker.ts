@@ -37,6 +37,7 @@ import { FRONT_END_COUNTERS } from "./front-end/front-end-counters.ts";
 import { Portal } from "./front-end/portal.ts";
 import { HaltPoll } from "./halt-poll.ts";
 import { PoolMoves } from "./pool-moves.ts";
+import { threadPoolBulkWork } from "./thread-pool/bulk-work.ts";
 import { ThreadPool } from "./thread-pool/thread-pool.ts";
 import { shareOf, touchMemory } from "./thread-pool/touch-memory.ts";
 import { TurnEnd } from "./turn-end.ts";
@@ -154,7 +155,7 @@ function stop(): Promise<void> {
 }
 const runtime = poolRuntime(turnEnd, events.send);
 const moves = new PoolMoves({
-  open: { global, config, directorIndex, frames, runtime, addDrain },
+  open: { global, config, directorIndex, frames, runtime, bulk: threadPoolBulkWork(threadPool), addDrain },
   runtime,
   directorIndex,
   served: () => services!,

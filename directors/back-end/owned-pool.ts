@@ -13,6 +13,7 @@ import { type Config, driveNames, type PoolConfig } from "../../src/config/confi
 import type { PoolStatus } from "../../src/control/contract.ts";
 import { JournalError } from "../../src/journal/journal-reader.ts";
 import { MapDamagedError } from "../../src/map/pool-map.ts";
+import type { BulkWork } from "../../src/raid/bulk-work.ts";
 import { GroupFailedError } from "../../src/raid/raid-group.ts";
 import type { Pool } from "../../src/volume/pool.ts";
 import { PoolRefusedError, type RecoveredRequest } from "../../src/volume/pool-members.ts";
@@ -31,6 +32,7 @@ export interface OpenPools {
   readonly directorIndex: number;
   readonly frames: FramePool;
   readonly runtime: PoolRuntime;
+  readonly bulk: BulkWork;
   /** What the thread's doorbell is to drain from now on, besides what it drains already, until the answer is called. */
   readonly addDrain: (drain: () => boolean) => () => void;
   readonly onRecovered?: (request: RecoveredRequest) => void;
@@ -48,7 +50,7 @@ const POOL_ERRORS = [PoolRefusedError, JournalError, JournalFileError, MapDamage
 
 /** One after the other: recovery of one takes all the frames that it can have. */
 export async function openOwnedPool(options: OpenPools, pool: DirectorPool): Promise<OwnedPool | PoolStatus> {
-  const { global, config, directorIndex, frames, runtime, addDrain, onRecovered } = options;
+  const { global, config, directorIndex, frames, runtime, bulk, addDrain, onRecovered } = options;
   const poolConfig = config.pools[pool.index]!;
   const ends: (() => unknown)[] = [];
   const letGo = async (): Promise<void> => {
@@ -84,6 +86,7 @@ export async function openOwnedPool(options: OpenPools, pool: DirectorPool): Pro
       bays,
       journal,
       runtime,
+      bulk,
       ageSeconds: config.destage.ageSeconds,
       ...(onRecovered === undefined ? {} : { onRecovered }),
     });

@@ -3,9 +3,11 @@
  *
  * Runs on: pool threads (task.worker.ts). Tasks take addresses of global memory, never data, and keep nothing.
  */
+import { reconstruct } from "../../src/raid/reconstruct.ts";
+import { verifyStripes } from "../../src/raid/verify-stripes.ts";
 import { touchFrames } from "./touch-frames.ts";
 
-export const TASKS = { touchFrames } as const;
+export const TASKS = { touchFrames, reconstruct, verifyStripes } as const;
 
 export type TaskName = keyof typeof TASKS;
 export type TaskInput<Name extends TaskName> = Parameters<(typeof TASKS)[Name]>[1];

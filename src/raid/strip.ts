@@ -54,7 +54,7 @@ export function stripShape(blocksPerStrip: number): StripShape {
   };
 }
 
-export function tagAddress(strip: Address, shape: StripShape, index: number): Address {
+function tagAddress(strip: Address, shape: StripShape, index: number): Address {
   return strip + shape.tagsAt + index * TAG_BYTES;
 }
 
@@ -126,8 +126,58 @@ export function tagMatches(global: GlobalMemory, tag: Address, crc: number, expe
   );
 }
 
+/** Every block of the data strip is what was written. */
+export function stripProves(global: GlobalMemory, strip: Address, shape: StripShape, zone: number): boolean {
+  for (let index = 0; index < shape.blocksPerStrip; index++)
+    if (blockProof(global, strip, shape, index, zone) !== "good") return false;
+  return true;
+}
+
+/**
+ * A data strip put together of what several sources of it have: each block from one that proves it. A block of which only
+ * the tag is had keeps that, so that it is known what can't be read; zeros (padding, as tags go) where there is not even one.
+ */
+export class BlockMerge {
+  readonly #global: GlobalMemory;
+  readonly #strip: Address;
+  readonly #shape: StripShape;
+  readonly #zone: number;
+  readonly #proofs: BlockProof[];
+
+  constructor(global: GlobalMemory, strip: Address, shape: StripShape, zone: number) {
+    this.#global = global;
+    this.#strip = strip;
+    this.#shape = shape;
+    this.#zone = zone;
+    this.#proofs = new Array<BlockProof>(shape.blocksPerStrip).fill("none");
+    global.kernels.fill(strip, 0, shape.stripBytes);
+  }
+
+  /** Takes what another source has more of. */
+  add(source: Address): void {
+    const { kernels } = this.#global;
+    for (let index = 0; index < this.#proofs.length; index++) {
+      if (this.#proofs[index] === "good") continue;
+      const proof = blockProof(this.#global, source, this.#shape, index, this.#zone);
+      if (proof === "none" || proof === this.#proofs[index]) continue;
+      this.#proofs[index] = proof;
+      kernels.copy(this.#strip + index * FRAME_BYTES, source + index * FRAME_BYTES, FRAME_BYTES);
+      kernels.copy(tagAddress(this.#strip, this.#shape, index), tagAddress(source, this.#shape, index), TAG_BYTES);
+    }
+  }
+
+  get isWhole(): boolean {
+    return this.#proofs.every((proof) => proof === "good");
+  }
+
+  /** The blocks that no source proved. */
+  get missing(): number[] {
+    return this.#proofs.flatMap((proof, index) => (proof === "good" ? [] : [index]));
+  }
+}
+
 /** See blockProof. */
-export type BlockProof = "good" | "named" | "none";
+type BlockProof = "good" | "named" | "none";
 
 /**
  * What a block says of itself, without what a map would expect of it. good: it is of this zone and whole, or was written

@@ -24,15 +24,12 @@ import { PAGE_NOT_LOADED } from "../map/map-pages.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
 import { placeOf, stripPlace } from "../raid/geometry.ts";
 import {
-  type BlockProof,
+  BlockMerge,
   blockMatches,
-  blockProof,
   PADDING_VOLUME,
   readTag,
   type StripPlace,
   stripIsSound,
-  TAG_BYTES,
-  tagAddress,
   unreadableChecksum,
 } from "../raid/strip.ts";
 import { StripeBatch } from "../raid/stripe-batch.ts";
@@ -253,26 +250,14 @@ export class Compactor {
     }
   }
 
-  /**
-   * One data strip by itself: as its drive has it, else rebuilt, block by block where no way to rebuild it gives all. A block
-   * of which only the tag is had keeps that; zeros (padding, as tags go) where there is not even one.
-   */
+  /** One data strip by itself: as its drive has it, else rebuilt, block by block where no way to rebuild it gives all. */
   async #readOne(place: StripPlace, address: Address): Promise<void> {
     const { reader, geometry, global } = this.#pool;
-    const { shape } = geometry;
-    const { kernels } = global;
-    kernels.fill(address, 0, shape.stripBytes);
-    const proofs = new Array<BlockProof>(shape.blocksPerStrip).fill("none");
+    const merge = new BlockMerge(global, address, geometry.shape, place.zone);
     await reader.read({ zone: place.zone, stripe: place.stripe, column: place.role }, (strip, rebuilt) => {
-      if (!rebuilt && !stripIsSound(global, strip, shape, place)) return false;
-      for (let index = 0; index < shape.blocksPerStrip; index++) {
-        const proof = blockProof(global, strip, shape, index, place.zone);
-        if (proofs[index] === "good" || proof === "none" || proof === proofs[index]) continue;
-        proofs[index] = proof;
-        kernels.copy(address + index * FRAME_BYTES, strip + index * FRAME_BYTES, FRAME_BYTES);
-        kernels.copy(tagAddress(address, shape, index), tagAddress(strip, shape, index), TAG_BYTES);
-      }
-      return proofs.every((proof) => proof === "good");
+      if (!rebuilt && !stripIsSound(global, strip, geometry.shape, place)) return false;
+      merge.add(strip);
+      return merge.isWhole;
     });
   }
 

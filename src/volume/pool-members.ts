@@ -6,6 +6,7 @@ import type { JournalFile } from "../../drivers/journal-file/journal-file.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import type { FramePool } from "../cache/frame-pool.ts";
 import type { PoolConfig } from "../config/config.ts";
+import type { BulkWork } from "../raid/bulk-work.ts";
 import type { DriveHealth } from "../raid/drive-health.ts";
 import { ObservedDrive } from "../raid/observed-drive.ts";
 import { isWritable, type Member } from "../raid/raid-group.ts";
@@ -43,6 +44,8 @@ export interface OpenPoolOptions {
   readonly bays: readonly BayDrive[];
   readonly journal: JournalBay;
   readonly runtime: PoolRuntime;
+  /** Where stripes are worked on in bulk; in place when there is none. */
+  readonly bulk?: BulkWork;
   readonly ageSeconds: number;
   /** Pages of the map in memory; MAP_PAGES_MAX unless given. */
   readonly mapPagesMax?: number;

@@ -18,6 +18,7 @@ import { Journal } from "../journal/journal.ts";
 import { JournalError, refuseForeignJournal } from "../journal/journal-reader.ts";
 import { decodeDocument, encodeDocument, MetadataStore } from "../map/metadata-store.ts";
 import { MapDamagedError, PoolMap } from "../map/pool-map.ts";
+import { inlineBulkWork } from "../raid/bulk-work.ts";
 import { DriveHealth } from "../raid/drive-health.ts";
 import { groupGeometry } from "../raid/geometry.ts";
 import { isFenced, isTrusted, isWritable, type Member, RaidGroup } from "../raid/raid-group.ts";
@@ -273,6 +274,7 @@ function assembleParts(
     group,
     staging,
     reader: new StripeReader({ global, geometry, group, staging }),
+    bulk: options.bulk ?? inlineBulkWork(global),
     zeros: new PendingZeros(),
     zoneUse: new ZoneUse(geometry.zoneSlots),
     space: new Space(geometry, map.zones),

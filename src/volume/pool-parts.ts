@@ -9,6 +9,7 @@ import type { BlockCache } from "../cache/block-cache.ts";
 import type { FramePool } from "../cache/frame-pool.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { PoolMap } from "../map/pool-map.ts";
+import type { BulkWork } from "../raid/bulk-work.ts";
 import type { DriveHealth } from "../raid/drive-health.ts";
 import type { GroupGeometry } from "../raid/geometry.ts";
 import type { RaidGroup } from "../raid/raid-group.ts";
@@ -49,6 +50,7 @@ export interface PoolParts {
   readonly group: RaidGroup;
   readonly staging: Staging;
   readonly reader: StripeReader;
+  readonly bulk: BulkWork;
   readonly zeros: PendingZeros;
   readonly zoneUse: ZoneUse;
   readonly space: Space;
