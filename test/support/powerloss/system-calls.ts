@@ -126,7 +126,7 @@ export class SystemCalls {
   #write(name: string, call: Buffer, written: number): void {
     const { descriptor, path: full } = descriptorOf(call);
     const path = this.#below(full);
-    if (path === undefined || written <= 0) return;
+    if (path === undefined || !(written > 0)) return;
     const data = stringsOf(call, name === "write" || name === "pwrite64" ? 1 : Number.MAX_SAFE_INTEGER);
     if (data.length < written) throw new Error(`${name} of ${written} bytes to ${path}: the trace has ${data.length}`);
     let offset: number;
@@ -139,7 +139,8 @@ export class SystemCalls {
 
   #syncEnded(call: Buffer, begun: number, result: number): void {
     const path = this.#below(descriptorOf(call).path);
-    if (path === undefined) return;
+    // `= ?`: the process was killed in the call, and nobody was told anything.
+    if (path === undefined || Number.isNaN(result)) return;
     if (result !== 0) throw new Error(`fsync of ${path} failed while it was traced`);
     let sync = begun;
     if (sync < 0) sync = this.#syncBegins(call);

@@ -50,6 +50,12 @@ describe("system calls of a trace", () => {
     expect(events[2]).toMatchObject({ path: "journals/A", sync: 1 });
   });
 
+  test("leaves out calls that the process did not outlive", () => {
+    expect(eventsOf(`12 pwrite64(${FILE}, "${hex("a")}", 1, 0) = ?`, `12 unlink("${hex("/data/a")}") = ?`)).toEqual([]);
+    const events = eventsOf(`12 fdatasync(${FILE} <unfinished ...>`, "12 <... fdatasync resumed>) = ?");
+    expect(events.map(({ kind }) => kind)).toEqual(["syncBegin"]);
+  });
+
   test("sees folders, names and marks, and leaves out what failed or lies elsewhere", () => {
     const events = eventsOf(
       `12 mkdir("${hex("/data/zones")}", 0777) = 0`,
