@@ -27,4 +27,22 @@ export interface JournalFile {
    */
   sync(done: (error: JournalFileError | undefined) => void): void;
   close(): Promise<void>;
+  /** Of a file that is kept in two copies. */
+  readonly mirror?: JournalMirror;
+}
+
+/** What src/journal has to do with the copies (mirrored-journal-file.ts). */
+export interface JournalMirror {
+  /** A copy was lost, and that is not on record yet: only a sync makes an acknowledgement safe, as it waits for the record. */
+  readonly held: boolean;
+  /** The copy beside the one that is read, where it is in step: it may have what that one lost in a crash. */
+  readonly other: JournalFile | undefined;
+  /** Copies that are there and could be made whole again. */
+  readonly lostCopies: readonly number[];
+  /** From now on that copy gets every write too. */
+  follow(copy: number): JournalFile;
+  /** It can't be made whole. */
+  abandon(copy: number, error: JournalFileError): void;
+  /** It is whole, durably. False: it was lost again meanwhile. */
+  joined(copy: number): boolean;
 }

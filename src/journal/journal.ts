@@ -13,7 +13,7 @@
  *  3. Sequence numbers rise by one from record to record; epochs never fall.
  *  4. `syncedSequence` only counts records whose fdatasync has returned.
  */
-import type { JournalFile, JournalFileError } from "../../drivers/journal-file/journal-file.ts";
+import { type JournalFile, JournalFileError } from "../../drivers/journal-file/journal-file.ts";
 import {
   FIRST_COUNTER,
   JournalError,
@@ -44,6 +44,9 @@ const TRIM_SHARE = 1 / 16;
 /** Recovery reads the file in pieces of this size: a system call for each record and block was half of its time. */
 const READ_AHEAD_BYTES = 1024 * 1024;
 
+/** A mirror's copy is made whole in slices of this size. */
+const COPY_SLICE_BYTES = 1024 * 1024;
+
 export interface JournalOptions {
   readonly file: JournalFile;
   /** 32 hexadecimal digits. */
@@ -68,7 +71,7 @@ export class Journal {
 
   /** The record being built: entries and payload are added to it, `commit` writes it. */
   readonly record = new RecordBuilder();
-  readonly #reader: JournalReader;
+  #reader: JournalReader;
   readonly #live: LiveRecords;
 
   #head = 0;
@@ -165,6 +168,11 @@ export class Journal {
 
   get isEmpty(): boolean {
     return this.#live.isEmpty;
+  }
+
+  /** What is only in the page cache may not be acknowledged now: wait for the sync (a mirror's copy was just lost). */
+  get held(): boolean {
+    return this.#file.mirror?.held === true;
   }
 
   /** Whether a record of this size can be written now. If not, space is asked for and `onProgress` tells. */
@@ -345,9 +353,85 @@ export class Journal {
       const bytesMax = Math.min(toEnd, this.#dataBytes - (this.#head - this.#tail));
       const expected = { sequence: this.#nextSequence, epochMin, epochMax: this.#epoch, bytesMax };
       found = this.#reader.readRecord(this.#positionOf(this.#head), expected, blockIsWhole);
+      found ??= this.#readFromOther(this.#positionOf(this.#head), expected, blockIsWhole);
     }
     if (found === "wrap") this.#head += toEnd;
     return found;
+  }
+
+  /** Where one copy of the journal ends, or is damaged, the other may go on: what it has is put into both. */
+  #readFromOther(
+    position: number,
+    expected: Parameters<JournalReader["readRecord"]>[1],
+    blockIsWhole: (entry: RecoveredEntry) => boolean,
+  ): ReturnType<JournalReader["readRecord"]> {
+    const other = this.#file.mirror?.other;
+    if (other === undefined) return undefined;
+    const own = this.#reader;
+    const reader = new JournalReader(other, this.#id);
+    // The caller checks payload by `readPayload`.
+    this.#reader = reader;
+    const found = reader.readRecord(position, expected, blockIsWhole);
+    this.#reader = own;
+    if (found === undefined) return undefined;
+    const bytes = Buffer.alloc(found === "wrap" ? RECORD_HEADER_BYTES : found.bytes);
+    reader.read(position, bytes);
+    this.#writeFile(position, [bytes]);
+    own.readAhead(READ_AHEAD_BYTES);
+    return found;
+  }
+
+  /**
+   * Makes the mirror's copies whole: one that was lost has everything of the live part copied; one that was in step what it
+   * may lack, as no sync had covered it when the last owner stopped. After recovery, before the pool serves.
+   * @param breathe - between two slices: what goes on beside it writes to all copies meanwhile
+   * @returns the copies that were lost and are whole now, durably: for the record, which makes them count
+   */
+  async mendMirror(breathe: () => Promise<void>): Promise<number[]> {
+    const { mirror } = this.#file;
+    if (mirror === undefined) return [];
+    const { other } = mirror;
+    if (other !== undefined) await this.#equalize(other, breathe);
+    const mended: number[] = [];
+    for (const copy of mirror.lostCopies) {
+      const target = mirror.follow(copy);
+      try {
+        await this.#copyLive(this.#tail, target, breathe);
+        const head = Buffer.alloc(JOURNAL_DATA_START);
+        this.#file.read(0, head);
+        target.write(0, [head]);
+        await synced(this.#file);
+        if (mirror.joined(copy)) mended.push(copy);
+      } catch (error) {
+        if (!(error instanceof JournalFileError) || this.#failed) throw error;
+        mirror.abandon(copy, error);
+      }
+    }
+    return mended;
+  }
+
+  async #equalize(other: JournalFile, breathe: () => Promise<void>): Promise<void> {
+    try {
+      await this.#copyLive(this.#live.offsetBefore(this.#recoveredSynced + 1) ?? this.#tail, other, breathe);
+    } catch (error) {
+      // The file tells who is concerned: the copy is found out, and put on record, at the next write.
+      if (!(error instanceof JournalFileError)) throw error;
+    }
+  }
+
+  /** What lives from an offset on, in slices; what is the same is not written. */
+  async #copyLive(from: number, target: JournalFile, breathe: () => Promise<void>): Promise<void> {
+    const slice = Buffer.alloc(COPY_SLICE_BYTES);
+    const there = Buffer.alloc(COPY_SLICE_BYTES);
+    for (let offset = Math.max(from, this.#tail); offset < this.#head; ) {
+      const bytes = Math.min(COPY_SLICE_BYTES, this.#head - offset, this.#dataBytes - (offset % this.#dataBytes));
+      const position = this.#positionOf(offset);
+      this.#file.read(position, slice.subarray(0, bytes));
+      target.read(position, there.subarray(0, bytes));
+      if (slice.compare(there, 0, bytes, 0, bytes) !== 0) target.write(position, [slice.subarray(0, bytes)]);
+      await breathe();
+      offset = Math.max(offset + bytes, this.#tail);
+    }
   }
 
   #positionOf(offset: number): number {

@@ -53,6 +53,14 @@ export class LiveRecords {
     while (this.#head - this.#tail > 1 && this.#sequence[(this.#tail + 1) % this.#size]! <= sequence) this.#tail += 1;
   }
 
+  /** Where to begin so that the record with this sequence and all after it are met; undefined: there is no mark before it. */
+  offsetBefore(sequence: number): number | undefined {
+    for (let mark = this.#head - 1; mark >= this.#tail; mark--) {
+      if (this.#sequence[mark % this.#size]! <= sequence) return this.#offset[mark % this.#size]!;
+    }
+    return undefined;
+  }
+
   /** The oldest mark, or undefined. */
   get oldest(): { readonly sequence: number; readonly epoch: number; readonly offset: number } | undefined {
     if (this.isEmpty) return undefined;

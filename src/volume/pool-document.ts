@@ -25,6 +25,11 @@ export interface MemberDocument {
   readonly reason?: string;
 }
 
+export interface JournalCopyDocument {
+  readonly state: "online" | "lost";
+  readonly reason?: string;
+}
+
 export interface PoolVolumeDocument extends VolumeDocument {
   /** Its blocks are being given back; gone when that is done. */
   readonly deleting?: boolean;
@@ -40,6 +45,8 @@ export interface PoolDocument extends RecordsDigest {
   readonly journalId: string;
   /** False only after a clean stop with an empty journal: then, and only then, the journal may be missing. */
   readonly journalLive: boolean;
+  /** Of a journal that has, or had, a mirror: the file itself, then its mirror. One that is lost has missed writes. */
+  readonly journalCopies?: readonly JournalCopyDocument[];
   readonly raid: RaidShape;
   readonly geometry: { readonly blocksPerStrip: number; readonly stripesPerZone: number; readonly zoneSlots: number };
   readonly members: readonly MemberDocument[];

@@ -34,6 +34,8 @@ export interface JournalBay {
   open(): JournalFile | undefined;
   /** Makes a new file, in the place of any that is there. */
   create(): JournalFile;
+  /** Where the second copy is, if the journal is to have one. */
+  readonly mirror?: JournalBay;
 }
 
 export interface OpenPoolOptions {

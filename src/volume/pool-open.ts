@@ -15,7 +15,7 @@ import { BlockCache } from "../cache/block-cache.ts";
 import type { PoolConfig } from "../config/config.ts";
 import type { DriveStatus } from "../control/contract.ts";
 import { Journal } from "../journal/journal.ts";
-import { JournalError, refuseForeignJournal } from "../journal/journal-reader.ts";
+import { JournalError } from "../journal/journal-reader.ts";
 import { decodeDocument, encodeDocument, MetadataStore } from "../map/metadata-store.ts";
 import { MapDamagedError, PoolMap } from "../map/pool-map.ts";
 import { inlineBulkWork } from "../raid/bulk-work.ts";
@@ -26,6 +26,7 @@ import { raidLevel } from "../raid/raid-levels.ts";
 import { Staging } from "../raid/staging.ts";
 import { StripeReader } from "../raid/stripe-reader.ts";
 import { BLOCK_BYTES } from "./block-io.ts";
+import { JournalCopies } from "./journal-copies.ts";
 import { PendingZeros } from "./pending-zeros.ts";
 import { Pool } from "./pool.ts";
 import {
@@ -153,19 +154,21 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
   await group.onEach(group.positions, (drive) => drive.open(epoch));
   runtime.reached("recovery.drivesFenced");
 
-  const { file, journalId } = await openJournal(options, { document, epoch, volumeNames });
+  const journal = await JournalCopies.open(options, { document, epoch, volumeNames });
   runtime.reached("recovery.journalClaimed");
   const store = new MetadataStore(group);
   const records = encodeVolumes(volumes);
-  const { volumes: _, ...kept } = document;
+  const { volumes: _, journalCopies: __, ...kept } = document;
+  const journalCopies = journal.documents;
   const current: PoolDocument = {
     ...kept,
     ...digestOf(records),
     formatVersion: POOL_FORMAT_VERSION,
     version: document.version + 1,
     epoch,
-    journalId,
+    journalId: journal.journalId,
     journalLive: true,
+    ...(journalCopies === undefined ? {} : { journalCopies }),
     members: membersOf(members, document),
   };
   // In one batch on each drive: one that missed the last change, or was written by an earlier format, gets its records.
@@ -176,7 +179,7 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
   });
   runtime.reached("recovery.documentWritten");
 
-  const parts = assembleParts(options, { document: current, volumes, group, store, file, box });
+  const parts = assembleParts(options, { document: current, volumes, group, store, file: journal.file, box });
   const { capacityBytes } = options.bays.find((bay) => bay.state === "open")!;
   const pool = new Pool({
     parts,
@@ -193,12 +196,14 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
     // A drive that was lost since `current` was made up: nobody could put that on record until now.
     if (members.some((member, position) => member.state !== current.members[position]!.state))
       await pool.record.updateMembers(members);
+    await journal.attach(pool.record);
     await parts.map.load();
     runtime.reached("recovery.mapLoaded");
     await putZonesInOrder(parts, (slot) => pool.compactor.removeZone(slot));
     runtime.reached("recovery.zonesInOrder");
     await replayJournal(parts, { press: () => pool.press(), onRecovered: options.onRecovered });
     runtime.reached("recovery.journalReplayed");
+    await journal.mend(parts.journal);
   } catch (error) {
     pool.hasFailed();
     pool.letGo();
@@ -313,48 +318,6 @@ function checkShape(config: PoolConfig, document: PoolDocument, volumeNames: rea
     throw refuse(
       `it was made with the drives ${names.join(", ")}, the configuration says ${config.drives.join(", ")}: set it back.`,
     );
-  }
-}
-
-/** The journal must be the one that the drives name, and as they left it, unless they say that nothing is in it. */
-async function openJournal(
-  options: OpenPoolOptions,
-  pool: { document: PoolDocument; epoch: number; volumeNames: readonly string[] },
-): Promise<{ file: JournalFile; journalId: string }> {
-  const { document, epoch, volumeNames } = pool;
-  const file = options.journal.open();
-  if (document.journalLive) {
-    if (file === undefined) {
-      throw new PoolRefusedError(
-        options.config.name,
-        "its journal is missing, and the drives say that writes were in it which hosts take for stored. Put the journal file back",
-        volumeNames,
-      );
-    }
-    await refusing(options, volumeNames, () => Journal.claim(file, document.journalId, { known: document.epoch, own: epoch }));
-    return { file, journalId: document.journalId };
-  }
-  if (file !== undefined) await refusing(options, volumeNames, () => refuseForeignJournal(file, document.journalId));
-  // A new identity: nothing that lies in the file from before can be taken for a record of this journal.
-  const journalId = options.runtime.newIdentity();
-  const fresh = file ?? options.journal.create();
-  options.runtime.reached("recovery.journalCreated");
-  await Journal.format(fresh, journalId, epoch);
-  options.runtime.reached("recovery.journalFormatted");
-  return { file: fresh, journalId };
-}
-
-/** What the journal says against being opened keeps the pool closed. */
-async function refusing(
-  options: OpenPoolOptions,
-  volumeNames: readonly string[],
-  work: () => Promise<void> | void,
-): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    if (!(error instanceof JournalError)) throw error;
-    throw new PoolRefusedError(options.config.name, error.message, volumeNames, { cause: error });
   }
 }
 

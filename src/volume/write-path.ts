@@ -181,7 +181,7 @@ export class WritePath {
     }
     for (const io of group) {
       if (failed) finish(io, BLOCK_STATUS.failed);
-      else if (io.forceUnitAccess || this.#hooks.writesThrough(io.volume)) {
+      else if (io.forceUnitAccess || journal.held || this.#hooks.writesThrough(io.volume)) {
         journal.whenSynced(sequence, (durable) => finish(io, durable ? BLOCK_STATUS.good : BLOCK_STATUS.failed));
       } else finish(io, BLOCK_STATUS.good);
     }

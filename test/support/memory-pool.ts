@@ -20,7 +20,7 @@ import { raidLevel } from "../../src/raid/raid-levels.ts";
 import { stagingBytes } from "../../src/raid/staging.ts";
 import { stripShape } from "../../src/raid/strip.ts";
 import { BLOCK_BYTES, BLOCK_STATUS, BlockIo } from "../../src/volume/block-io.ts";
-import type { RecoveredRequest } from "../../src/volume/pool-members.ts";
+import type { JournalBay, RecoveredRequest } from "../../src/volume/pool-members.ts";
 import { openPool } from "../../src/volume/pool-open.ts";
 import type { BayDrive } from "../../src/volume/pool-parts.ts";
 import { PoolService } from "../../src/volume/pool-service.ts";
@@ -51,6 +51,8 @@ export class MemoryPoolMedia {
   readonly shape: MemoryPoolShape;
   readonly drives: (MemoryDriveState | undefined)[];
   journal: MemoryJournalState | undefined;
+  /** The journal's second copy, of a pool that is opened as `mirrored`. */
+  mirror: MemoryJournalState | undefined;
   /** Stands between the pool and a drive: faults on command. */
   wrap: (drive: Drive, position: number, global: GlobalMemory) => Drive = (drive) => drive;
 
@@ -98,7 +100,9 @@ export async function openMemoryPool(
   options: {
     ageSeconds?: number;
     hurry?: number;
-    wrapJournal?: (file: JournalFile) => JournalFile;
+    wrapJournal?: (file: JournalFile, copy: "journal" | "mirror") => JournalFile;
+    /** The journal is kept in two copies. */
+    mirrored?: boolean;
     /** Where the configuration says something else than it did. */
     config?: Partial<Pick<PoolConfig, "name" | "drives" | "driveHealth">>;
     onRecovered?: (request: RecoveredRequest) => void;
@@ -149,20 +153,23 @@ export async function openMemoryPool(
     ...options.config,
   };
   const wrapJournal = options.wrapJournal ?? ((file: JournalFile) => file);
-  const openJournal = (): JournalFile | undefined =>
-    media.journal === undefined ? undefined : mortalJournal(wrapJournal(new MemoryJournalFile(media.journal)), life);
+  const journalBay = (copy: "journal" | "mirror"): JournalBay => {
+    const open = (): JournalFile | undefined => {
+      const state = media[copy];
+      return state === undefined ? undefined : mortalJournal(wrapJournal(new MemoryJournalFile(state), copy), life);
+    };
+    const create = (): JournalFile => {
+      media[copy] = new MemoryJournalState(shape.journalBytes);
+      return open()!;
+    };
+    return { open, create };
+  };
   const pool = await openPool({
     config,
     global,
     frames,
     bays,
-    journal: {
-      open: openJournal,
-      create: () => {
-        media.journal = new MemoryJournalState(shape.journalBytes);
-        return openJournal()!;
-      },
-    },
+    journal: { ...journalBay("journal"), ...(options.mirrored === true ? { mirror: journalBay("mirror") } : {}) },
     runtime,
     ageSeconds: options.ageSeconds ?? 30,
     ...(options.onRecovered === undefined ? {} : { onRecovered: options.onRecovered }),
