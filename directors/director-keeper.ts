@@ -16,7 +16,7 @@ import { clearHeartbeat, heartbeatAgeMilliseconds } from "../drivers/shared-memo
 import { threadNumber } from "../drivers/shared-memory/layout.ts";
 import type { Config } from "../src/config/config.ts";
 import type { ArrayEvent, DirectorFault, MainCommand, Ownership } from "../src/control/contract.ts";
-import type { DirectorPool, DirectorStart, FromDirector, ToDirector } from "./director-messages.ts";
+import type { DirectorPool, DirectorStart, FromDirector, JournalPlace, ToDirector } from "./director-messages.ts";
 import { Failover, type FailoverAction, type FailoverEvent } from "./failover.ts";
 import { HeartbeatWatch } from "./heartbeat-watch.ts";
 import type { Joinable } from "./process-exit.ts";
@@ -295,7 +295,9 @@ export class DirectorKeeper {
 
   #poolOf(index: number): DirectorPool {
     const pool = this.#options.poolOf(index);
-    return { ...pool, journalMade: pool.journalMade && !this.#everServed.has(index) };
+    const place = (of: JournalPlace): JournalPlace => ({ ...of, made: of.made && !this.#everServed.has(index) });
+    const { journal, mirror } = pool;
+    return { index, journal: place(journal), ...(mirror === undefined ? {} : { mirror: place(mirror) }) };
   }
 
   #others(director: number): number[] {

@@ -19,9 +19,15 @@ export interface DirectorStart {
 /** A pool that a director is to open. */
 export interface DirectorPool {
   readonly index: number;
-  readonly journalFile: string;
+  readonly journal: JournalPlace;
+  /** Where its second copy is, if it is to have one. */
+  readonly mirror?: JournalPlace;
+}
+
+export interface JournalPlace {
+  readonly path: string;
   /** There was no such file: main has made a blank one. */
-  readonly journalMade: boolean;
+  readonly made: boolean;
 }
 
 export type ToDirector =

@@ -4,7 +4,8 @@
  * Runs on: main. New drives are formatted here, once in their life: a drive that the data folder knows never is again,
  * so that one that lost its data is missing, and not empty.
  */
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
 import type {
   DriveState,
   DriveThreadDrive,
@@ -21,6 +22,7 @@ import { threadNumber } from "../drivers/shared-memory/layout.ts";
 import { type Config, driveNames, type PoolConfig } from "../src/config/config.ts";
 import { firstDriveNumber, poolDriveGeometry } from "./array-shape.ts";
 import { type DataFolder, type KnownDrive, newDriveId } from "./data-folder.ts";
+import type { JournalPlace } from "./director-messages.ts";
 import type { Joinable } from "./process-exit.ts";
 import { EXIT_STATUS, StartError } from "./start-error.ts";
 import { stopThread, type ThreadLimits, WatchedThread } from "./watched-thread.ts";
@@ -53,8 +55,8 @@ export interface PoolThreads {
   readonly drives: readonly DriveThreadDrive[];
   readonly driveThread: DriveThread;
   readonly states: readonly DriveState[];
-  readonly journalFile: string;
-  readonly journalMade: boolean;
+  readonly journal: JournalPlace;
+  readonly mirror?: JournalPlace;
   /** Resolves when no drive has a request of this director any more: it is dead, and its epoch fenced. */
   quiet(director: number): Promise<void>;
   /** Once no director uses the pool any more. */
@@ -64,17 +66,16 @@ export interface PoolThreads {
 /** @throws StartError */
 export async function startPoolThreads(options: StartPoolThreads): Promise<PoolThreads> {
   const { pool, folder } = options;
-  const journalFile = folder.journalFile(pool.name);
-  const journalMade = makeJournalFile(options, journalFile);
-  const sync = await startSyncThread(options, journalFile);
+  const { journal, mirror } = makeJournalFiles(options, folder.journalFile(pool.name));
+  const sync = await startSyncThread(options, journal.path, mirror?.path);
   const { thread: driveThread, drives, states } = await startDriveThread(options);
   return {
     pool,
     drives,
     driveThread,
     states,
-    journalFile,
-    journalMade,
+    journal,
+    ...(mirror === undefined ? {} : { mirror }),
     async quiet(director) {
       const quiet = driveThread.next(
         (message): message is FromDriveThread => message.type === "quiet" && message.director === director,
@@ -92,22 +93,41 @@ export async function startPoolThreads(options: StartPoolThreads): Promise<PoolT
   };
 }
 
-/** A file that is missing is made blank: true. Whether the pool may do without the one it had is for its owner to judge. */
-function makeJournalFile({ config, pool }: StartPoolThreads, journalFile: string): boolean {
-  if (existsSync(journalFile)) return false;
+/**
+ * Files that are missing are made blank. Whether the pool may do without the one it had is for its owner to judge; and
+ * with a mirror it can do without either, so that only the last of them is needed.
+ */
+function makeJournalFiles({ config, pool }: StartPoolThreads, path: string): { journal: JournalPlace; mirror?: JournalPlace } {
+  const { bytes, mirrorFolder } = config.journal;
+  const journal = makeJournalFile(path, bytes);
+  const mirrorPath = mirrorFolder === undefined ? undefined : join(mirrorFolder, pool.name);
+  // The mirror is as large as what it mirrors, whatever the configuration says by now.
+  const mirror =
+    mirrorPath === undefined ? undefined : makeJournalFile(mirrorPath, journal.error === undefined ? statSync(path).size : bytes);
+  if (journal.error !== undefined && mirror?.error !== undefined) throw unmakeable(pool, mirror.error);
+  if (journal.error !== undefined && mirror === undefined) throw unmakeable(pool, journal.error);
+  return { journal, ...(mirror === undefined ? {} : { mirror }) };
+}
+
+function makeJournalFile(path: string, bytes: number): JournalPlace & { readonly error?: JournalFileError } {
+  if (existsSync(path)) return { path, made: false };
   try {
-    createJournalFile(journalFile, config.journal.bytes);
-    return true;
-  } catch (cause) {
-    if (!(cause instanceof JournalFileError)) throw cause;
-    throw new StartError(EXIT_STATUS.failed, `the journal of pool ${pool.name} can't be made: ${cause.message}`, { cause });
+    createJournalFile(path, bytes);
+    return { path, made: true };
+  } catch (error) {
+    if (!(error instanceof JournalFileError)) throw error;
+    return { path, made: false, error };
   }
 }
 
-async function startSyncThread(options: StartPoolThreads, path: string): Promise<SyncThread> {
+function unmakeable(pool: PoolConfig, cause: JournalFileError): StartError {
+  return new StartError(EXIT_STATUS.failed, `the journal of pool ${pool.name} can't be made: ${cause.message}`, { cause });
+}
+
+async function startSyncThread(options: StartPoolThreads, path: string, mirrorPath: string | undefined): Promise<SyncThread> {
   const { global, transfer, pool, onFatal, onJournalFailed } = options;
   raiseThreadEpoch(global, threadNumber(global.layout, "journalSync", pool.index));
-  const data: SyncThreadStart = { transfer, pool: pool.index, path };
+  const data: SyncThreadStart = { transfer, pool: pool.index, path, ...(mirrorPath === undefined ? {} : { mirrorPath }) };
   const thread: SyncThread = new WatchedThread({
     name: `journal of pool ${pool.name}`,
     entry: SYNC_ENTRY,
@@ -117,11 +137,15 @@ async function startSyncThread(options: StartPoolThreads, path: string): Promise
   });
   options.threads.push(thread);
   thread.onMessage((message) => {
-    if (message.type !== "failed") return;
+    // Of a mirrored journal one copy may go: the pool's owner puts that on record, and tells people.
+    if (message.type !== "failed" || !message.last) return;
     thread.expectEnd();
     onJournalFailed(pool, message.message);
   });
-  const first = await thread.next((message) => message.type !== "stopped");
+  const first = await thread.next(
+    (message): message is Exclude<FromSyncThread, { readonly type: "stopped" }> =>
+      message.type === "ready" || (message.type === "failed" && message.last),
+  );
   if (first.type === "failed") {
     throw new StartError(EXIT_STATUS.failed, `the journal ${path} of pool ${pool.name} can't be opened: ${first.message}`);
   }

@@ -136,8 +136,8 @@ export class Supervisor {
   }
 
   #poolOf(index: number): DirectorPool {
-    const { journalFile, journalMade } = this.#pools.find(({ pool }) => pool.index === index)!;
-    return { index, journalFile, journalMade };
+    const { journal, mirror } = this.#pools.find(({ pool }) => pool.index === index)!;
+    return { index, journal, ...(mirror === undefined ? {} : { mirror }) };
   }
 
   // — watching —

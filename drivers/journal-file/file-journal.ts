@@ -12,7 +12,7 @@ import { closeSync, fstatSync, openSync, readSync, writevSync } from "node:fs";
 import type { Clock } from "../shared-memory/clock.ts";
 import { counterBlock, observe } from "../shared-memory/counters.ts";
 import type { GlobalMemory } from "../shared-memory/global-memory.ts";
-import { JournalSyncRequester, type SyncTicket, ticketReached } from "../shared-memory/journal-sync.ts";
+import { type JournalCopy, JournalSyncRequester, type SyncTicket, ticketReached } from "../shared-memory/journal-sync.ts";
 import { JOURNAL_COUNTERS } from "./journal-counters.ts";
 import { type JournalFile, JournalFileError } from "./journal-file.ts";
 import { journalFileErrorOf } from "./journal-file-errors.ts";
@@ -28,7 +28,10 @@ interface WaitingSync {
 }
 
 /** @throws JournalFileError "missing", "foreign" (not a plain file, empty), "io" */
-export function openJournalFile(path: string, options: { global: GlobalMemory; pool: number; director: number }): FileJournal {
+export function openJournalFile(
+  path: string,
+  options: { global: GlobalMemory; pool: number; director: number; copy?: JournalCopy },
+): FileJournal {
   let descriptor: number;
   try {
     descriptor = openSync(path, "r+");
@@ -47,6 +50,7 @@ export class FileJournal implements JournalFile {
   readonly bytes: number;
   readonly #path: string;
   readonly #descriptor: number;
+  readonly #copy: JournalCopy;
   readonly #requester: JournalSyncRequester;
   readonly #counters: Float64Array;
   readonly #clock: Clock;
@@ -62,9 +66,11 @@ export class FileJournal implements JournalFile {
     global: GlobalMemory;
     pool: number;
     director: number;
+    copy?: JournalCopy;
   }) {
     this.#path = options.path;
     this.#descriptor = options.descriptor;
+    this.#copy = options.copy ?? 0;
     this.bytes = options.bytes;
     this.#requester = new JournalSyncRequester(options.global, options.pool, options.director);
     this.#counters = counterBlock(options.global, "journal", options.pool);
@@ -110,7 +116,7 @@ export class FileJournal implements JournalFile {
 
   sync(done: (error: JournalFileError | undefined) => void): void {
     this.#checkUsable();
-    const code = this.#requester.failed();
+    const code = this.#requester.failed(this.#copy);
     if (code !== 0) throw this.#fail(this.#syncError(code));
     this.#counters[C.syncs]! += 1;
     const askedAt = this.#clock.nowMicroseconds();
@@ -120,12 +126,13 @@ export class FileJournal implements JournalFile {
   /** Takes up what the sync thread did; part of the director's drain. Says whether there was anything. */
   drain(): boolean {
     if (this.#waiting.length === 0) return false;
-    const code = this.#requester.failed();
+    // In this order: with two copies a ticket is done although this one's sync failed, and that was stored before.
+    const reached = this.#requester.doneTicket();
+    const code = this.#requester.failed(this.#copy);
     if (code !== 0) {
       this.#fail(this.#syncError(code));
       return true;
     }
-    const reached = this.#requester.doneTicket();
     let count = 0;
     while (count < this.#waiting.length && ticketReached(reached, this.#waiting[count]!.ticket)) count += 1;
     if (count === 0) return false;

@@ -7,6 +7,8 @@
  * Invariants:
  *  1. `syncDone` reaches a ticket only after an fdatasync that began after the ticket was taken has returned.
  *  2. An error is for ever: after it no ticket is done (a failed fdatasync may have dropped the pages it was to write).
+ *     Where the journal has two copies each has an error of its own, and a ticket is done for the copy without one: whoever
+ *     finds a ticket done looks at the error of its copy after that, as it was stored before.
  */
 import { BlockingDoorbell, Doorbell } from "./doorbell.ts";
 import type { GlobalMemory } from "./global-memory.ts";
@@ -14,6 +16,13 @@ import { POOL_WORD, poolWords, threadNumber } from "./layout.ts";
 
 /** 0 … 2^31 − 1. */
 export type SyncTicket = number;
+
+/** The journal's file, and its mirror where it has one. */
+export type JournalCopy = 0 | 1;
+
+function errorWord(words: number, copy: JournalCopy): number {
+  return words + (copy === 0 ? POOL_WORD.syncError : POOL_WORD.syncErrorMirror);
+}
 
 const TICKET_MASK = 0x7fffffff;
 
@@ -57,9 +66,9 @@ export class JournalSyncRequester {
     return ticketReached(this.doneTicket(), ticket);
   }
 
-  /** Code (errno) of the fdatasync that failed; 0 while none has. */
-  failed(): number {
-    return Atomics.load(this.i32, this.words + POOL_WORD.syncError);
+  /** Code (errno) of the fdatasync of this copy that failed; 0 while none has. */
+  failed(copy: JournalCopy = 0): number {
+    return Atomics.load(this.i32, errorWord(this.words, copy));
   }
 }
 
@@ -71,9 +80,12 @@ export class JournalSyncServer {
   /** The last ticket that waitForRequest has handed out. */
   private taken: SyncTicket;
 
-  constructor(global: GlobalMemory, pool: number) {
+  private readonly copies: readonly JournalCopy[];
+
+  constructor(global: GlobalMemory, pool: number, copies: readonly JournalCopy[] = [0]) {
     const { layout } = global;
     const thread = threadNumber(layout, "journalSync", pool);
+    this.copies = copies;
     this.i32 = global.i32;
     this.words = poolWords(layout, pool);
     this.doorbell = new BlockingDoorbell(global, thread);
@@ -92,17 +104,17 @@ export class JournalSyncServer {
     return this.taken;
   }
 
-  /** After fdatasync returned well, for the ticket that waitForRequest gave before it began. */
+  /** After fdatasync of each copy returned well or was told as failed, for the ticket that waitForRequest gave before. */
   complete(ticket: SyncTicket): void {
-    if (Atomics.load(this.i32, this.words + POOL_WORD.syncError) !== 0)
+    if (this.copies.every((copy) => Atomics.load(this.i32, errorWord(this.words, copy)) !== 0))
       throw new Error("journal sync: completed after it failed");
     Atomics.store(this.i32, this.words + POOL_WORD.syncDone, ticket);
     this.tellRequester();
   }
 
   /** After fdatasync failed. @param code - errno, not 0 */
-  fail(code: number): void {
-    Atomics.store(this.i32, this.words + POOL_WORD.syncError, code | 0 || -1);
+  fail(code: number, copy: JournalCopy = 0): void {
+    Atomics.store(this.i32, errorWord(this.words, copy), code | 0 || -1);
     this.tellRequester();
   }
 

@@ -85,7 +85,8 @@ export const POOL_WORD = {
   syncRequested: 4, // writer: the owning director, as the next
   syncRequester: 5, // its index
   syncDone: 8, // writer: the journal-sync thread, as the next
-  syncError: 9, // 0: none
+  syncError: 9, // of the journal's file; 0: none
+  syncErrorMirror: 10, // of its second copy
 } as const;
 
 /** What decides the layout. */

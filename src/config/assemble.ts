@@ -54,7 +54,10 @@ export function assembleConfig(settings: Settings, replaced: Replaced, problems:
       stripBlocks: settings.drive.stripBlocks,
       zoneBytes: zoneBytesFor(settings.drive.capacity, settings.drive.zone),
     },
-    journal: { bytes: settings.journal.bytes },
+    journal: {
+      bytes: settings.journal.bytes,
+      ...(settings.journal.mirrorFolder === undefined ? {} : { mirrorFolder: path.resolve(settings.journal.mirrorFolder) }),
+    },
     failover: settings.failover,
     initialVolumes: assembleVolumes(settings, replaced, pools, problems),
     logicalBlockBytes: settings.logicalBlockBytes,

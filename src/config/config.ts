@@ -51,7 +51,11 @@ export interface Config {
   readonly pools: readonly PoolConfig[];
   readonly memory: { readonly frameBytes: number };
   readonly drive: { readonly capacityBytes: number; readonly stripBlocks: number; readonly zoneBytes: number };
-  readonly journal: { readonly bytes: number };
+  readonly journal: {
+    readonly bytes: number;
+    /** Where each pool's journal has a second copy, `<mirrorFolder>/<pool>`. */
+    readonly mirrorFolder?: string;
+  };
   /** A director that is silent for so long is taken for stuck. */
   readonly failover: { readonly hangMilliseconds: number };
   /** Volumes made at the first start. */

@@ -224,6 +224,14 @@ export const SETTINGS = group("varray's settings", {
       description:
         "Preallocated file for each pool: acknowledged writes that are not on the drives yet. The larger it is against the blocks that hosts write again and again, the less of them goes to the drives. A restart replays at most this much.",
     }),
+    mirrorFolder: Type.Optional(
+      Type.String({
+        minLength: 1,
+        defaultText: "none",
+        description:
+          "A folder on another disk, which must be there: each pool's journal is kept there too, written and synced with the first. The pool goes on when either fails. Writes that are made durable take the time of both disks.",
+      }),
+    ),
   }),
   driveHealth: group("When a drive counts as unsound, by what redundancy makes good and by its peers.", {
     predictiveErrors: count({

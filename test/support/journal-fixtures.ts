@@ -8,14 +8,14 @@ import { EventLoopDoorbell } from "../../drivers/shared-memory/doorbell.ts";
 import { threadNumber } from "../../drivers/shared-memory/layout.ts";
 import { temporaryFolder, testGlobalMemory } from "./drive-fixtures.ts";
 
-export async function journalWithThread(bytes: number, options: { syncPath?: string } = {}) {
+export async function journalWithThread(bytes: number, options: { syncPath?: string; mirrorPath?: string } = {}) {
   const temporary = temporaryFolder();
   const path = join(temporary.path, "journal");
   createJournalFile(path, bytes);
   const memory = testGlobalMemory();
   const { global, transfer } = memory;
   const worker = new Worker(new URL("../../dist/drivers/journal-file/sync.worker.js", import.meta.url), {
-    workerData: { transfer, pool: 0, path: options.syncPath ?? path },
+    workerData: { transfer, pool: 0, path: options.syncPath ?? path, mirrorPath: options.mirrorPath },
   });
   const messages: FromSyncThread[] = [];
   worker.on("message", (message: FromSyncThread) => messages.push(message));

@@ -117,3 +117,27 @@ describe("FileJournal", () => {
     await journal.close();
   });
 });
+
+describe("FileJournal in two copies, with their sync thread", () => {
+  test("the copy that can't be synced hears of it, and the other goes on", async () => {
+    const fixture = await journalWithThread(8192, { mirrorPath: "/nowhere/mirror" });
+    cleanups.push(fixture.dispose);
+    const journal = await fixture.open();
+    journal.write(0, [Buffer.alloc(100)]);
+    expect(await new Promise((resolve) => journal.sync(resolve))).toBeUndefined();
+    const mirror = openJournalFile(fixture.path, { global: fixture.global, pool: 0, director: 0, copy: 1 });
+    expect(() => mirror.sync(() => undefined)).toThrow(expect.objectContaining({ kind: "io" }));
+    await journal.close();
+  });
+
+  test("both are synced for one ticket", async () => {
+    const other = join(folder(), "mirror");
+    createJournalFile(other, 8192);
+    const fixture = await journalWithThread(8192, { mirrorPath: other });
+    cleanups.push(fixture.dispose);
+    const journal = await fixture.open();
+    for (let n = 0; n < 3; n++) expect(await new Promise((resolve) => journal.sync(resolve))).toBeUndefined();
+    expect(fixture.messages.map(({ type }) => type)).toEqual(["ready"]);
+    await journal.close();
+  });
+});

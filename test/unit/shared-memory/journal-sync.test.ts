@@ -60,6 +60,18 @@ describe("journal sync words", () => {
     expect(server.waitForRequest(0)).toBe(-1);
   });
 
+  test("with two copies the error of one leaves the tickets to the other", () => {
+    const { global, requester } = pair();
+    const server = new JournalSyncServer(global, POOL, [0, 1]);
+    const ticket = requester.requestSync();
+    server.waitForRequest(0);
+    server.fail(5, 1);
+    server.complete(ticket);
+    expect([requester.failed(0), requester.failed(1), requester.isDone(ticket)]).toEqual([0, 5, true]);
+    server.fail(5, 0);
+    expect(() => server.complete(ticket)).toThrow("after it failed");
+  });
+
   test("an error without a code is an error still", () => {
     const { requester, server } = pair();
     server.fail(0);
