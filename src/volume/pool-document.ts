@@ -14,6 +14,8 @@ export const POOL_KEY = "pool";
 export const POOL_FORMAT_VERSION = 2;
 export const POOL_FORMATS_KNOWN: readonly number[] = [1, POOL_FORMAT_VERSION];
 export const ARRAY_KEY = "array";
+/** Version of the document that a pool is made with; its first opening raises it. */
+export const FIRST_VERSION = 1;
 /** A crash while the document is written leaves some drives one version behind. */
 const VERSIONS_BEHIND_MAX = 1;
 
@@ -93,6 +95,8 @@ export function judgeCopies(
     if (!isTrusted(member.state)) {
       return { state: member.state, reason: member.reason ?? "it missed writes and has not been rebuilt" };
     }
+    // Its making was cut off while the first document was written: nothing else is on any drive yet.
+    if (copy.document === undefined && chosen.version === FIRST_VERSION) return { state: "online" as const };
     if (copy.document === undefined || copy.document.poolId !== chosen.poolId) {
       return { state: "foreign" as const, reason: "its record of the pool is missing, damaged or of another pool" };
     }

@@ -12,7 +12,7 @@ import { type GroupGeometry, groupGeometry } from "../raid/geometry.ts";
 import { RaidGroup } from "../raid/raid-group.ts";
 import { STRIP_HEADER_BYTES, TAG_BYTES } from "../raid/strip.ts";
 import { BLOCK_BYTES } from "./block-io.ts";
-import { POOL_FORMAT_VERSION, POOL_KEY, type PoolDocument, type Verdict } from "./pool-document.ts";
+import { FIRST_VERSION, POOL_FORMAT_VERSION, POOL_KEY, type PoolDocument, type Verdict } from "./pool-document.ts";
 import { MAP_PAGES_MAX, type OpenPoolOptions, openMembers, PoolRefusedError, tellNoSpace } from "./pool-members.ts";
 import { NO_VOLUMES } from "./volume-records.ts";
 
@@ -40,7 +40,7 @@ export async function makePool(
   const geometry = geometryOf(config, identity);
   const document: PoolDocument = {
     formatVersion: POOL_FORMAT_VERSION,
-    version: 1,
+    version: FIRST_VERSION,
     poolId: runtime.newIdentity(),
     name: config.name,
     epoch: 0,

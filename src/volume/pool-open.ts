@@ -7,7 +7,7 @@
  *
  * Runs on: the director that owns the pool from now on.
  */
-import { DriveError } from "../../drivers/drive/drive.ts";
+import { type Drive, DriveError } from "../../drivers/drive/drive.ts";
 import type { JournalFile } from "../../drivers/journal-file/journal-file.ts";
 import { counterBlock } from "../../drivers/shared-memory/counters.ts";
 import { poolEpoch, raisePoolEpoch } from "../../drivers/shared-memory/epoch.ts";
@@ -172,11 +172,17 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
     members: membersOf(members, document),
   };
   // In one batch on each drive: one that missed the last change, or was written by an earlier format, gets its records.
-  const documentValue = encodeDocument(current);
-  await group.onEachUnrecorded(group.positions, async (drive) => {
+  const put = async (drive: Drive, value: PoolDocument): Promise<void> => {
     const missing = differences(await readVolumeRecords(drive), records);
-    await drive.metadataBatch([{ type: "put", key: POOL_KEY, value: documentValue }, ...missing]);
+    await drive.metadataBatch([{ type: "put", key: POOL_KEY, value: encodeDocument(value) }, ...missing]);
+  };
+  // A start that was cut off here left some drives a version behind. Cut off again, this one must not leave them two.
+  const chosen: PoolDocument = { ...kept, ...digestOf(records), formatVersion: POOL_FORMAT_VERSION };
+  await group.onEachUnrecorded(group.positions, async (drive) => {
+    if ((await versionOn(drive)) !== document.version) await put(drive, chosen);
   });
+  runtime.reached("recovery.documentsLevel");
+  await group.onEachUnrecorded(group.positions, (drive) => put(drive, current));
   runtime.reached("recovery.documentWritten");
 
   const parts = assembleParts(options, { document: current, volumes, group, store, file: journal.file, box });
@@ -226,6 +232,11 @@ function sparesOf({ config, bays }: OpenPoolOptions): DriveStatus[] {
     if (bay?.state === "open") return { ...shape, state: "spare" };
     return { ...shape, state: "missing", reason: "the drive is blank" };
   });
+}
+
+async function versionOn(drive: Drive): Promise<number | undefined> {
+  const value = await drive.metadataGet(POOL_KEY);
+  return value === undefined ? undefined : (decodeDocument(value) as PoolDocument | undefined)?.version;
 }
 
 /** Parts raise things that the pool must hear of, and are made before it. */

@@ -1,0 +1,54 @@
+/** Starts that are cut off again and again while the pool's document is written: each is just another crash. Found by simulation. */
+import { describe, expect, test } from "vitest";
+import { decodeDocument } from "../../../src/map/metadata-store.ts";
+import type { PoolDocument } from "../../../src/volume/pool-document.ts";
+import { interceptDrive, turns } from "../../support/gated-drive.ts";
+import { MemoryPoolMedia, openMemoryPool } from "../../support/memory-pool.ts";
+
+function versions(media: MemoryPoolMedia): (number | undefined)[] {
+  return media.drives.map((drive) => {
+    const value = drive!.metadata.get("pool");
+    return value === undefined ? undefined : (decodeDocument(value) as PoolDocument).version;
+  });
+}
+
+/** Opens the pool with a document reaching only some drives before all stops. */
+async function cutOff(media: MemoryPoolMedia, reached: readonly number[], documents = 1): Promise<void> {
+  const seen = new Map<number, number>();
+  media.wrap = (drive, position) =>
+    interceptDrive(drive, async (operation, parameters, run) => {
+      const isDocument = operation === "metadataBatch" && (parameters[0] as { key: string }[]).some(({ key }) => key === "pool");
+      if (isDocument) {
+        seen.set(position, (seen.get(position) ?? 0) + 1);
+        if (seen.get(position)! >= documents && !reached.includes(position)) return new Promise(() => undefined);
+      }
+      return run();
+    });
+  void openMemoryPool(media);
+  await turns(60);
+  media.wrap = (drive) => drive;
+}
+
+describe("pool: starts that are cut off", () => {
+  test("any number of them leaves every drive trusted", async () => {
+    const media = new MemoryPoolMedia();
+    (await openMemoryPool(media)).kill();
+    for (const reached of [[0, 1], [2], [0], [3, 1], [2]]) await cutOff(media, reached);
+    const found = versions(media) as number[];
+    expect(new Set(found).size).toBeGreaterThan(1);
+    expect(Math.max(...found) - Math.min(...found)).toBe(1);
+    const pool = await openMemoryPool(media);
+    expect(pool.service.status()[0]!.drives.map(({ state }) => state)).toEqual(["online", "online", "online", "online"]);
+    pool.kill();
+  });
+
+  test("the first one too, while the pool is made", async () => {
+    const media = new MemoryPoolMedia();
+    await cutOff(media, [2]);
+    expect(versions(media)).toEqual([undefined, undefined, 1, undefined]);
+    await cutOff(media, [0, 2]);
+    const pool = await openMemoryPool(media);
+    expect(pool.service.status()[0]!.drives.map(({ state }) => state)).toEqual(["online", "online", "online", "online"]);
+    pool.kill();
+  });
+});
