@@ -107,6 +107,8 @@ export class Pool {
   start(): void {
     this.#cancelTick = this.parts.runtime.every(TICK_MILLISECONDS, () => this.#tick());
     this.volumes.start();
+    // What was replayed for nobody (its volume is gone) leaves nothing dirty, whose destage would do this.
+    this.#destager.trim();
     this.#tick();
   }
 
