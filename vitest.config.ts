@@ -24,7 +24,7 @@ export default defineConfig({
         test: {
           // Suites that run a whole array, or several, under load: one after the other, after everything else.
           name: "array",
-          include: ["test/conformance/**/*.test.ts"],
+          include: ["test/{conformance,simulation}/**/*.test.ts"],
           maxWorkers: 1,
           fileParallelism: false,
           testTimeout: 120_000,

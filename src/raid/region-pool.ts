@@ -8,9 +8,16 @@ import type { Address } from "../../drivers/shared-memory/global-memory.ts";
 export class RegionPool {
   readonly #free: Address[] = [];
   readonly #waiters: ((address: Address) => void)[] = [];
+  readonly #count: number;
 
   constructor(address: Address, bytes: number, count: number) {
+    this.#count = count;
     for (let n = 0; n < count; n++) this.#free.push(address + n * bytes);
+  }
+
+  /** For tests: nobody has a region. */
+  get isIdle(): boolean {
+    return this.#free.length === this.#count;
   }
 
   /** Resolves in the order of asking. Waiters are bounded by the I/Os that the sessions' windows let in. */

@@ -1,0 +1,139 @@
+/**
+ * A simulated director: its life, its frames, and the pools that it has open, over the real src/volume.
+ */
+import type { Drive } from "../../drivers/drive/drive.ts";
+import { FrameChunks } from "../../drivers/shared-memory/frame-chunks.ts";
+import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
+import { FramePool } from "../../src/cache/frame-pool.ts";
+import type { PoolConfig } from "../../src/config/config.ts";
+import type { RaidConfig } from "../../src/raid/raid-level.ts";
+import type { Pool } from "../../src/volume/pool.ts";
+import { openPool } from "../../src/volume/pool-open.ts";
+import type { BayDrive } from "../../src/volume/pool-parts.ts";
+import { PoolService } from "../../src/volume/pool-service.ts";
+import type { PoolRuntime } from "../../src/volume/runtime.ts";
+import type { Engine, Life } from "./engine.ts";
+import { SimDrive, type SimDriveState, type Site } from "./sim-drive.ts";
+import { SimJournalFile, SimJournalState } from "./sim-journal.ts";
+
+const FRAME_TICK_MILLISECONDS = 1000;
+
+/** What of a pool survives its directors. */
+export interface PoolMedia {
+  readonly index: number;
+  readonly name: string;
+  readonly raid: RaidConfig;
+  readonly drives: SimDriveState[];
+  journal: SimJournalState | undefined;
+  readonly journalBytes: number;
+}
+
+export interface DirectorOptions {
+  readonly index: number;
+  readonly engine: Engine;
+  readonly global: GlobalMemory;
+  readonly site: Site;
+  readonly mapPagesMax: number;
+  readonly onEvent: (
+    director: Director,
+    event: { readonly type: string; readonly subject: string; readonly message: string },
+  ) => void;
+}
+
+export class Director {
+  readonly index: number;
+  readonly life: Life;
+  readonly frames: FramePool;
+  readonly runtime: PoolRuntime;
+  readonly pools: Pool[] = [];
+  service: PoolService;
+  readonly #options: DirectorOptions;
+
+  constructor(options: DirectorOptions) {
+    this.#options = options;
+    this.index = options.index;
+    this.life = { name: `1${options.index === 0 ? "A" : "B"}`, dead: false };
+    this.frames = new FramePool({
+      global: options.global,
+      chunks: new FrameChunks(options.global),
+      directorIndex: options.index,
+      directorCount: 2,
+      dirtyPercentMax: 70,
+    });
+    this.runtime = this.#runtime();
+    this.service = new PoolService([], this.frames);
+    this.runtime.every(FRAME_TICK_MILLISECONDS, () => this.frames.tick());
+  }
+
+  async open(media: PoolMedia): Promise<Pool> {
+    const { engine, global, site } = this.#options;
+    const { life } = this;
+    const bays = media.drives.map((state): BayDrive => {
+      const drive: Drive = new SimDrive({ state, global, engine, life, site });
+      return { state: "open", drive, driveId: state.identity.driveId, capacityBytes: state.identity.capacityBytes };
+    });
+    const config: PoolConfig = {
+      name: media.name,
+      index: media.index,
+      raid: media.raid,
+      drives: media.drives.map((state) => state.identity.name),
+      spares: [],
+      owner: this.index,
+      reachedBy: [0, 1],
+    };
+    const openFile = (): SimJournalFile | undefined =>
+      media.journal === undefined ? undefined : new SimJournalFile({ state: media.journal, engine, life, site });
+    const pool = await openPool({
+      config,
+      global,
+      frames: this.frames,
+      bays,
+      journal: {
+        open: openFile,
+        create: () => {
+          media.journal = new SimJournalState(media.journalBytes);
+          return openFile()!;
+        },
+      },
+      runtime: this.runtime,
+      ageSeconds: 2,
+      mapPagesMax: this.#options.mapPagesMax,
+    });
+    this.pools.push(pool);
+    this.service = new PoolService(this.pools, this.frames);
+    return pool;
+  }
+
+  #runtime(): PoolRuntime {
+    const { engine, site, onEvent } = this.#options;
+    const { life } = this;
+    return {
+      atTurnEnd: (work) => engine.atTurnEnd(life, work),
+      nextTurn: (work) => void engine.after(engine.random.next() * 0.05, life, work),
+      every: (milliseconds, work) => {
+        let cancelled = false;
+        const next = (): void => {
+          engine.after(milliseconds * (1 + engine.random.next() * 0.05), life, () => {
+            if (cancelled) return;
+            work();
+            if (!cancelled) next();
+          });
+        };
+        next();
+        return () => {
+          cancelled = true;
+        };
+      },
+      nowMilliseconds: () => engine.now,
+      raise: (event) => {
+        if (!life.dead) onEvent(this, event);
+      },
+      newIdentity: () => {
+        let digits = "";
+        while (digits.length < 32) digits += engine.random.between(0, 0xffff).toString(16).padStart(4, "0");
+        return digits;
+      },
+      reached: (name) => site(name, life),
+    };
+  }
+}

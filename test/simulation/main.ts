@@ -1,0 +1,106 @@
+/**
+ * `npm run simulate -- --seed N --seeds K --seconds S [--only 26,35] [--jobs 2] [--verbose]`
+ *
+ * Runs seeds N, N + 1, … until K are done or S seconds have passed, on as many processes as `--jobs` says. Prints what was
+ * run, crashes by site, and for a violation its seed, the last steps and how to repeat it. The exit status says whether all
+ * was well; a full run (no violation, at least `SITES_FULL` crashes) must have crashed at every site there is.
+ */
+import { fork } from "node:child_process";
+import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { summarize, Totals } from "./report.ts";
+import type { SeedReport } from "./seed-process.ts";
+import { crashSites } from "./sites.ts";
+
+/** A seed that takes longer hangs in a loop without an event: its process is ended, and the seed is a violation. */
+const SEED_SECONDS_MAX = 60;
+/** With fewer crashes a site may be missed by chance. */
+const SITES_FULL = 5000;
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: "string", default: "1" },
+    seeds: { type: "string" },
+    seconds: { type: "string" },
+    jobs: { type: "string", default: String(Math.min(2, availableParallelism())) },
+    only: { type: "string" },
+    crashes: { type: "string" },
+    verbose: { type: "boolean", default: false },
+  },
+});
+
+const first = Number(values.seed);
+const seedsMax =
+  values.seeds === undefined ? (values.seconds === undefined ? 1 : Number.POSITIVE_INFINITY) : Number(values.seeds);
+const endAt = performance.now() + (values.seconds === undefined ? Number.POSITIVE_INFINITY : Number(values.seconds) * 1000);
+const totals = new Totals();
+let next = first;
+const only = values.only?.split(",").map(Number);
+let stop = false;
+
+function takeSeed(): number | undefined {
+  if (only !== undefined) return stop ? undefined : only.shift();
+  if (stop || next >= first + seedsMax || performance.now() >= endAt) return undefined;
+  return next++;
+}
+
+/** One process that runs seed after seed. */
+function job(): Promise<void> {
+  return new Promise((resolve) => {
+    const child = fork(fileURLToPath(new URL("seed-process.js", import.meta.url)), { execArgv: ["--max-semi-space-size=16"] });
+    let running: number | undefined;
+    let watchdog: NodeJS.Timeout | undefined;
+    const go = (): void => {
+      clearTimeout(watchdog);
+      running = takeSeed();
+      if (running === undefined) {
+        child.disconnect();
+        return;
+      }
+      watchdog = setTimeout(() => child.kill("SIGKILL"), SEED_SECONDS_MAX * 1000);
+      child.send({ seed: running, ...(values.crashes === undefined ? {} : { crashes: Number(values.crashes) }) });
+    };
+    child.on("message", (report: SeedReport) => {
+      totals.add(report);
+      if (values.verbose)
+        process.stdout.write(
+          `seed ${report.seed}: ${report.crashCount} crashes, ${report.events} events, trace ${report.traceHash}\n`,
+        );
+      if (report.violation !== undefined) stop = true;
+      running = undefined;
+      go();
+    });
+    child.on("exit", (code, signal) => {
+      clearTimeout(watchdog);
+      if (running !== undefined) {
+        stop = true;
+        totals.add({
+          seed: running,
+          violation: `the seed's process ended (${signal ?? code}): it hangs in a loop without an event, or ran out of memory`,
+          lines: [],
+          crashes: [],
+          crashCount: 0,
+          reached: [],
+          events: 0,
+          traceHash: 0,
+          seen: {},
+        });
+      }
+      resolve();
+    });
+    go();
+  });
+}
+
+const began = performance.now();
+await Promise.all(Array.from({ length: Math.max(1, Math.min(Number(values.jobs), only?.length ?? seedsMax)) }, job));
+const seconds = (performance.now() - began) / 1000;
+const { text, ok } = summarize(totals, {
+  sites: crashSites(),
+  seconds,
+  full: totals.crashCount >= SITES_FULL,
+  verbose: values.verbose,
+});
+process.stdout.write(text);
+process.exitCode = ok ? 0 : 1;

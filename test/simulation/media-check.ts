@@ -1,0 +1,158 @@
+/**
+ * Looks at a pool that is at rest: parity agrees with data in every stripe that lives, each block that the map names is on
+ * its drive as the tags say, the books of zones, frames and staging agree with what there is.
+ */
+import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
+import { FRAME_STATE } from "../../src/cache/frame-pool.ts";
+import { PAGE_BLOCKS, PAGE_NOT_LOADED } from "../../src/map/map-pages.ts";
+import { ZONE_STATE } from "../../src/map/zone-table.ts";
+import { decodePlace, NOT_MAPPED } from "../../src/raid/geometry.ts";
+import { ROLE_P, ROLE_Q } from "../../src/raid/raid-level.ts";
+import { TAG_BYTES } from "../../src/raid/strip.ts";
+import type { Pool } from "../../src/volume/pool.ts";
+import type { Director, PoolMedia } from "./director.ts";
+import type { HostVolume } from "./host.ts";
+
+const BLOCK = 4096;
+
+/** @throws Error that says what is wrong */
+export async function checkMedia(pool: Pool, media: PoolMedia, volumes: readonly HostVolume[]): Promise<void> {
+  const { map, geometry } = pool.parts;
+  const before = map.zones.live.slice();
+  const live = new Uint32Array(geometry.zoneSlots);
+  const stripes = new Set<string>();
+  for (const { volume, addresses } of volumes) {
+    let mapped = 0;
+    for (let spot = 0; spot < addresses.sectors; spot += 8) {
+      const block = addresses.sectorOf(spot) / 8;
+      const place = await placeOf(pool, volume, block);
+      if (place === NOT_MAPPED) continue;
+      mapped += 1;
+      const { slot } = decodePlace(geometry, place);
+      live[slot]! += 1;
+      const problem = blockIsThere(pool, media, { volume, block, place }) ?? stripeAgrees(pool, media, place, stripes);
+      if (problem !== undefined) throw new Error(problem);
+    }
+    if (map.mappedBlocks(volume) !== mapped)
+      throw new Error(`volume ${volume} has ${mapped} mapped blocks, the map counts ${map.mappedBlocks(volume)}`);
+  }
+  // Compaction may have moved something meanwhile.
+  if (!before.every((count, slot) => count === map.zones.live[slot])) return;
+  for (let slot = 0; slot < geometry.zoneSlots; slot++) {
+    if (live[slot] !== map.zones.live[slot])
+      throw new Error(`zone slot ${slot} has ${live[slot]} mapped blocks, its live count is ${map.zones.live[slot]}`);
+  }
+  checkZones(pool, media);
+}
+
+async function placeOf(pool: Pool, volume: number, block: number): Promise<number> {
+  const { map } = pool.parts;
+  for (;;) {
+    const place = map.lookup(volume, block);
+    if (place !== PAGE_NOT_LOADED) return place;
+    await map.loadPage(volume, Math.floor(block / PAGE_BLOCKS));
+  }
+}
+
+function blockIsThere(pool: Pool, media: PoolMedia, at: { volume: number; block: number; place: number }): string | undefined {
+  const { geometry, map } = pool.parts;
+  const { slot, stripe, column, index } = decodePlace(geometry, at.place);
+  const zone = map.zones.zone[slot]!;
+  const what = `volume ${at.volume} block ${at.block} (zone ${zone}, stripe ${stripe}, column ${column})`;
+  const strip = media.drives[geometry.level.positionOf(stripe, column, 0)]!.zones.get(zone)?.strips.get(stripe);
+  if (strip === undefined) return `${what}: its strip is not on its drive`;
+  const tags = new DataView(strip.buffer, strip.byteOffset + geometry.shape.tagsAt + index * TAG_BYTES, TAG_BYTES);
+  const right =
+    tags.getUint32(4, true) === at.volume &&
+    tags.getUint32(8, true) === at.block &&
+    tags.getUint32(12, true) === zone &&
+    tags.getUint32(0, true) === dataChecksum(strip.subarray(index * BLOCK, (index + 1) * BLOCK));
+  return right ? undefined : `${what}: what lies there is not it`;
+}
+
+function stripeAgrees(pool: Pool, media: PoolMedia, place: number, looked: Set<string>): string | undefined {
+  const { geometry, map } = pool.parts;
+  const { slot, stripe } = decodePlace(geometry, place);
+  const zone = map.zones.zone[slot]!;
+  const key = `${zone}/${stripe}`;
+  if (looked.has(key)) return undefined;
+  looked.add(key);
+  const { level, shape } = geometry;
+  const strips: Uint8Array[] = [];
+  for (let position = 0; position < geometry.driveCount; position++) {
+    const strip = media.drives[position]!.zones.get(zone)?.strips.get(stripe);
+    if (strip === undefined) return `stripe ${key}: the strip of position ${position} is not there`;
+    strips.push(strip.subarray(0, shape.parityBytes));
+  }
+  const holds = (role: number, expected: Uint8Array): boolean => {
+    for (let copy = 0; copy < (role < 0 ? 1 : level.copies); copy++)
+      if (Buffer.compare(strips[level.positionOf(stripe, role, copy)]!, expected) !== 0) return false;
+    return true;
+  };
+  const p = new Uint8Array(shape.parityBytes);
+  const q = new Uint8Array(shape.parityBytes);
+  for (let column = level.dataColumns - 1; column >= 0; column--) {
+    const data = strips[level.positionOf(stripe, column, 0)]!;
+    if (!holds(column, data)) return `stripe ${key}: the copies of column ${column} differ`;
+    for (let n = 0; n < data.length; n++) {
+      p[n]! ^= data[n]!;
+      // Horner's rule: Q is the sum of 2^column times each column.
+      q[n] = (((q[n]! << 1) ^ (q[n]! & 0x80 ? 0x11d : 0)) & 0xff) ^ data[n]!;
+    }
+  }
+  if (level.parities > 0 && !holds(ROLE_P, p)) return `stripe ${key}: P does not agree with the data`;
+  if (level.parities > 1 && !holds(ROLE_Q, q)) return `stripe ${key}: Q does not agree with the data`;
+  return undefined;
+}
+
+/** Every zone of the table is on every drive, and none else. */
+function checkZones(pool: Pool, media: PoolMedia): void {
+  const { zones } = pool.parts.map;
+  const known = new Set<number>();
+  for (let slot = 0; slot < zones.slotCount; slot++) {
+    if (zones.state[slot] === ZONE_STATE.free) continue;
+    known.add(zones.zone[slot]!);
+    if (zones.state[slot] !== ZONE_STATE.sealed) continue;
+    for (const drive of media.drives) {
+      const zone = drive.zones.get(zones.zone[slot]!);
+      if (zone === undefined && zones.live[slot]! > 0)
+        throw new Error(`zone ${zones.zone[slot]} is not on drive ${drive.identity.name}`);
+      if (zone !== undefined && !zone.finished)
+        throw new Error(`zone ${zones.zone[slot]} is sealed, and not finished on drive ${drive.identity.name}`);
+    }
+  }
+  for (const drive of media.drives) {
+    for (const zone of drive.zones.keys())
+      if (!known.has(zone)) throw new Error(`drive ${drive.identity.name} has zone ${zone}, which the map does not know`);
+  }
+}
+
+/** Frames and staging at rest. */
+export function checkBooks(directors: readonly Director[]): string | undefined {
+  for (const { frames, pools, life } of directors) {
+    try {
+      frames.checkCounts();
+    } catch (error) {
+      return (error as Error).message;
+    }
+    const busy = pools.some(({ compactor }) => compactor.isRunning);
+    if (frames.count(FRAME_STATE.reserved) > 0)
+      return `director ${life.name}: ${frames.count(FRAME_STATE.reserved)} frames stay reserved`;
+    // The zero frame is one.
+    if (frames.count(FRAME_STATE.retired) !== 1)
+      return `director ${life.name}: ${frames.count(FRAME_STATE.retired)} frames stay retired`;
+    for (let frame = 0; frame < frames.pins.length; frame++) {
+      if (frames.pins[frame]! > 0 && frame !== frames.zeroFrame) return `director ${life.name}: frame ${frame} stays pinned`;
+    }
+    for (const { parts } of pools) {
+      if (parts.cache.dirtyCount > 0) return `pool ${parts.name}: ${parts.cache.dirtyCount} blocks stay dirty`;
+      if (parts.zoneUse.reading.some((count) => count > 0)) return `pool ${parts.name}: zones stay in use by reads`;
+      if (busy) continue;
+      if (parts.zoneUse.uncommitted.some((count) => count > 0)) return `pool ${parts.name}: zones stay uncommitted`;
+      const { batches, strips, rebuilds, fetches } = parts.staging;
+      if (![batches, strips, rebuilds, fetches].every(({ isIdle }) => isIdle))
+        return `pool ${parts.name}: staging regions are not given back`;
+    }
+  }
+  return undefined;
+}

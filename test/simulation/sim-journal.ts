@@ -1,0 +1,169 @@
+/**
+ * A simulated journal file with the kernel's page cache over it.
+ *
+ * A killed process loses nothing of what `write` took, but may be killed in the middle of one. When the power fails, of what
+ * no fdatasync covered any 512-byte sectors are there and any others are not.
+ */
+import { type JournalFile, JournalFileError } from "../../drivers/journal-file/journal-file.ts";
+import type { Random } from "../support/random.ts";
+import type { Engine, Life } from "./engine.ts";
+import type { Site } from "./sim-drive.ts";
+
+const SECTOR = 512;
+const PAGE = 4096;
+const SYNC_MILLISECONDS = 1;
+
+interface Written {
+  readonly position: number;
+  readonly data: Uint8Array;
+}
+
+export class SimJournalState {
+  readonly bytes: number;
+  /** What reads see. */
+  readonly cached: Uint8Array;
+  /** What is on the disk for certain. */
+  readonly durable: Uint8Array;
+  /** Oldest first. */
+  unsynced: Written[] = [];
+  process = 0;
+
+  constructor(bytes: number) {
+    this.bytes = bytes;
+    this.cached = new Uint8Array(bytes);
+    this.durable = new Uint8Array(bytes);
+  }
+
+  write(position: number, data: Uint8Array): void {
+    this.cached.set(data, position);
+    this.unsynced.push({ position, data });
+  }
+
+  /** The first `count` of the unsynced writes are durable. */
+  harden(count: number): void {
+    for (const { position, data } of this.unsynced.splice(0, count)) this.durable.set(data, position);
+  }
+
+  crash(kind: "process" | "power", random: Random): void {
+    this.process += 1;
+    if (kind === "process") return;
+    const share = random.chance(0.3) ? 0 : random.chance(0.3) ? 1 : random.next();
+    const bySector = random.chance(0.5);
+    const inOrder = random.chance(0.4);
+    for (const { position, data } of this.unsynced) {
+      const whole = random.chance(share);
+      if (inOrder && !whole) {
+        // A first part of what was written, torn in its last write.
+        const sectors = random.between(0, Math.floor(data.length / SECTOR));
+        this.durable.set(data.subarray(0, sectorEnd(position, sectors) - position), position);
+        break;
+      }
+      if (!bySector) {
+        if (whole) this.durable.set(data, position);
+        continue;
+      }
+      for (let at = 0; at < data.length; ) {
+        const end = Math.min(data.length, sectorEnd(position + at, 1) - position);
+        if (random.chance(share)) this.durable.set(data.subarray(at, end), position + at);
+        at = end;
+      }
+    }
+    this.unsynced = [];
+    this.cached.set(this.durable);
+  }
+}
+
+/** Where the sector ends that is `count − 1` after the one that `position` lies in. */
+function sectorEnd(position: number, count: number): number {
+  return count === 0 ? position : (Math.floor(position / SECTOR) + count) * SECTOR;
+}
+
+export class SimJournalFile implements JournalFile {
+  readonly bytes: number;
+  readonly #state: SimJournalState;
+  readonly #engine: Engine;
+  readonly #life: Life;
+  readonly #site: Site;
+  #closed = false;
+  /** Syncs asked for that have not begun; those that run now. */
+  #waiting: ((error: JournalFileError | undefined) => void)[] = [];
+  #running = false;
+
+  constructor(options: { state: SimJournalState; engine: Engine; life: Life; site: Site }) {
+    this.bytes = options.state.bytes;
+    this.#state = options.state;
+    this.#engine = options.engine;
+    this.#life = options.life;
+    this.#site = options.site;
+  }
+
+  write(position: number, buffers: readonly Uint8Array[]): void {
+    if (this.#life.dead) return;
+    this.#checkUsable();
+    let bytes = 0;
+    for (const buffer of buffers) bytes += buffer.byteLength;
+    if (!(position >= 0 && position + bytes <= this.bytes)) {
+      throw new RangeError(`journal file: ${bytes} bytes at ${position} are not within ${this.bytes}`);
+    }
+    const data = new Uint8Array(bytes);
+    let at = 0;
+    for (const buffer of buffers) {
+      data.set(buffer, at);
+      at += buffer.byteLength;
+    }
+    this.#site("journalFile.write", this.#life);
+    try {
+      this.#site("journalFile.writeTorn", this.#life);
+    } catch (error) {
+      // Killed in the system call: the kernel ends between two pages.
+      const pages = this.#engine.random.between(0, Math.floor(bytes / PAGE));
+      this.#state.write(position, data.slice(0, Math.min(bytes, pages * PAGE - (pages > 0 ? position % PAGE : 0))));
+      throw error;
+    }
+    if (bytes > 0) this.#state.write(position, data);
+  }
+
+  read(position: number, target: Uint8Array): number {
+    this.#checkUsable();
+    const bytes = Math.max(0, Math.min(target.byteLength, this.bytes - position));
+    target.set(this.#state.cached.subarray(position, position + bytes));
+    return bytes;
+  }
+
+  sync(done: (error: JournalFileError | undefined) => void): void {
+    if (this.#life.dead) return;
+    this.#checkUsable();
+    this.#site("journalFile.sync", this.#life);
+    this.#waiting.push(done);
+    if (!this.#running) this.#begin();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  /** One fdatasync for all who asked before it begins; it outlives the director that asked. */
+  #begin(): void {
+    this.#running = true;
+    const engine = this.#engine;
+    const state = this.#state;
+    const { process } = state;
+    const served = this.#waiting;
+    this.#waiting = [];
+    const last = state.unsynced.at(-1);
+    engine.after(engine.latency(SYNC_MILLISECONDS), undefined, () => {
+      if (state.process !== process) return;
+      if (last !== undefined) state.harden(state.unsynced.indexOf(last) + 1);
+      this.#running = false;
+      if (this.#waiting.length > 0) this.#begin();
+      engine.after(engine.latency(0.02), this.#life, () => {
+        for (const done of served) done(undefined);
+      });
+      this.#site("journalFile.synced", undefined);
+    });
+  }
+
+  #checkUsable(): void {
+    if (this.#closed) throw new JournalFileError("io", "journal file is closed");
+  }
+}

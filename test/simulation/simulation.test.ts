@@ -1,0 +1,60 @@
+/**
+ * The simulation in the test suite: every seed that ever failed, the same seed twice, and new seeds for a minute.
+ * docs/testing.md says how to run more.
+ */
+import { execFileSync, spawn } from "node:child_process";
+import { dirname, join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { DIST } from "../support/array.ts";
+import { KNOWN_SEEDS } from "./known-seeds.ts";
+
+const SECONDS = Number(process.env["VARRAY_SIMULATION_SECONDS"] ?? 60);
+const PROJECT = dirname(DIST);
+
+function simulate(...options: string[]): Promise<{ status: number | null; output: string }> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [join(DIST, "test/simulation/main.js"), ...options], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let output = "";
+    child.stdout.on("data", (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+    child.on("close", (status) => resolve({ status, output }));
+  });
+}
+
+describe("simulation", () => {
+  beforeAll(() => {
+    execFileSync(
+      process.execPath,
+      [join(PROJECT, "node_modules/typescript/bin/tsc"), "-p", join(PROJECT, "tsconfig.simulation.json")],
+      {
+        stdio: "inherit",
+      },
+    );
+  }, 120_000);
+
+  test("does the same for the same seed, event by event", { timeout: 120_000 }, async () => {
+    const traces = async () =>
+      (await simulate("--seed", "77", "--seeds", "3", "--jobs", "1", "--verbose")).output.match(/^seed .*$/gm);
+    const once = await traces();
+    expect(once).toHaveLength(3);
+    expect(new Set(once).size).toBe(3);
+    expect(await traces()).toEqual(once);
+  });
+
+  test("finds nothing any more in the seeds that once failed", { timeout: 600_000 }, async () => {
+    const { status, output } = await simulate("--only", KNOWN_SEEDS.map(({ seed }) => seed).join(","));
+    expect(output).toContain(`${KNOWN_SEEDS.length} seeds`);
+    expect(status, output).toBe(0);
+  });
+
+  test("finds nothing in new seeds", { timeout: (SECONDS + 120) * 1000 }, async () => {
+    const first = Math.floor(Math.random() * 1e9);
+    process.stdout.write(`simulation: seeds from ${first} on\n`);
+    const { status, output } = await simulate("--seed", String(first), "--seconds", String(SECONDS));
+    process.stdout.write(`${output.trimEnd().split("\n").slice(-3).join("\n")}\n`);
+    expect(status, output).toBe(0);
+  });
+});

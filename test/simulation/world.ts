@@ -1,0 +1,552 @@
+/**
+ * One run of the simulation: two directors with a pool each, hosts on both, and crashes; the whole from one seed.
+ *
+ *   start ─▶ pools open (recover) ─▶ what is there is read ─▶ hosts ─▶ crash ──┬─ the process, the power: both start again
+ *                       └───────────── crash ────────────────────┘             └─ one director: its partner opens its pools
+ *
+ * At the end everything comes to rest, and media and books are looked at (media-check.ts).
+ */
+
+import { raisePoolEpoch } from "../../drivers/shared-memory/epoch.ts";
+import { FrameChunks } from "../../drivers/shared-memory/frame-chunks.ts";
+import type { VolumeDocument } from "../../src/control/contract.ts";
+import { stripShape } from "../../src/raid/strip.ts";
+import type { Pool } from "../../src/volume/pool.ts";
+import { Addresses } from "./addresses.ts";
+import { BETWEEN_EVENTS, CrashPlan } from "./crash-plan.ts";
+import { Director, type PoolMedia } from "./director.ts";
+import { Engine, type Life, Stopped } from "./engine.ts";
+import { HostVolume, type Mood, type Server } from "./host.ts";
+import { checkBooks, checkMedia } from "./media-check.ts";
+import { drivesOf, memoryOf, SHAPES, type Shape, type SimMemory } from "./shape.ts";
+import { SimDriveState } from "./sim-drive.ts";
+
+export interface RunOptions {
+  readonly seed: number;
+  /** Every crash site there is, in one order. */
+  readonly sites: readonly string[];
+  /** Ends here; 12 unless given. */
+  readonly crashes?: number;
+}
+
+export interface RunResult {
+  readonly seed: number;
+  readonly violation: string | undefined;
+  /** The last steps, for people. */
+  readonly lines: readonly string[];
+  readonly crashes: ReadonlyMap<string, number>;
+  readonly crashCount: number;
+  /** Sites that were come by, with or without a crash. */
+  readonly reached: ReadonlySet<string>;
+  readonly events: number;
+  readonly traceHash: number;
+  readonly seen: Readonly<Record<string, number>>;
+}
+
+type CrashMode = "process" | "power" | "director";
+
+interface Crash {
+  readonly mode: CrashMode;
+  readonly director: number;
+}
+
+const EVENTS_MAX = 400_000;
+const LIFE_EVENTS_MAX = 1500;
+/** Virtual time in which anything that hosts asked for must have been answered. */
+const STALL_MILLISECONDS = 120_000;
+const CREATED_AT = "2026-01-01T00:00:00.000Z";
+
+interface PoolState {
+  readonly media: PoolMedia;
+  /** Volumes whose making was acknowledged. */
+  readonly volumes: HostVolume[];
+  /** Volumes that were asked to be deleted, and whether that was acknowledged. */
+  readonly doomed: { readonly volume: number; gone: boolean }[];
+  open: { readonly director: Director; readonly pool: Pool } | undefined;
+  /** Nothing was written since the power failed. */
+  untouchedSincePower: boolean;
+}
+
+export class World {
+  readonly engine: Engine;
+  readonly #options: RunOptions;
+  readonly #memory: SimMemory;
+  readonly #shape: Shape;
+  readonly #pools: PoolState[];
+  readonly #mapPagesMax: number;
+  readonly #sparse: boolean;
+  readonly #numbers = { next: 1 };
+  #nextVolume = 1;
+  #directors: Director[] = [];
+  #plan: CrashPlan | undefined;
+  #crash: Crash | undefined;
+  #mood: Mood;
+  /** Hosts go on until then. */
+  #hostsUntil = 0;
+  readonly #crashes = new Map<string, number>();
+  #crashCount = 0;
+  readonly #reached = new Set<string>();
+
+  constructor(options: RunOptions) {
+    this.#options = options;
+    this.engine = new Engine(options.seed);
+    const { random } = this.engine;
+    this.#shape = SHAPES[random.between(0, SHAPES.length - 1)]!;
+    this.#memory = memoryOf(this.#shape);
+    this.#memory.reset();
+    this.#sparse = random.chance(0.3);
+    this.#mapPagesMax = this.#sparse ? 200 : 64;
+    this.#pools = [0, 1].map((index) => ({
+      media: this.#makeMedia(index),
+      volumes: [],
+      doomed: [],
+      open: undefined,
+      untouchedSincePower: false,
+    }));
+    this.#mood = this.#newMood();
+  }
+
+  run(): RunResult {
+    const engine = this.engine;
+    const crashesMax = this.#options.crashes ?? 12;
+    try {
+      while (this.#crashCount < crashesMax && engine.violation === undefined) this.#liveOnce(true);
+      if (engine.violation === undefined) this.#liveOnce(false);
+    } catch (error) {
+      engine.fail(`the simulation itself: ${error instanceof Error ? error.stack : String(error)}`);
+    }
+    return {
+      seed: this.#options.seed,
+      violation: engine.violation?.message,
+      lines: engine.violation === undefined ? [] : engine.lastLines(300),
+      crashes: this.#crashes,
+      crashCount: this.#crashCount,
+      reached: this.#reached,
+      events: engine.steps,
+      traceHash: engine.traceHash,
+      seen: this.#seen(),
+    };
+  }
+
+  // — lives —
+
+  /** From the start of the process to its end. */
+  #liveOnce(crashes: boolean): void {
+    const { random } = this.engine;
+    this.#memory.restart();
+    this.#mood = this.#newMood();
+    this.#directors = [0, 1].map((index) => this.#newDirector(index));
+    this.#plan = crashes ? new CrashPlan(random, this.#options.sites, LIFE_EVENTS_MAX) : undefined;
+    for (const [index, pool] of this.#pools.entries()) this.#open(pool, this.#directors[index]!);
+    this.#hostsUntil = Number.POSITIVE_INFINITY;
+    const restAfter = random.chance(0.15) || !crashes ? this.engine.now + 300 + 2500 * random.next() : Number.POSITIVE_INFINITY;
+    for (;;) {
+      if (!this.#step()) return;
+      const crash = this.#crash;
+      if (crash !== undefined) {
+        this.#crash = undefined;
+        if (crash.mode !== "director") {
+          this.#processEnds(crash.mode);
+          return;
+        }
+        this.#directorEnds(crash.director);
+        this.#plan = crashes ? new CrashPlan(random, this.#options.sites, LIFE_EVENTS_MAX) : undefined;
+      }
+      if (this.engine.now >= restAfter && this.#pools.every(({ open }) => open !== undefined)) {
+        this.#plan = undefined;
+        this.#comeToRest();
+        if (this.engine.violation === undefined) this.#processEnds(random.chance(0.5) ? "process" : "power");
+        return;
+      }
+    }
+  }
+
+  /** One event; false: the run is over. */
+  #step(): boolean {
+    const engine = this.engine;
+    if (!engine.step()) {
+      engine.fail("nothing is left to happen");
+      return false;
+    }
+    if (engine.steps > EVENTS_MAX) engine.fail("the run does not end");
+    if (this.#crash === undefined && this.#plan?.afterEvent() === true) this.#trigger(BETWEEN_EVENTS, undefined);
+    return engine.violation === undefined;
+  }
+
+  /** Steps until something holds, with no crash planned. */
+  #until(what: string, holds: () => boolean): boolean {
+    const started = this.engine.now;
+    while (!holds()) {
+      if (!this.#step()) return false;
+      if (this.engine.now - started > STALL_MILLISECONDS) {
+        const waiting = this.#pools
+          .flatMap(({ volumes }) => volumes.map(({ waitsFor }) => waitsFor))
+          .filter((text) => text !== "");
+        this.engine.fail(`not within ${STALL_MILLISECONDS / 1000} s of virtual time: ${what}. ${waiting.join("; ")}`);
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** Runs a promise to its end. */
+  #wait(what: string, work: () => Promise<unknown>): boolean {
+    let ended = false;
+    this.engine.after(0, undefined, () => {
+      work().then(
+        () => {
+          ended = true;
+        },
+        (error: unknown) => {
+          ended = true;
+          this.engine.fail(`${what}: ${error instanceof Error ? error.stack : String(error)}`);
+        },
+      );
+    });
+    return this.#until(what, () => ended);
+  }
+
+  /** Hosts stop, all is answered; then drives, map and books are looked at. */
+  #comeToRest(): void {
+    const { random } = this.engine;
+    this.#hostsUntil = 0;
+    const volumes = this.#pools.flatMap((pool) => pool.volumes);
+    const quiet = (): boolean => volumes.every(({ inFlight }) => inFlight === 0);
+    if (!this.#until("hosts' requests answered", quiet)) return;
+    for (const state of this.#pools) for (const volume of state.volumes) volume.verify(this.#server(state)!);
+    if (!this.#until("everything read", quiet)) return;
+    const given = (): boolean =>
+      this.#pools.every(({ open }) => [...open!.pool.record.volumes.values()].every((document) => document.deleting !== true));
+    if (!this.#until("deleted volumes given back", given)) return;
+    for (const { open, volumes } of this.#pools) {
+      const { pool } = open!;
+      if (!this.#wait("destage of everything", () => pool.destageAll())) return;
+      pool.parts.cache.reclaim(1000);
+      for (const volume of volumes) volume.verify(this.#server(this.#pools[pool.parts.index]!)!);
+      if (!this.#until("everything read from the drives", quiet)) return;
+    }
+    for (const state of this.#pools) {
+      const { pool } = state.open!;
+      if (!this.#wait("media", () => checkMedia(pool, state.media, state.volumes))) return;
+    }
+    const problem = checkBooks(this.#directors.filter(({ life }) => !life.dead));
+    if (problem !== undefined) this.engine.fail(problem);
+    if (random.chance(0.6)) return;
+    for (const { open } of this.#pools) if (!this.#wait("stop", () => open!.pool.stop())) return;
+  }
+
+  // — starts —
+
+  #newDirector(index: number): Director {
+    return new Director({
+      index,
+      engine: this.engine,
+      global: { ...this.#memory.global, clock: { nowMicroseconds: () => this.engine.now * 1000 } },
+      site: (site, life) => this.#site(site, life),
+      mapPagesMax: this.#mapPagesMax,
+      onEvent: (director, event) => this.#raised(director, event),
+    });
+  }
+
+  #open(state: PoolState, director: Director): void {
+    const engine = this.engine;
+    engine.after(engine.random.next(), director.life, () => {
+      engine.trace("opens", director.life.name, state.media.name);
+      director.open(state.media).then(
+        (pool) => {
+          if (director.life.dead) return;
+          engine.trace("opened", director.life.name, state.media.name);
+          state.open = { director, pool };
+          this.#afterOpening(state);
+        },
+        (error: unknown) => {
+          if (!director.life.dead)
+            engine.fail(`pool ${state.media.name} does not open: ${error instanceof Error ? error.stack : String(error)}`);
+        },
+      );
+    });
+  }
+
+  #server(state: PoolState): Server | undefined {
+    if (state.open === undefined) return undefined;
+    const { director } = state.open;
+    return { life: director.life, frames: director.frames, service: director.service, words: this.#memory.global.i32 };
+  }
+
+  /** Volumes that were made must be there; what they hold is read, mostly; then hosts come. */
+  #afterOpening(state: PoolState): void {
+    const engine = this.engine;
+    const { random } = engine;
+    const { director, pool } = state.open!;
+    const found = pool.foundVolumes();
+    for (const volume of state.volumes) {
+      if (!found.some((document) => document.volume === volume.volume)) engine.fail(`volume ${volume.name} is gone`);
+    }
+    for (const doomed of state.doomed) {
+      const there = found.some((document) => document.volume === doomed.volume);
+      if (doomed.gone && there) engine.fail(`volume ${doomed.volume} was deleted and is there again`);
+      // Nothing else could delete it now: what became of it is settled.
+      if (!there) doomed.gone = true;
+      else director.service.deleteVolume(doomed.volume).catch((error: unknown) => this.#unlessDead(director.life, error));
+    }
+    const volumes = state.volumes;
+    const share = random.chance(0.5) ? 1 : random.chance(0.5) ? random.next() : 0;
+    if (share > 0) for (const volume of volumes) volume.verify(this.#server(state)!, share);
+    const waitForAll = share === 1;
+    const begin = (): void => {
+      if (waitForAll && volumes.some(({ inFlight }) => inFlight > 0)) {
+        engine.after(1, director.life, begin);
+        return;
+      }
+      if (waitForAll && state.untouchedSincePower) for (const volume of volumes) volume.registers.allDurable();
+      state.untouchedSincePower = false;
+      this.#hosts(state);
+      if (volumes.length < 2) this.#makeVolume(state);
+    };
+    begin();
+  }
+
+  #makeVolume(state: PoolState): void {
+    const engine = this.engine;
+    const { director, pool } = state.open!;
+    const volume = this.#nextVolume++;
+    const addresses = this.#newAddresses();
+    const document: VolumeDocument = {
+      volume,
+      name: `v${volume}`,
+      sizeBytes: addresses.blockCount * 4096,
+      logicalBlockBytes: 512,
+      naa: volume.toString(16).padStart(32, "6"),
+      serial: `s${volume}`,
+      writeCacheEnabled: true,
+      createdAt: CREATED_AT,
+    };
+    director.service.createVolume(pool.parts.index, document).then(
+      () => {
+        if (director.life.dead) return;
+        engine.trace("made volume", volume);
+        const made = new HostVolume({ volume, name: `${state.media.name}/${volume}`, addresses, engine, numbers: this.#numbers });
+        state.volumes.push(made);
+        this.#hostOf(state, made);
+        if (state.volumes.length < 2) this.#makeVolume(state);
+      },
+      (error: unknown) => {
+        if (!director.life.dead) engine.fail(`volume ${volume} can't be made: ${String(error)}`);
+      },
+    );
+  }
+
+  #newAddresses(): Addresses {
+    const { random } = this.engine;
+    if (this.#sparse) return new Addresses({ clusters: 24, clusterBlocks: 4, strideBlocks: 1024 });
+    return random.chance(0.5)
+      ? new Addresses({ clusters: 3, clusterBlocks: 32, strideBlocks: 2048 })
+      : new Addresses({ clusters: 6, clusterBlocks: 12, strideBlocks: 700 });
+  }
+
+  // — hosts —
+
+  #hosts(state: PoolState): void {
+    for (const volume of state.volumes) this.#hostOf(state, volume);
+    this.#keepHouse(state);
+  }
+
+  #hostOf(state: PoolState, volume: HostVolume): void {
+    const engine = this.engine;
+    const { random } = engine;
+    const { director } = state.open!;
+    const server = this.#server(state)!;
+    const meanPause = 0.3 + 6 * random.next() ** 2;
+    const queue = random.between(2, 12);
+    const turn = (): void => {
+      if (engine.now >= this.#hostsUntil || volume.closed) return;
+      // Often several in one turn, so that they are in one record.
+      for (let burst = random.chance(0.3) ? random.between(2, 6) : 1; burst > 0 && volume.inFlight < queue; burst--)
+        volume.act({ ...server, service: director.service }, this.#mood);
+      engine.after(-Math.log(1 - random.next()) * meanPause, director.life, turn);
+    };
+    engine.after(random.next(), director.life, turn);
+  }
+
+  /** What the array and its people do now and then. */
+  #keepHouse(state: PoolState): void {
+    const engine = this.engine;
+    const { random } = engine;
+    const { director, pool } = state.open!;
+    const turn = (): void => {
+      if (engine.now >= this.#hostsUntil) return;
+      const dice = random.next();
+      if (dice < 0.3) void pool.destageAll().catch((error: unknown) => this.#unlessDead(director.life, error));
+      else if (dice < 0.6) pool.parts.cache.reclaim(random.between(1, 300));
+      else if (dice < 0.7) void pool.parts.map.checkpoint().catch((error: unknown) => this.#unlessDead(director.life, error));
+      else if (dice < 0.8 && state.volumes.length > 0) this.#switchWriteCache(state);
+      else if (dice < 0.84 && state.volumes.length > 1) this.#deleteVolume(state);
+      engine.after(random.next() * 200, director.life, turn);
+    };
+    engine.after(random.next() * 100, director.life, turn);
+  }
+
+  /** Gone when it is acknowledged; until then it may be there or not. */
+  #deleteVolume(state: PoolState): void {
+    const { engine } = this;
+    const { director } = state.open!;
+    const at = engine.random.between(0, state.volumes.length - 1);
+    const [volume] = state.volumes.splice(at, 1);
+    volume!.closed = true;
+    engine.trace("delete", volume!.name);
+    state.doomed.push({ volume: volume!.volume, gone: false });
+    const doomed = state.doomed.at(-1)!;
+    director.service.deleteVolume(volume!.volume).then(
+      () => {
+        if (director.life.dead) return;
+        engine.trace("deleted", volume!.name);
+        doomed.gone = true;
+        if (director.service.volumeInfo(volume!.volume) !== undefined)
+          engine.fail(`volume ${volume!.name} was deleted and is there`);
+        if (engine.now < this.#hostsUntil) this.#makeVolume(state);
+      },
+      (error: unknown) => this.#unlessDead(director.life, error),
+    );
+  }
+
+  #switchWriteCache(state: PoolState): void {
+    const engine = this.engine;
+    const { director } = state.open!;
+    const volume = state.volumes[engine.random.between(0, state.volumes.length - 1)]!;
+    volume.switchWriteCache({ ...this.#server(state)!, service: director.service }, engine.random.chance(0.7));
+  }
+
+  #unlessDead(life: Life, error: unknown): void {
+    if (!life.dead) this.engine.fail(`housekeeping: ${error instanceof Error ? error.stack : String(error)}`);
+  }
+
+  #newMood(): Mood {
+    const { random } = this.engine;
+    return {
+      writes: 0.3 + 0.5 * random.next(),
+      zeros: random.chance(0.5) ? 0.02 : 0.1 * random.next(),
+      flushes: random.chance(0.5) ? 0.02 : 0.1 * random.next(),
+      fua: random.chance(0.5) ? 0.1 : random.next(),
+      hot: random.next() * 0.8,
+      blocksMax: random.between(2, 24),
+    };
+  }
+
+  // — crashes —
+
+  #site(site: string, life: Life | undefined): void {
+    if (life?.dead === true) throw new Stopped();
+    this.#reached.add(site);
+    if (this.#crash !== undefined || this.#plan?.at(site) !== true) return;
+    this.#trigger(site, life);
+    if (this.#crash !== undefined && life !== undefined && isDead(life)) throw new Stopped();
+  }
+
+  #trigger(site: string, life: Life | undefined): void {
+    const { random } = this.engine;
+    const living = this.#directors.filter((director) => !director.life.dead);
+    const alone = living.length < 2;
+    let mode: CrashMode = random.chance(0.45) ? "process" : random.chance(0.6) ? "power" : "director";
+    // No system call is cut short by the end of one thread.
+    if (mode === "director" && (alone || site === "journalFile.writeTorn")) mode = "process";
+    const victim = living.find((director) => director.life === life) ?? living[random.between(0, living.length - 1)]!;
+    this.#crash = { mode, director: victim.index };
+    for (const director of mode === "director" ? [victim] : this.#directors) director.life.dead = true;
+    this.#crashCount += 1;
+    this.#crashes.set(site, (this.#crashes.get(site) ?? 0) + 1);
+    this.engine.trace("CRASH", mode, site, mode === "director" ? victim.life.name : "");
+  }
+
+  #processEnds(mode: "process" | "power"): void {
+    const { random } = this.engine;
+    this.engine.trace("the process ends", mode);
+    for (const director of this.#directors) director.life.dead = true;
+    for (const state of this.#pools) {
+      state.open = undefined;
+      for (const drive of state.media.drives) drive.crash(mode, random);
+      state.media.journal?.crash(mode, random);
+      for (const volume of state.volumes) {
+        volume.serverDied();
+        if (mode === "power") volume.registers.powerFailed();
+      }
+      state.untouchedSincePower = mode === "power" || (state.untouchedSincePower && state.open === undefined);
+    }
+  }
+
+  /** Its partner takes what it had: the epochs rise, its memory is given back, its pools are opened anew. */
+  #directorEnds(index: number): void {
+    const { global } = this.#memory;
+    const partner = this.#directors[1 - index]!;
+    const chunks = new FrameChunks(global);
+    for (let chunk = 0; chunk < chunks.chunkCount; chunk++) if (chunks.ownerOf(chunk) === index) chunks.release(chunk);
+    chunks.want(index, 0);
+    for (const [pool, state] of this.#pools.entries()) {
+      const isHis = state.open === undefined ? pool === index : state.open.director.index === index;
+      if (!isHis) continue;
+      state.open = undefined;
+      state.untouchedSincePower = false;
+      for (const volume of state.volumes) volume.serverDied();
+      raisePoolEpoch(global, pool);
+      this.#open(state, partner);
+    }
+  }
+
+  /** What the array tells people: nothing bad may come without a fault. */
+  #raised(director: Director, event: { readonly type: string; readonly subject: string; readonly message: string }): void {
+    this.engine.trace("event", director.life.name, event.type, event.message);
+    if (UNASKED.has(event.type)) this.engine.fail(`${event.type} (${event.subject}): ${event.message}`);
+  }
+
+  // — media —
+
+  #makeMedia(index: number): PoolMedia {
+    const { random } = this.engine;
+    const { blocksPerStrip, stripesPerZone, zoneSlots } = this.#shape;
+    const raid = this.#shape.raid[index]!;
+    const { stripBytes } = stripShape(blocksPerStrip);
+    const geometry = {
+      capacityBytes: stripBytes * stripesPerZone * zoneSlots,
+      stripBytes,
+      stripsPerZone: stripesPerZone,
+      zoneCount: zoneSlots,
+    };
+    const drives = Array.from({ length: drivesOf(raid) }, (_, n) => {
+      const name = `${index}${n}`;
+      const drive = new SimDriveState({ name, driveId: `id-${name}`, geometry });
+      drive.slowness = 0.3 + random.next() * (random.chance(0.2) ? 10 : 1.5);
+      return drive;
+    });
+    return {
+      index,
+      name: index === 0 ? "A" : "B",
+      raid,
+      drives,
+      journal: undefined,
+      journalBytes: 8192 + 4096 * random.between(56, 160),
+    };
+  }
+
+  #seen(): Record<string, number> {
+    const seen: Record<string, number> = {};
+    for (const { volumes } of this.#pools) {
+      for (const volume of volumes)
+        for (const [what, times] of Object.entries(volume.seen)) seen[what] = (seen[what] ?? 0) + times;
+    }
+    return seen;
+  }
+}
+
+function isDead(life: Life): boolean {
+  return life.dead;
+}
+
+const UNASKED = new Set([
+  "pool.failed",
+  "drive.failed",
+  "drive.missing",
+  "drive.foreign",
+  "drive.noSpace",
+  "zone.missing",
+  "zone.unreadable",
+  "block.lost",
+]);
