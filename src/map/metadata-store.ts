@@ -53,10 +53,28 @@ export class MetadataStore {
     return this.group.onEach(this.mapPositions, (drive) => drive.metadataBatch(operations));
   }
 
-  /** The copies of a map key on the drives that have it; unreadable ones are left out. */
+  /**
+   * The copies of a map key on the drives that have it. Who can't be read is left out while another has a copy; else nobody
+   * knows whether there is one, and it is asked once more: who can't be read then is lost.
+   * @throws GroupFailedError when too many are lost by that. What can't be read is never taken for what is not there.
+   */
   async mapCopies(key: string): Promise<Uint8Array[]> {
-    const copies = await Promise.all(this.#mapDrives().map((drive) => drive.metadataGet(key).catch(() => undefined)));
-    return copies.filter((copy) => copy !== undefined);
+    let unread = false;
+    const answers = await Promise.all(
+      this.#mapDrives().map((drive) =>
+        drive.metadataGet(key).catch((): undefined => {
+          unread = true;
+        }),
+      ),
+    );
+    const copies = answers.filter((copy) => copy !== undefined);
+    if (copies.length > 0 || !unread) return copies;
+    const trusted = this.mapPositions.filter((position) => this.group.trusted(position) !== undefined);
+    await this.group.onEach(trusted, async (drive) => {
+      const copy = await drive.metadataGet(key);
+      if (copy !== undefined) copies.push(copy);
+    });
+    return copies;
   }
 
   /** All entries of a range, for each map drive that can be read; one that can't is lost. */

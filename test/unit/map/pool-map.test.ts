@@ -8,7 +8,7 @@ import { MetadataStore } from "../../../src/map/metadata-store.ts";
 import { MapDamagedError, PoolMap } from "../../../src/map/pool-map.ts";
 import { ZONE_STATE } from "../../../src/map/zone-table.ts";
 import { groupGeometry, NOT_MAPPED } from "../../../src/raid/geometry.ts";
-import { type Member, RaidGroup } from "../../../src/raid/raid-group.ts";
+import { GroupFailedError, type Member, RaidGroup } from "../../../src/raid/raid-group.ts";
 import { interceptDrive } from "../../support/gated-drive.ts";
 import { testGlobalMemory } from "../../support/global-memory.ts";
 
@@ -103,6 +103,26 @@ async function places(map: PoolMap, blocks: readonly (readonly [number, number])
     found.push(map.lookup(volume, block));
   }
   return found;
+}
+
+/** A map with a page on its drives and not in memory; the next so many reads of a key on each drive fail. */
+async function mapThatErrs(unread: number[]): Promise<{ map: PoolMap; group: RaidGroup }> {
+  const states = await formatted();
+  const { map: first } = await openMap(states);
+  await first.load();
+  await openZone(first);
+  await put(first, [[1, 0, 1]]);
+  await first.checkpoint();
+  const opened = await openMap(states);
+  await opened.map.load();
+  for (const member of opened.group.members) {
+    member.drive = interceptDrive(member.drive!, async (operation, _parameters, run) => {
+      if (operation === "metadataGet" && unread[member.position]!-- > 0)
+        throw new DriveError("unrecoveredRead", member.name, "EIO");
+      return run();
+    });
+  }
+  return opened;
 }
 
 describe("PoolMap: checkpoint and log (invariants 1 and 2)", () => {
@@ -315,6 +335,22 @@ describe("PoolMap: checkpoint and log (invariants 1 and 2)", () => {
     const { map: none } = await openMap(states);
     await none.load();
     await expect(none.loadPage(1, 0)).rejects.toThrow(MapDamagedError);
+  });
+
+  test.each([
+    { what: "each drive that has it errs once", unread: [1, 1] },
+    { what: "one drive errs for good", unread: [Number.POSITIVE_INFINITY, 0] },
+  ])("a page is read although $what", async ({ unread }) => {
+    const { map, group } = await mapThatErrs(unread);
+    expect(await places(map, [[1, 0]])).toEqual([1]);
+    expect(group.state).toBe("optimal");
+  });
+
+  test("a page that no drive can be read for is not taken for an empty one", async () => {
+    const { map, group } = await mapThatErrs([Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]);
+    await expect(map.loadPage(1, 0)).rejects.toThrow(GroupFailedError);
+    expect(map.lookup(1, 0)).toBe(PAGE_NOT_LOADED);
+    expect(group.state).toBe("failed");
   });
 });
 
