@@ -35,6 +35,8 @@ const PAUSE_MILLISECONDS_MAX = 10;
 /** Map pages of a zeroed range whose entries one change takes out. */
 const ZERO_PAGES_PER_CHANGE = 8;
 const REPAIRS_MAX = 256;
+/** Why nobody waits any more for a pool that is not failed. */
+const CLOSED = "the pool was closed";
 
 export interface DestagerOptions {
   readonly pool: PoolParts;
@@ -61,6 +63,8 @@ export class Destager {
   #running = false;
   #again = false;
   #draining = false;
+  /** What is dirty was given up: the journal is needed as it is. */
+  #givenUp = false;
   #pressure = false;
   readonly #drains: Drain[] = [];
   /** When was which sequence the next: for the age of what is dirty. */
@@ -98,10 +102,12 @@ export class Destager {
         this.#running = false;
         // Something came in while the last round ended.
         if (this.#again) this.poke();
+        this.#settleIdle();
       },
       (error: unknown) => {
         this.#running = false;
         this.#fail(error);
+        this.#settleIdle();
       },
     );
   }
@@ -127,8 +133,8 @@ export class Destager {
   /** Resolves when everything that is dirty now is on the drives. */
   drain(): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.#pool.health.failed) {
-        reject(new Error(this.#pool.health.reason));
+      if (this.#pool.health.failed || this.#draining) {
+        reject(new Error(this.#pool.health.reason ?? CLOSED));
         return;
       }
       this.#drains.push({ sequence: this.#pool.journal.nextSequence - 1, resolve, reject });
@@ -149,11 +155,23 @@ export class Destager {
   /** Takes nothing more; resolves when what is under way has ended. */
   async stop(): Promise<void> {
     this.#draining = true;
-    if (this.#active > 0) {
+    this.#wake?.();
+    while (this.#running || this.#active > 0) {
       await new Promise<void>((resolve) => {
         this.#idle = resolve;
       });
     }
+  }
+
+  /**
+   * What is dirty leaves the cache without being on the drives: the next start finds it in the journal, of which nothing
+   * is given back from now on, whatever ends here.
+   */
+  giveUp(): void {
+    this.#draining = true;
+    this.#givenUp = true;
+    this.#wake?.();
+    for (const drain of this.#drains.splice(0)) drain.reject(new Error(this.#pool.health.reason ?? CLOSED));
   }
 
   #wanted(): boolean {
@@ -190,6 +208,10 @@ export class Destager {
       if (!this.#wantsBatch()) continue;
       if (await this.#pausedForPace()) continue;
       const batch = await this.#takeBatch();
+      if (this.#draining) {
+        this.#giveBatch(batch);
+        return;
+      }
       const merged = await this.#pick(batch);
       if (batch.count === 0) {
         this.#giveBatch(batch);
@@ -367,14 +389,14 @@ export class Destager {
     this.#pool.counters[POOL_COUNT.destageBatchesActive] = this.#active;
     this.#pressure = false;
     this.trim();
-    if (this.#active === 0) this.#idle?.();
+    this.#settleIdle();
     for (const resolve of this.#endWaiters.splice(0)) resolve();
   }
 
   /** What waits no more for its place on the drives, because it is there or gone, need not be in the journal. */
   trim(): void {
     const { cache, journal, zeros, frames, health } = this.#pool;
-    if (health.failed) return;
+    if (health.failed || this.#givenUp) return;
     journal.trim(Math.min(cache.oldestSequence, zeros.oldestSequence, journal.nextSequence));
     this.#settleDrains();
     frames.serveWaiters();
@@ -386,7 +408,7 @@ export class Destager {
 
   async #applyZeros(): Promise<void> {
     const { journal, zeros, map, counters, runtime } = this.#pool;
-    for (let range = zeros.oldest; range !== undefined; range = zeros.oldest) {
+    for (let range = zeros.oldest; range !== undefined && !this.#draining; range = zeros.oldest) {
       await journal.synced(range.sequence);
       const rangeEnd = range.block + range.count;
       const pageEnd = Math.ceil(rangeEnd / PAGE_BLOCKS);
@@ -428,6 +450,10 @@ export class Destager {
     return new Promise((resolve) => this.#endWaiters.push(resolve));
   }
 
+  #settleIdle(): void {
+    if (!this.#running && this.#active === 0) this.#idle?.();
+  }
+
   #settleDrains(): void {
     const { cache, zeros } = this.#pool;
     const oldest = Math.min(cache.oldestSequence, zeros.oldestSequence);
@@ -437,8 +463,7 @@ export class Destager {
   }
 
   #fail(error: unknown): void {
-    this.#pool.health.fail(error);
-    for (const drain of this.#drains.splice(0)) drain.reject(new Error(this.#pool.health.reason));
+    if (!this.#givenUp) this.#pool.health.fail(error);
     this.#options.onProgress();
   }
 }

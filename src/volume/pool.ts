@@ -53,7 +53,7 @@ export class Pool {
   readonly #writes: WritePath;
   readonly #destager: Destager;
   #cancelTick: (() => void) | undefined;
-  readonly #zoneWaiters: { least: number; resolve: () => void }[] = [];
+  readonly #zoneWaiters: { least: number; resolve: () => void; reject: (error: Error) => void }[] = [];
 
   constructor(options: PoolOptions) {
     const { parts } = options;
@@ -202,8 +202,12 @@ export class Pool {
    */
   hasFailed(): void {
     const { cache, frames } = this.parts;
+    this.#destager.giveUp();
+    void this.compactor.stop();
     cache.clear();
     this.#writes.retry(true);
+    const reason = this.parts.health.reason ?? "it could not be opened";
+    for (const waiter of this.#zoneWaiters.splice(0)) waiter.reject(new Error(reason));
     frames.serveWaiters();
   }
 
@@ -219,8 +223,10 @@ export class Pool {
 
   #freeZone(left: number): Promise<void> {
     this.compactor.poke();
-    if (this.parts.space.freeZones > left) return Promise.resolve();
-    return new Promise((resolve) => this.#zoneWaiters.push({ least: left, resolve }));
+    const { health, space } = this.parts;
+    if (health.failed) return Promise.reject(new Error(health.reason));
+    if (space.freeZones > left) return Promise.resolve();
+    return new Promise((resolve, reject) => this.#zoneWaiters.push({ least: left, resolve, reject }));
   }
 
   #zonesFreed(): void {
@@ -290,6 +296,7 @@ export class Pool {
    */
   letGo(): void {
     const { cache, frames } = this.parts;
+    this.#destager.giveUp();
     cache.clear();
     frames.removeReclaimer(cache);
     frames.serveWaiters();

@@ -1,6 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { type Drive, DriveError } from "../../../drivers/drive/drive.ts";
+import { FRAME_STATE } from "../../../src/cache/frame-pool.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
+import { POOL_COUNT } from "../../../src/volume/pool-counters.ts";
+import { DriveGate, interceptDrive, turns, until } from "../../support/gated-drive.ts";
 import { MemoryPoolMedia, openMemoryPool, readBytes, volumeDocument, writeBytes } from "../../support/memory-pool.ts";
 
 describe("pool: two drives fail while hosts write", () => {
@@ -42,4 +45,87 @@ describe("pool: two drives fail while hosts write", () => {
     }
     again.kill();
   });
+});
+
+describe("pool: one that fails while destage is under way", () => {
+  test("tells who waits for the end of it", async () => {
+    const media = new MemoryPoolMedia();
+    const gate = new DriveGate();
+    media.wrap = (drive) => gate.wrap(drive);
+    const pool = await openMemoryPool(media);
+    await pool.service.createVolume(0, volumeDocument(1, 400 * 4096));
+    gate.close("writeStrips");
+    await writeBytes(pool, 1, 0, new Uint8Array(300 * 4096).fill(1));
+    const destaged = pool.service.pool(0).destageAll();
+    await until(() => gate.waiting("writeStrips") > 0);
+    pool.service.pool(0).parts.health.fail(new Error("the journal has failed"));
+    await expect(destaged).rejects.toThrow("the journal has failed");
+    await expect(pool.service.pool(0).destageAll()).rejects.toThrow("the journal has failed");
+    gate.open("writeStrips");
+    await turns();
+    pool.frames.checkCounts();
+    pool.kill();
+  });
+
+  test("gives the frames of batches back that waited for a zone", async () => {
+    const media = new MemoryPoolMedia();
+    const gate = new DriveGate();
+    media.wrap = (drive) => gate.wrap(drive);
+    const pool = await openMemoryPool(media);
+    await pool.service.createVolume(0, volumeDocument(1, 400 * 4096));
+    const { counters, health, space } = pool.service.pool(0).parts;
+    // Compaction gives nothing back: sooner or later destage has no zone to go on with.
+    gate.close("resetZone");
+    const writes: Promise<unknown>[] = [];
+    for (let round = 0; space.freeZones > 2 || counters[POOL_COUNT.destageBatchesActive] !== 2; round++) {
+      expect(round).toBeLessThan(300);
+      for (let block = 0; block < 400; block += 50)
+        writes.push(writeBytes(pool, 1, block * 4096, new Uint8Array(50 * 4096).fill(round)));
+      pool.service.pool(0).press();
+      await turns(30);
+    }
+    await turns(300);
+    expect(counters[POOL_COUNT.destageBatchesActive]).toBe(2);
+    health.fail(new Error("the journal has failed"));
+    await Promise.all(writes);
+    await turns(100);
+    // The frame of zeros is one that is never free.
+    expect(pool.frames.count(FRAME_STATE.retired)).toBe(1);
+    expect(pool.frames.count(FRAME_STATE.reserved)).toBe(0);
+    expect(pool.frames.count(FRAME_STATE.dirty)).toBe(0);
+    pool.frames.checkCounts();
+    pool.kill();
+  });
+});
+
+test("a pool that has stopped writes nothing to its drives any more, also when it was just putting a batch together", async () => {
+  const media = new MemoryPoolMedia();
+  const first = await openMemoryPool(media);
+  await first.service.createVolume(0, volumeDocument(1, 400 * 4096));
+  await writeBytes(first, 1, 0, new Uint8Array(8 * 4096).fill(1));
+  await first.service.pool(0).destageAll();
+  first.kill();
+  const gate = new DriveGate();
+  let written = 0;
+  media.wrap = (drive) =>
+    interceptDrive(gate.wrap(drive), async (operation, _parameters, run) => {
+      if (operation === "writeStrips") written += 1;
+      return run();
+    });
+  const pool = await openMemoryPool(media);
+  gate.close("readParts");
+  await writeBytes(pool, 1, 100 * 4096, new Uint8Array(8 * 4096).fill(2));
+  await writeBytes(pool, 1, 512, new Uint8Array(512).fill(3));
+  // It reads the rest of the block of which a sector was written, and has picked the others.
+  const destaged = pool.service.pool(0).destageAll();
+  destaged.catch(() => undefined);
+  await until(() => gate.waiting("readParts") > 0);
+  const stopped = pool.service.stop();
+  await turns();
+  gate.open("readParts");
+  await stopped;
+  const before = written;
+  await turns(200);
+  expect(written).toBe(before);
+  pool.kill();
 });
