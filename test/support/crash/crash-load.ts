@@ -45,6 +45,12 @@ export async function runWorker(session: PipelinedSession, history: WriteHistory
   }
 }
 
+/** Reads only, all over the LUN: what others write is seen as it changes, at the owner and through the other director. */
+export async function runReader(session: PipelinedSession, history: WriteHistory, options: LoadOptions): Promise<void> {
+  const worker = new Worker(session, history, options);
+  while (!options.isOver() && !session.isClosed && options.violations.length < VIOLATIONS_MAX) await worker.readSomewhere();
+}
+
 /** Writes the whole LUN once, in order. */
 export async function fill(session: PipelinedSession, history: WriteHistory, options: LoadOptions): Promise<void> {
   const worker = new Worker(session, history, options);
@@ -84,6 +90,10 @@ class Worker {
     if (dice < 0.86) return this.writeSame(...this.#place(random.between(1, SAME_SECTORS_MAX)), random.chance(0.4));
     if (dice < 0.87) return this.synchronizeCache();
     return this.read(...this.#place(random.between(1, 128)));
+  }
+
+  readSomewhere(): Promise<void> {
+    return this.read(...this.#place(this.#options.random.between(1, 128)));
   }
 
   async write(firstSector: number, sectors: number, forceUnitAccess: boolean): Promise<void> {

@@ -11,9 +11,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { poolMetric, type RunningArray, startArray } from "../array.ts";
 import { PipelinedSession } from "../pipelined-session.ts";
 import { Random } from "../random.ts";
-import { cdb16, expectGood, fill, type LoadCounts, type LoadOptions, runWorker } from "./crash-load.ts";
+import { cdb16, expectGood, fill, type LoadCounts, type LoadOptions, runReader, runWorker } from "./crash-load.ts";
+import type { MadeArray } from "./crash-states.ts";
 import { FOUND, SECTOR_BYTES, StampedData } from "./sector-stamp.ts";
-import { type Violation, WriteHistory } from "./write-history.ts";
+import { type Violation, type ViolationKind, WriteHistory } from "./write-history.ts";
 
 const LUNS = [0, 1];
 /** One of each pool. */
@@ -48,6 +49,8 @@ export interface CrashOptions {
   /** Over BUSY_ENV. */
   readonly env?: Readonly<Record<string, string>>;
   readonly loadMilliseconds?: Bounds;
+  /** An array that was made for it (crash-states.ts); else BUSY_ENV's, in a folder of its own. */
+  readonly made?: MadeArray;
 }
 
 interface Bounds {
@@ -90,16 +93,20 @@ export class CrashRig {
   readonly #loadMilliseconds: Bounds;
   #round = 0;
 
-  private constructor(array: RunningArray, { seed, loadMilliseconds = LOAD_MILLISECONDS }: CrashOptions) {
+  private constructor(array: RunningArray, { seed, loadMilliseconds = LOAD_MILLISECONDS, made }: CrashOptions) {
     this.#random = new Random(seed);
     this.#array = array;
     this.#loadMilliseconds = loadMilliseconds;
-    this.#histories = LUNS.map((lun) => new WriteHistory({ lun, seed, sectors: LUN_BYTES / SECTOR_BYTES }));
+    this.#histories = LUNS.map((lun) => new WriteHistory({ lun, seed, sectors: (made?.lunBytes ?? LUN_BYTES) / SECTOR_BYTES }));
   }
 
   static async start(options: CrashOptions): Promise<CrashRig> {
-    const { dist, env } = options;
-    const array = await startArray({ env: { ...BUSY_ENV, ...env }, ...(dist === undefined ? {} : { dist }) });
+    const { dist, env, made } = options;
+    const array = await startArray({
+      env: { ...BUSY_ENV, ...made?.env, ...env },
+      ...(dist === undefined ? {} : { dist }),
+      ...(made === undefined ? {} : { dataFolder: made.dataFolder }),
+    });
     return new CrashRig(array, options);
   }
 
@@ -119,9 +126,10 @@ export class CrashRig {
     let isOver = false;
     const options = this.#loadOptions(violations, () => isOver);
     const workers = sessions.flatMap((session) =>
-      this.#histories.flatMap((history) =>
-        Array.from({ length: WORKERS_PER_LUN_AND_SESSION }, () => runWorker(session, history, options)),
-      ),
+      this.#histories.flatMap((history) => [
+        ...Array.from({ length: WORKERS_PER_LUN_AND_SESSION }, () => runWorker(session, history, options)),
+        runReader(session, history, options),
+      ]),
     );
     const load = Promise.all(workers);
     // Looked at when the array is dead.
@@ -167,9 +175,9 @@ export class CrashRig {
    * Takes a drive of each pool away for good, and reads everything: what comes back is rebuilt, so it shows that parity
    * agrees with data after all the kills. Rounds after this are degraded ones.
    */
-  async loseDrives(): Promise<readonly Violation[]> {
+  async loseDrives(names: readonly string[] = DRIVES_TO_LOSE): Promise<readonly Violation[]> {
     await this.#array.kill9();
-    for (const name of DRIVES_TO_LOSE) rmSync(join(this.#array.dataFolder, "drives", name), { recursive: true });
+    for (const name of names) rmSync(join(this.#array.dataFolder, "drives", name), { recursive: true });
     await this.#array.restart();
     const violations: Violation[] = [];
     await this.#verifyAll(violations);
@@ -296,3 +304,38 @@ function replayedText(log: string): string {
   if (found.length === 0) return "nothing";
   return found.map(([, records, bytes]) => `${records} records (${kib(Number(bytes))} KiB)`).join(" and ");
 }
+
+/** How the suite's report classifies what is found. */
+const CLASSES: Readonly<Record<ViolationKind, "lost" | "stale" | "foreign" | "torn">> = {
+  lost: "lost",
+  unreachable: "lost",
+  disappeared: "stale",
+  foreign: "foreign",
+  torn: "torn",
+  mix: "torn",
+};
+
+/** One row of docs/testing.md: the rounds of one state of the pools. */
+export function summaryRow(label: string, reports: readonly RoundReport[]): string {
+  const sum = (value: (report: RoundReport) => number): number => reports.reduce((total, report) => total + value(report), 0);
+  const found = { lost: 0, stale: 0, foreign: 0, torn: 0 };
+  for (const { violations } of reports) for (const { kind } of violations) found[CLASSES[kind]] += 1;
+  const cells = [
+    label,
+    reports.length,
+    sum(({ diedInDestage }) => Number(diedInDestage)),
+    sum(({ diedInCompaction }) => Number(diedInCompaction)),
+    sum((report) => Number(report.diedInDestage || report.diedInCompaction)),
+    sum(({ killedInRecovery }) => Number(killedInRecovery)),
+    sum(({ counts }) => counts.acknowledgedWrites),
+    Math.round(sum(({ counts }) => counts.readBytes) / 2 ** 20),
+    found.lost,
+    found.stale,
+    found.foreign,
+    found.torn,
+  ];
+  return `| ${cells.join(" | ")} |`;
+}
+
+export const SUMMARY_HEAD = `| pools | rounds | died in destage | in compaction | in either | killed in recovery too | writes acknowledged | read under load, MiB | lost | stale | foreign | torn |
+|---|---|---|---|---|---|---|---|---|---|---|---|`;
