@@ -190,6 +190,8 @@ export class Journal {
    * @throws JournalFileError when the file refuses: nothing of the record counts, and the journal has failed.
    */
   commit(): number {
+    // By the superblock, or by a sync, since `fits` was asked.
+    if (this.#failed) throw new JournalFileError("io", "the journal has failed");
     const sequence = this.#nextSequence;
     const { bytes } = this.record;
     this.#wrapFor(bytes);
@@ -227,7 +229,7 @@ export class Journal {
     this.#syncRunning = true;
     // Destage may have to make room for the rest of a record that is being recovered, and wait for its own first blocks.
     const covered = Math.max(this.#nextSequence - 1, this.#applying);
-    this.#file.sync((error) => {
+    this.#syncFile((error) => {
       this.#syncRunning = false;
       if (error !== undefined) {
         this.#fail(error);
@@ -277,9 +279,15 @@ export class Journal {
       syncedSequence: Math.max(this.#syncedSequence, this.#recoveredSynced),
       fileBytes: this.#file.bytes,
     };
-    this.#writeFile(SUPERBLOCK_POSITIONS[this.#superblockCounter % 2]!, [encodeSuperblock(superblock)]);
+    try {
+      this.#writeFile(SUPERBLOCK_POSITIONS[this.#superblockCounter % 2]!, [encodeSuperblock(superblock)]);
+    } catch (error) {
+      // Told by `onFailure`: who trimmed, or asked for room, is not who has to do with it.
+      if (error instanceof JournalFileError) return;
+      throw error;
+    }
     this.#reached("journal.superblockWritten");
-    this.#file.sync((error) => {
+    this.#syncFile((error) => {
       this.#superblockRunning = false;
       if (error !== undefined) {
         this.#fail(error);
@@ -474,6 +482,16 @@ export class Journal {
     } catch (error) {
       this.#fail(error as JournalFileError);
       throw error;
+    }
+  }
+
+  /** A file that refuses at once ends the sync by that. */
+  #syncFile(done: (error: JournalFileError | undefined) => void): void {
+    try {
+      this.#file.sync(done);
+    } catch (error) {
+      if (!(error instanceof JournalFileError)) throw error;
+      done(error);
     }
   }
 

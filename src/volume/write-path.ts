@@ -190,13 +190,15 @@ export class WritePath {
   }
 
   #writeRecord(): boolean {
-    const { journal, health } = this.#pool;
+    const { cache, journal, health } = this.#pool;
     try {
       this.#takeGathered();
       journal.commit();
       return true;
     } catch (error) {
       health.fail(error);
+      // If the pool had failed before, with a part of the group published: that would stay dirty for ever.
+      cache.clear();
       return false;
     } finally {
       this.#gather.clear();

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { type JournalFile, JournalFileError } from "../../../drivers/journal-file/journal-file.ts";
 import { MemoryJournalFile, MemoryJournalState } from "../../../drivers/journal-file/memory-journal-file.ts";
 import { dataChecksum } from "../../../drivers/shared-memory/data-checksum.ts";
 import { dataCrc32c } from "../../../drivers/shared-memory/data-crc32c.ts";
@@ -34,6 +35,17 @@ function open(state: MemoryJournalState, epoch: number, options: { manualSync?: 
     onProgress: () => undefined,
   });
   return { journal, file, failures };
+}
+
+/** The operations of a file, to be changed one by one. */
+function fileOf(file: MemoryJournalFile): JournalFile {
+  return {
+    bytes: file.bytes,
+    write: (position, buffers) => file.write(position, buffers),
+    read: (position, target) => file.read(position, target),
+    sync: (done) => file.sync(done),
+    close: () => file.close(),
+  };
 }
 
 async function format(dataBytes: number): Promise<MemoryJournalState> {
@@ -281,6 +293,46 @@ describe("Journal: durability (invariant 4)", () => {
       journal.whenSynced(1, (durable) => told.push(durable));
       expect(told).toEqual([false, false]);
     }
+  });
+
+  test("a superblock that can't be written, or a sync that is refused, fails the journal and not who happens to be there", async () => {
+    const { journal, file, failures } = open(await format(64 * FRAME), 1);
+    await recover({ journal, file, failures });
+    for (let n = 0; n < 8; n++) append(journal, [n]);
+    const told: boolean[] = [];
+    journal.whenSynced(8, (durable) => told.push(durable));
+    file.failNext = "write";
+    journal.trim(9);
+    expect(failures).toHaveLength(1);
+    expect(told).toEqual([false]);
+
+    const closed = open(await format(64 * FRAME), 1);
+    await recover(closed);
+    append(closed.journal, [1]);
+    await closed.file.close();
+    closed.journal.whenSynced(1, (durable) => told.push(durable));
+    expect(closed.failures).toHaveLength(1);
+    expect(told).toEqual([false, false]);
+  });
+
+  test("takes no record any more once it has failed", async () => {
+    const state = await format(64 * FRAME);
+    const { journal, file, failures } = open(state, 1);
+    await recover({ journal, file, failures });
+    append(journal, [1]);
+    // The sync of the superblock fails, and the file would take what comes then: it can't be relied upon to be read again.
+    journal.whenSynced(1, () => undefined);
+    const refusing = new Journal({
+      file: { ...fileOf(file), sync: (done) => done(new JournalFileError("io", "no")) },
+      identity: IDENTITY,
+      epoch: 2,
+      onFailure: (error) => failures.push(error),
+      onProgress: () => undefined,
+    });
+    await recover({ journal: refusing, file, failures });
+    refusing.whenSynced(1, () => undefined);
+    expect(refusing.failed).toBe(true);
+    expect(() => append(refusing, [2])).toThrow(JournalFileError);
   });
 });
 

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { type Drive, DriveError } from "../../../drivers/drive/drive.ts";
+import { JournalFileError } from "../../../drivers/journal-file/journal-file.ts";
 import { FRAME_STATE } from "../../../src/cache/frame-pool.ts";
+import { SUPERBLOCK_POSITIONS } from "../../../src/journal/record.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
 import { POOL_COUNT } from "../../../src/volume/pool-counters.ts";
 import { DriveGate, interceptDrive, turns, until } from "../../support/gated-drive.ts";
@@ -128,4 +130,47 @@ test("a pool that has stopped writes nothing to its drives any more, also when i
   await turns(200);
   expect(written).toBe(before);
   pool.kill();
+});
+
+test("a journal whose superblock can't be written fails the pool, which answers, and the director goes on", async () => {
+  const media = new MemoryPoolMedia();
+  let refuses = false;
+  const pool = await openMemoryPool(media, {
+    wrapJournal: (file) => ({
+      bytes: file.bytes,
+      read: (position, target) => file.read(position, target),
+      sync: (done) => file.sync(done),
+      close: () => file.close(),
+      write: (position, buffers) => {
+        if (refuses && SUPERBLOCK_POSITIONS.some((superblock) => superblock === position))
+          throw new JournalFileError("io", "EIO (fault on command)");
+        file.write(position, buffers);
+      },
+    }),
+  });
+  await pool.service.createVolume(0, volumeDocument(1, 1500 * 4096));
+  refuses = true;
+  const writes: Promise<{ status: number }>[] = [];
+  for (let block = 0; block < 1200; block += 50)
+    writes.push(writeBytes(pool, 1, block * 4096, new Uint8Array(50 * 4096).fill(block % 251)));
+  await pool.service
+    .pool(0)
+    .destageAll()
+    .catch(() => undefined);
+  await until(() => pool.service.status()[0]!.state === "failed");
+  const statuses = (await Promise.all(writes)).map(({ status }) => status);
+  const { status } = await writeBytes(pool, 1, 0, new Uint8Array(4096));
+  expect(status).toBe(BLOCK_STATUS.failed);
+  await turns(100);
+  expect(pool.frames.count(FRAME_STATE.dirty)).toBe(0);
+  pool.frames.checkCounts();
+  pool.kill();
+  refuses = false;
+  const again = await openMemoryPool(media);
+  for (const [n, status] of statuses.entries()) {
+    if (status !== BLOCK_STATUS.good) continue;
+    const { data } = await readBytes(again, 1, n * 50 * 4096, 50 * 4096);
+    expect(data.every((byte) => byte === (n * 50) % 251)).toBe(true);
+  }
+  again.kill();
 });
