@@ -54,7 +54,7 @@ export function stripShape(blocksPerStrip: number): StripShape {
   };
 }
 
-function tagAddress(strip: Address, shape: StripShape, index: number): Address {
+export function tagAddress(strip: Address, shape: StripShape, index: number): Address {
   return strip + shape.tagsAt + index * TAG_BYTES;
 }
 

@@ -15,23 +15,15 @@
  *  2. A block that can't be read is moved as unreadable: it stays a medium error, and never blocks compaction. (Where
  *     not even the tags of a strip can be had, the zone is kept and people are told.)
  */
-import { DriveError } from "../../drivers/drive/drive.ts";
 import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import type { Address } from "../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 import { MapChange, ZONE_EVENT } from "../map/map-log.ts";
 import { PAGE_NOT_LOADED } from "../map/map-pages.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
-import { placeOf, stripPlace } from "../raid/geometry.ts";
-import {
-  BlockMerge,
-  blockMatches,
-  PADDING_VOLUME,
-  readTag,
-  type StripPlace,
-  stripIsSound,
-  unreadableChecksum,
-} from "../raid/strip.ts";
+import { DataReader } from "../raid/data-reader.ts";
+import { placeOf } from "../raid/geometry.ts";
+import { blockMatches, PADDING_VOLUME, readTag, tagAddress, tagMatches, unreadableChecksum } from "../raid/strip.ts";
 import { StripeBatch } from "../raid/stripe-batch.ts";
 import { stripAddress } from "../raid/stripe-builder.ts";
 import type { ZoneAppender } from "../raid/zone-appender.ts";
@@ -64,6 +56,7 @@ export interface CompactorOptions {
 export class Compactor {
   readonly #options: CompactorOptions;
   readonly #pool: PoolParts;
+  readonly #data: DataReader;
   /** The one that is gathered; those that are written come back to `#spare`. */
   #batch: StripeBatch;
   readonly #spare: StripeBatch[] = [];
@@ -77,6 +70,7 @@ export class Compactor {
   constructor(options: CompactorOptions) {
     this.#options = options;
     this.#pool = options.pool;
+    this.#data = new DataReader({ ...options.pool, stripesMax: options.stripesPerBatch });
     const capacity = options.stripesPerBatch * options.pool.geometry.blocksPerStripe;
     this.#batch = new StripeBatch(capacity);
     for (let n = 0; n < WRITES_MAX; n++) this.#spare.push(new StripeBatch(capacity));
@@ -160,8 +154,8 @@ export class Compactor {
         if (this.#stopping) break;
         const began = this.#pool.runtime.nowMilliseconds();
         const count = Math.min(step, stripes - stripe);
-        await this.#readStripes({ slot, firstStripe: stripe, count, source, late });
-        await this.#collect(slot, { firstStripe: stripe, count, source, gather });
+        await this.#data.read({ zone: map.zones.zone[slot]!, firstStripe: stripe, count, base: source, late });
+        await this.#collect({ slot, firstStripe: stripe, count, source, gather });
         if (late.length > 0) {
           // What lands now is what was asked for; later it would be in the middle of something else.
           staging.batches.giveLanded(source, late.splice(0));
@@ -209,75 +203,18 @@ export class Compactor {
     });
   }
 
-  /** Reads a run of stripes from all drives; strips that can't be had are rebuilt in their place. */
-  async #readStripes(read: {
-    readonly slot: number;
-    readonly firstStripe: number;
-    readonly count: number;
-    readonly source: Address;
-    readonly late: Promise<void>[];
-  }): Promise<void> {
-    const { group, geometry, global, map, reader } = this.#pool;
-    const { slot, firstStripe, count, source, late } = read;
-    const zone = map.zones.zone[slot]!;
-    const { stripBytes } = geometry.shape;
-    const { level } = geometry;
-    /** By strip of the stripe: of copies one is read, the one that has its turn. */
-    const missing: number[] = [];
-    const positions = Array.from({ length: geometry.stripCount }, (_, lane) =>
-      level.copies === 1 ? lane : reader.directPosition({ zone, stripe: firstStripe, column: lane }),
-    );
-    const reads = positions.map(async (position, lane) => {
-      const drive = group.readable(position, zone);
-      const address = this.#strip(source, lane * level.copies, 0);
-      try {
-        if (drive === undefined) throw new Error("no drive");
-        await drive.readStrips({ zone, firstStrip: firstStripe, count, address, strideBytes: stripBytes });
-      } catch (error) {
-        missing.push(lane);
-        if (error instanceof DriveError && error.landed !== undefined) late.push(error.landed);
-      }
-    });
-    await Promise.all(reads);
-    for (let n = 0; n < count; n++) {
-      const stripe = firstStripe + n;
-      for (let column = 0; column < geometry.dataDrives; column++) {
-        const place = stripPlace(geometry, zone, stripe, column);
-        const strip = this.#strip(source, place.position, n);
-        if (missing.includes(Math.floor(place.position / level.copies)) || !stripIsSound(global, strip, geometry.shape, place))
-          await this.#readOne(place, strip);
-      }
-    }
-  }
-
-  /** One data strip by itself: as its drive has it, else rebuilt, block by block where no way to rebuild it gives all. */
-  async #readOne(place: StripPlace, address: Address): Promise<void> {
-    const { reader, geometry, global } = this.#pool;
-    const merge = new BlockMerge(global, address, geometry.shape, place.zone);
-    await reader.read({ zone: place.zone, stripe: place.stripe, column: place.role }, (strip, rebuilt) => {
-      if (!rebuilt && !stripIsSound(global, strip, geometry.shape, place)) return false;
-      merge.add(strip);
-      return merge.isWhole;
-    });
-  }
-
   /** Gathers the live blocks of the stripes in the batch, and has it written whenever it is full. */
-  async #collect(
-    slot: number,
-    read: { readonly firstStripe: number; readonly count: number; readonly source: Address; readonly gather: Address },
-  ): Promise<void> {
+  async #collect(read: StripesRead & { readonly gather: Address }): Promise<void> {
     const { map, runtime } = this.#pool;
-    const found = this.#candidates(slot, read);
+    const found = this.#candidates(read);
     const unpin = await map.pinPages(found.volumes, found.blocks, found.places.length);
     try {
       for (let n = 0; n < found.places.length; n++) {
         if (n > 0 && n % SLICE_BLOCKS === 0) await breathe(runtime);
         if (map.lookup(found.volumes[n]!, found.blocks[n]!) !== found.places[n]) continue;
         if (this.#batch.isFull) await this.#flush();
-        const crc = await this.#checked(slot, found, n);
-        const { count } = this.#batch;
-        const address = read.gather + count * FRAME_BYTES;
-        this.#pool.global.kernels.copy(address, found.addresses[n]!, FRAME_BYTES);
+        const address = read.gather + this.#batch.count * FRAME_BYTES;
+        const crc = await this.#gathered(read.slot, found, n, address);
         this.#batch.add({
           volume: found.volumes[n]!,
           block: found.blocks[n]!,
@@ -293,10 +230,7 @@ export class Compactor {
   }
 
   /** Blocks that live by what is known of the map, or may: their page must be loaded to tell. */
-  #candidates(
-    slot: number,
-    read: { readonly firstStripe: number; readonly count: number; readonly source: Address },
-  ): Candidates {
+  #candidates(read: StripesRead): Candidates {
     const { geometry, global, map } = this.#pool;
     const { shape, dataDrives } = geometry;
     const found: Candidates = { volumes: [], blocks: [], places: [], addresses: [] };
@@ -307,7 +241,7 @@ export class Compactor {
         for (let index = 0; index < shape.blocksPerStrip; index++) {
           const tag = readTag(global, strip, shape, index);
           if (tag.volume === PADDING_VOLUME || !map.pages.hasVolume(tag.volume)) continue;
-          const place = placeOf(geometry, { slot, stripe, column, index });
+          const place = placeOf(geometry, { slot: read.slot, stripe, column, index });
           const mapped = map.lookup(tag.volume, tag.block);
           if (mapped !== place && mapped !== PAGE_NOT_LOADED) continue;
           found.volumes.push(tag.volume);
@@ -320,18 +254,21 @@ export class Compactor {
     return found;
   }
 
-  /** The block's checksum, once it is what the map expects; rebuilt in its place when it is not as it was read. */
-  async #checked(slot: number, found: Candidates, n: number): Promise<number> {
+  /**
+   * Brings the block to `address`, and answers with its checksum once it is there what the map expects: what was read may
+   * still change under a drive that is late. Rebuilt when it is not what the map expects.
+   */
+  async #gathered(slot: number, found: Candidates, n: number, address: Address): Promise<number> {
     const { geometry, global, map, reader } = this.#pool;
     const { shape, dataDrives, stripesPerZone } = geometry;
     const place = found.places[n]!;
-    const address = found.addresses[n]!;
+    const source = found.addresses[n]!;
     const zone = map.zones.zone[slot]!;
     const index = (place - 1) % shape.blocksPerStrip;
-    const strip = address - index * FRAME_BYTES;
     const expected = { volume: found.volumes[n]!, block: found.blocks[n]!, zone };
-    let { crc } = readTag(global, strip, shape, index);
-    if (blockMatches(global, strip, shape, index, expected)) return crc;
+    global.kernels.copy(address, source, FRAME_BYTES);
+    let crc = dataChecksum(global.view(address, FRAME_BYTES));
+    if (tagMatches(global, tagAddress(source - index * FRAME_BYTES, shape, index), crc, expected)) return crc;
     const column = Math.floor((place - 1) / shape.blocksPerStrip) % dataDrives;
     const stripe = Math.floor((place - 1) / geometry.blocksPerStripe) % stripesPerZone;
     const outcome = await reader.read({ zone, stripe, column }, (whole) => {
@@ -340,7 +277,7 @@ export class Compactor {
       crc = readTag(global, whole, shape, index).crc;
       return true;
     });
-    return outcome === "lost" ? unreadableChecksum(dataChecksum(global.view(address, FRAME_BYTES))) : crc;
+    return outcome === "lost" ? unreadableChecksum(crc) : crc;
   }
 
   /** Begins to write what was gathered; resolves when the gathering place may be used again. */
@@ -395,6 +332,14 @@ export class Compactor {
   #strip(source: Address, position: number, n: number): Address {
     return stripAddress(this.#pool.geometry, source, this.#options.stripesPerBatch, position, n);
   }
+}
+
+/** A run of a zone's stripes in staging. */
+interface StripesRead {
+  readonly slot: number;
+  readonly firstStripe: number;
+  readonly count: number;
+  readonly source: Address;
 }
 
 interface Candidates {
