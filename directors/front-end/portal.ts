@@ -16,6 +16,7 @@ import type { ArrayEvent, SessionStatus, Severity } from "../../src/control/cont
 import type { LogicalUnitServer } from "../../src/scsi/task.ts";
 import type { FrameSource } from "../../src/volume/block-io.ts";
 import type { TurnEnd } from "../turn-end.ts";
+import { ArrivalWatch } from "./arrival-watch.ts";
 import { EventThrottle } from "./event-throttle.ts";
 import { FRONT_END_COUNTERS } from "./front-end-counters.ts";
 import { Connection, type ConnectionHost } from "./iscsi/connection.ts";
@@ -106,6 +107,7 @@ export class Portal {
   readonly #host: string;
   readonly #services: FrontEndServices;
   readonly #connectionHost: ConnectionHost;
+  #arrivals!: ArrivalWatch;
   readonly #registry: SessionRegistry;
   readonly #connections = new Map<Connection, string>();
   readonly #addresses = new Map<string, number>();
@@ -133,7 +135,9 @@ export class Portal {
   #makeServices(): FrontEndServices {
     const { config, director, global, units, frames, access } = this.#options;
     const { clock } = global;
+    this.#arrivals = new ArrivalWatch(clock.nowMicroseconds());
     return {
+      arrivals: this.#arrivals,
       directorIndex: director.index,
       units,
       frames,
@@ -208,6 +212,8 @@ export class Portal {
     // Out of file descriptors, for one: the portal stays, the connection does not come about.
     server.on("error", (error) => this.#event("warning", "portal.error", director.name, error.message));
     this.#server = server;
+    // Nothing can have come before.
+    for (let n = 0; n < 2; n += 1) this.#arrivals.tick(this.#services.nowMicroseconds());
     // After the poll phase: what came in while this thread was busy is heard before anybody is called silent.
     const tick = (): void => this.#tick();
     this.#ticker = setInterval(() => setImmediate(tick), this.#options.tickMilliseconds ?? 250);
@@ -259,6 +265,7 @@ export class Portal {
 
   #tick(): void {
     const now = this.#services.nowMicroseconds();
+    this.#arrivals.tick(now);
     let unsentBytes = 0;
     for (const connection of [...this.#connections.keys()]) {
       connection.tick(now);

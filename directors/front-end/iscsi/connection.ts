@@ -10,6 +10,7 @@
  *  3. Digests come into force with the first PDU after the last login response, both ways (§6.3).
  */
 import { observe } from "../../../drivers/shared-memory/counters.ts";
+import { ConnectionArrival } from "../arrival-watch.ts";
 import { FRONT_END_COUNTERS, KIND } from "../front-end-counters.ts";
 import type { ByteStream } from "./byte-stream.ts";
 import type { FrontEndServices, HoldReason, SessionConnection } from "./front-end-services.ts";
@@ -67,6 +68,7 @@ export class Connection implements PduHandler, TransmitterHost, SessionConnectio
   readonly #loginHeader = Buffer.alloc(BHS_BYTES);
   #statSN = 0;
   #holds = 0;
+  readonly #arrival: ConnectionArrival;
   #phaseUntil = 0;
   #ended = false;
   #stalledSince = 0;
@@ -83,6 +85,7 @@ export class Connection implements PduHandler, TransmitterHost, SessionConnectio
     this.#receiver = new Receiver(this);
     this.tx = new Transmitter(this);
     this.#openedAt = host.services.nowMicroseconds();
+    this.#arrival = new ConnectionArrival(host.services.arrivals);
   }
 
   get global(): FrontEndServices["global"] {
@@ -119,7 +122,13 @@ export class Connection implements PduHandler, TransmitterHost, SessionConnectio
     } else if (this.#session !== undefined) {
       this.#session.nop.heardAt = this.#host.services.nowMicroseconds();
     }
+    const { length } = chunk;
     this.#receiver.feed(chunk);
+    this.#arrival.read(length, this.#holds !== 0);
+  }
+
+  get arrivedMicroseconds(): number {
+    return this.#arrival.earliestMicroseconds;
   }
 
   /** The socket is closed, by either side. */
@@ -276,6 +285,7 @@ export class Connection implements PduHandler, TransmitterHost, SessionConnectio
 
   hold(reason: HoldReason): void {
     if (this.#holds === 0) {
+      this.#arrival.held();
       this.#receiver.pause();
       this.stream.pause();
     }
@@ -320,6 +330,7 @@ export class Connection implements PduHandler, TransmitterHost, SessionConnectio
 
   /** Called a few times a second. */
   tick(now: number): void {
+    this.#arrival.tick(this.#holds !== 0);
     switch (this.#phase) {
       case "login":
         if (now - this.#openedAt < this.#host.loginTimeoutSeconds * 1e6) return;

@@ -3,6 +3,7 @@ import type { GlobalMemory } from "../../../drivers/shared-memory/global-memory.
 import type { DirectorConfig } from "../../../src/config/config.ts";
 import type { LogicalUnitServer } from "../../../src/scsi/task.ts";
 import type { FrameSource } from "../../../src/volume/block-io.ts";
+import type { ArrivalWatch } from "../arrival-watch.ts";
 import type { Access } from "./login/access.ts";
 import type { ReadBudget } from "./read-budget.ts";
 import type { Session } from "./session.ts";
@@ -36,6 +37,7 @@ export interface FrontEndServices {
   readonly budget: ReadBudget;
   readonly counters: Float64Array;
   readonly limits: FrontEndLimits;
+  readonly arrivals: ArrivalWatch;
   /** What SendTargets answers is made of. */
   readonly portals: readonly DirectorConfig["portal"][];
   access(): Access;
@@ -48,6 +50,8 @@ export interface FrontEndServices {
 
 /** What a session asks of its connection. */
 export interface SessionConnection {
+  /** The host sent what is worked on now no earlier than this, in microseconds of the time base. */
+  readonly arrivedMicroseconds: number;
   /** Stops and starts reading of the socket, for one of the reasons below. */
   hold(reason: HoldReason): void;
   unhold(reason: HoldReason): void;

@@ -80,6 +80,8 @@ export function endDataOut(session: Session, digestGood: boolean): void {
     session.reject(REJECT_REASON.dataDigestError, session.header, 0);
     task.failure ??= "protocolServiceCrcError";
   }
+  // Who sends data has not given the path up: the last of it counts.
+  task.scsi.arrivedMicroseconds = session.connection.arrivedMicroseconds;
   task.dataSN = nextSN(task.dataSN);
   const final = (session.header[1]! & FINAL) !== 0;
   if (targetTransferTagOf(session.header, 0) === RESERVED_TAG) {

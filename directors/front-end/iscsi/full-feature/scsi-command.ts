@@ -97,6 +97,10 @@ function fill(session: Session, task: IscsiTask, header: Buffer, at: number): vo
   scsi.readFlag = (flags & COMMAND_READ) !== 0;
   scsi.writeFlag = (flags & COMMAND_WRITE) !== 0;
   scsi.expectedTransferBytes = task.expectedBytes;
+  scsi.request = 0;
+  scsi.requesterEpoch = 0;
+  scsi.repeat = false;
+  scsi.executed = false;
   task.kind = scsi.readFlag ? KIND.read : scsi.writeFlag ? KIND.write : KIND.other;
 }
 
@@ -140,6 +144,7 @@ export function endCommand(session: Session, digestGood: boolean): void {
     session.reject(REJECT_REASON.dataDigestError, session.header, 0);
     return;
   }
+  task.scsi.arrivedMicroseconds = session.connection.arrivedMicroseconds;
   session.tasks.set(task.initiatorTaskTag, task);
   if (task.immediate) {
     session.immediateCount += 1;
