@@ -18,9 +18,10 @@ import { cases as journal } from "./journal.mjs";
 import { cases as journalAside } from "./journal-aside.mjs";
 import { cases as kernels } from "./kernels.mjs";
 import { cases as pdu } from "./pdu.mjs";
+import { cases as raid } from "./raid.mjs";
 import { cases as rings } from "./rings.mjs";
 
-const GROUPS = [pdu, index, rings, kernels, journal, journalAside, destage, compaction, eviction];
+const GROUPS = [pdu, index, rings, kernels, raid, journal, journalAside, destage, compaction, eviction];
 const WARM_SHARE = 0.25;
 
 const { values: options } = parseArgs({
