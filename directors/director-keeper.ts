@@ -38,7 +38,7 @@ export interface DirectorKeeperOptions {
   readonly transfer: GlobalMemoryTransfer;
   /** Each thread is entered here while it runs. */
   readonly threads: Joinable[];
-  readonly poolOf: (index: number) => DirectorPool;
+  readonly poolOf: (index: number) => Omit<DirectorPool, "openedBefore">;
   /** Resolves when no drive of any pool has a request of this director. */
   readonly drivesQuiet: (director: number) => Promise<void>;
   readonly raise: (event: ArrayEvent) => void;
@@ -297,7 +297,8 @@ export class DirectorKeeper {
     const pool = this.#options.poolOf(index);
     const place = (of: JournalPlace): JournalPlace => ({ ...of, made: of.made && !this.#everServed.has(index) });
     const { journal, mirror } = pool;
-    return { index, journal: place(journal), ...(mirror === undefined ? {} : { mirror: place(mirror) }) };
+    const openedBefore = this.#everServed.has(index);
+    return { index, openedBefore, journal: place(journal), ...(mirror === undefined ? {} : { mirror: place(mirror) }) };
   }
 
   #others(director: number): number[] {

@@ -22,6 +22,8 @@ export interface DirectorPool {
   readonly journal: JournalPlace;
   /** Where its second copy is, if it is to have one. */
   readonly mirror?: JournalPlace;
+  /** It was open before in this process: all that its journal holds was recovered, or written, by it. */
+  readonly openedBefore: boolean;
 }
 
 export interface JournalPlace {

@@ -26,6 +26,8 @@ const RETURN_MILLISECONDS_MAX = 30_000;
 /** First wait before a director that died is started again; twice as long with each death that counts. */
 const BACK_OFF_MILLISECONDS = 250;
 const BACK_OFF_MILLISECONDS_MAX = 30_000;
+/** A dead director is not started while its pools are taken over, but for takeovers that take longer than this. */
+const TAKEOVER_MILLISECONDS_MAX = 5000;
 /** So many deaths within so long, and it stays down until somebody starts it. */
 export const DEATHS_MAX = 5;
 const DEATHS_WITHIN_MILLISECONDS = 10 * 60_000;
@@ -283,6 +285,9 @@ export class Failover {
   #startAgain(): void {
     for (const [director, place] of this.#directors.entries()) {
       if (place.state !== "dead" || !place.memoryFree || this.#now - place.since < this.#backOff(place)) continue;
+      // Hosts wait for their pools: a start would take the processor from those that open them.
+      if (this.#pools.some(({ downSince }) => downSince !== undefined) && this.#now - place.since < TAKEOVER_MILLISECONDS_MAX)
+        continue;
       place.stopping = false;
       this.#setState(director, "returning");
       this.#do({ type: "start", director });

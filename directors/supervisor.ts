@@ -135,7 +135,7 @@ export class Supervisor {
     });
   }
 
-  #poolOf(index: number): DirectorPool {
+  #poolOf(index: number): Omit<DirectorPool, "openedBefore"> {
     const { journal, mirror } = this.#pools.find(({ pool }) => pool.index === index)!;
     return { index, journal, ...(mirror === undefined ? {} : { mirror }) };
   }

@@ -88,6 +88,7 @@ export async function openOwnedPool(options: OpenPools, pool: DirectorPool): Pro
       runtime,
       bulk,
       ageSeconds: config.destage.ageSeconds,
+      pagesKept: pool.openedBefore,
       ...(onRecovered === undefined ? {} : { onRecovered }),
     });
     return {

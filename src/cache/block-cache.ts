@@ -100,6 +100,15 @@ export class BlockCache implements Reclaimer {
     }
   }
 
+  /** Recovery: a dirty frame, whose content is not read yet, is to get that of a later write of the same block. */
+  republishDirty(frame: number, crc: number, sequence: number): void {
+    const frames = this.#frames;
+    frames.crc[frame] = crc;
+    frames.sequence[frame] = sequence;
+    this.#unlinkDirty(frame);
+    this.#appendDirty(frame);
+  }
+
   /** Puts what was read from the drives for a host into the cache; the block must not be in the index. */
   publishClean(frame: number, volume: number, block: number, crc: number): void {
     this.#publishClean(frame, volume, block, crc);

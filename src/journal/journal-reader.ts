@@ -68,6 +68,11 @@ export interface Expected {
   readonly bytesMax: number;
 }
 
+/** A record whose payload costs more to read than a system call of its own. */
+const LARGE_RECORD_BYTES = 64 * 1024;
+/** Header and entries of most records. */
+const HEADER_PIECE_BYTES = 8 * 1024;
+
 export class JournalReader {
   readonly #file: JournalFile;
   readonly #id: JournalId;
@@ -77,6 +82,11 @@ export class JournalReader {
   #ahead: Uint8Array | undefined;
   #aheadPosition = 0;
   #aheadBytes = 0;
+  /** How much of it is read at once: less where most of it would be stepped over. */
+  #pieceBytes = 0;
+
+  /** Only headers are read, and of the last record the payload. */
+  stepsOverPayload = false;
 
   constructor(file: JournalFile, id: JournalId) {
     this.#file = file;
@@ -90,6 +100,7 @@ export class JournalReader {
   readAhead(bytes: number): void {
     this.#ahead = bytes > 0 ? Buffer.allocUnsafeSlow(bytes) : undefined;
     this.#aheadBytes = 0;
+    this.#pieceBytes = bytes;
   }
 
   /** Fills `target` from a position of the file; what is past its end reads as zeros. */
@@ -105,12 +116,19 @@ export class JournalReader {
 
   /** Where in what was read ahead the bytes are, read now if need be; −1: they are not to be had there. */
   #aheadAt(position: number, bytes: number): number {
-    if (this.#ahead === undefined || bytes > this.#ahead.length) return -1;
+    if (this.#ahead === undefined || bytes > this.#pieceBytes) return -1;
     if (position < this.#aheadPosition || position + bytes > this.#aheadPosition + this.#aheadBytes) {
       this.#aheadPosition = position;
-      this.#aheadBytes = this.#file.read(position, this.#ahead);
+      this.#aheadBytes = this.#file.read(position, this.#ahead.subarray(0, this.#pieceBytes));
     }
     return bytes <= this.#aheadBytes ? position - this.#aheadPosition : -1;
+  }
+
+  /** The next record will be as large as this one, most likely: where only headers are read, the payload is stepped over. */
+  #foreseePieces(recordBytes: number): void {
+    if (this.#ahead === undefined) return;
+    const steps = this.stepsOverPayload && recordBytes >= LARGE_RECORD_BYTES;
+    this.#pieceBytes = Math.min(this.#ahead.length, steps ? HEADER_PIECE_BYTES : this.#ahead.length);
   }
 
   /**
@@ -130,6 +148,7 @@ export class JournalReader {
     if (header === undefined || header.sequence !== expected.sequence) return undefined;
     if (header.epoch < expected.epochMin || header.epoch > expected.epochMax) return undefined;
     const bytes = recordBytes(header.entryCount, header.payloadFrames);
+    this.#foreseePieces(bytes);
     if (bytes > expected.bytesMax) return undefined;
     const headerBytes = recordBytes(header.entryCount, 0);
     this.read(position + RECORD_HEADER_BYTES, this.#bytes.subarray(RECORD_HEADER_BYTES, headerBytes));

@@ -25,6 +25,7 @@ import {
 import { LiveRecords } from "./live-records.ts";
 import {
   checkedPart,
+  ENTRY_KIND,
   encodeSuperblock,
   JOURNAL_DATA_START,
   type JournalId,
@@ -40,6 +41,17 @@ import { RecordBuilder, recordBytes } from "./record-builder.ts";
 
 /** A trim of this share of the data area is worth a superblock write and an fdatasync. */
 const TRIM_SHARE = 1 / 16;
+
+type BlockIsWhole = (entry: RecoveredEntry) => boolean;
+
+/** A live record, and where it begins. */
+interface FoundRecord {
+  readonly epoch: number;
+  readonly syncedSequence: number;
+  readonly record: RecoveredRecord;
+  readonly bytes: number;
+  readonly offset: number;
+}
 
 /** Recovery reads the file in pieces of this size: a system call for each record and block was half of its time. */
 const READ_AHEAD_BYTES = 1024 * 1024;
@@ -306,11 +318,13 @@ export class Journal {
    * Reads the records that were live, oldest first, handing each to `apply` before it looks at the next. Afterwards
    * appends go on behind the last whole record.
    * @param blockIsWhole - reads the frame at a position of the file and compares its checksum
+   * @param pagesKept - no page of the file was lost since its records were written: only the last of them can be in part
    * @throws JournalError when the file is another journal, of another version, or lost records that were durable
    */
   async recover(
-    blockIsWhole: (entry: RecoveredEntry) => boolean,
+    blockIsWhole: BlockIsWhole,
     apply: (record: RecoveredRecord) => Promise<void>,
+    pagesKept = false,
   ): Promise<{ records: number; bytes: number }> {
     const superblock = newestSuperblock(this.#file, this.#identity);
     this.#superblockCounter = superblock.counter;
@@ -322,10 +336,14 @@ export class Journal {
     let epoch = superblock.tailEpoch;
     let syncedSequence = superblock.syncedSequence;
     this.#reader.readAhead(READ_AHEAD_BYTES);
-    for (;;) {
-      const found = this.#readRecord(epoch, blockIsWhole);
-      if (found === undefined) break;
-      if (found === "wrap") continue;
+    this.#reader.stepsOverPayload = pagesKept;
+    const isWhole = pagesKept ? () => true : blockIsWhole;
+    for (let found = this.#nextRecord(this.#head, this.#nextSequence, epoch, isWhole); found !== undefined; ) {
+      // What is written to behind the last one can't have been begun before that one was whole.
+      const following = pagesKept ? this.#recordAfter(found, isWhole) : undefined;
+      if (pagesKept && following === undefined && !found.record.entries.every((entry) => isPayloadWhole(entry, blockIsWhole)))
+        break;
+      this.#head = found.offset;
       epoch = found.epoch;
       syncedSequence = Math.max(syncedSequence, found.syncedSequence);
       this.#recoveringEpoch = epoch;
@@ -336,6 +354,7 @@ export class Journal {
       this.#head += found.bytes;
       this.#nextSequence = found.record.sequence + 1;
       records += 1;
+      found = pagesKept ? following : this.#recordAfter(found, isWhole);
     }
     this.#reader.readAhead(0);
     this.#recoveringEpoch = undefined;
@@ -348,23 +367,35 @@ export class Journal {
     return { records, bytes: this.#head - this.#tail };
   }
 
+  get isMirrored(): boolean {
+    return this.#file.mirror !== undefined;
+  }
+
   /** Reads payload at a position of the file. */
   readPayload(position: number, target: Uint8Array): void {
     this.#reader.read(position, target);
   }
 
-  #readRecord(epochMin: number, blockIsWhole: (entry: RecoveredEntry) => boolean): ReturnType<JournalReader["readRecord"]> {
-    const toEnd = this.#bytesToEnd();
-    // Nothing was ever written across the end, and a tail end without room for a header is skipped in silence.
-    let found: ReturnType<JournalReader["readRecord"]> = "wrap";
-    if (toEnd >= RECORD_HEADER_BYTES) {
-      const bytesMax = Math.min(toEnd, this.#dataBytes - (this.#head - this.#tail));
-      const expected = { sequence: this.#nextSequence, epochMin, epochMax: this.#epoch, bytesMax };
-      found = this.#reader.readRecord(this.#positionOf(this.#head), expected, blockIsWhole);
-      found ??= this.#readFromOther(this.#positionOf(this.#head), expected, blockIsWhole);
+  #recordAfter(found: FoundRecord, blockIsWhole: BlockIsWhole): FoundRecord | undefined {
+    return this.#nextRecord(found.offset + found.bytes, found.record.sequence + 1, found.epoch, blockIsWhole);
+  }
+
+  /** The record of a sequence that begins at an offset, or at the start of the file behind it. */
+  #nextRecord(from: number, sequence: number, epochMin: number, blockIsWhole: BlockIsWhole): FoundRecord | undefined {
+    for (let offset = from; ; ) {
+      const toEnd = this.#dataBytes - (offset % this.#dataBytes);
+      // Nothing was ever written across the end, and a tail end without room for a header is skipped in silence.
+      let found: ReturnType<JournalReader["readRecord"]> = "wrap";
+      if (toEnd >= RECORD_HEADER_BYTES) {
+        const bytesMax = Math.min(toEnd, this.#dataBytes - (offset - this.#tail));
+        const expected = { sequence, epochMin, epochMax: this.#epoch, bytesMax };
+        found = this.#reader.readRecord(this.#positionOf(offset), expected, blockIsWhole);
+        found ??= this.#readFromOther(this.#positionOf(offset), expected, blockIsWhole);
+      }
+      if (found === undefined) return undefined;
+      if (found !== "wrap") return { ...found, offset };
+      offset += toEnd;
     }
-    if (found === "wrap") this.#head += toEnd;
-    return found;
   }
 
   /** Where one copy of the journal ends, or is damaged, the other may go on: what it has is put into both. */
@@ -501,6 +532,10 @@ export class Journal {
     this.#options.onFailure(error);
     for (const waiter of this.#syncWaiters.splice(0)) waiter.done(false);
   }
+}
+
+function isPayloadWhole(entry: RecoveredEntry, blockIsWhole: BlockIsWhole): boolean {
+  return entry.kind !== ENTRY_KIND.write || blockIsWhole(entry);
 }
 
 function synced(file: JournalFile): Promise<void> {

@@ -51,6 +51,8 @@ export interface OpenPoolOptions {
   readonly ageSeconds: number;
   /** Pages of the map in memory; MAP_PAGES_MAX unless given. */
   readonly mapPagesMax?: number;
+  /** Takeover within one process: see RecoveryHooks. */
+  readonly pagesKept?: boolean;
   /** Told of each request of another director of which the journal has a part: it is executed, and must not be repeated. */
   readonly onRecovered?: (request: RecoveredRequest) => void;
 }

@@ -207,7 +207,11 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
     runtime.reached("recovery.mapLoaded");
     await putZonesInOrder(parts, (slot) => pool.compactor.removeZone(slot));
     runtime.reached("recovery.zonesInOrder");
-    await replayJournal(parts, { press: () => pool.press(), onRecovered: options.onRecovered });
+    await replayJournal(parts, {
+      press: () => pool.press(),
+      onRecovered: options.onRecovered,
+      pagesKept: options.pagesKept ?? false,
+    });
     runtime.reached("recovery.journalReplayed");
     await journal.mend(parts.journal);
   } catch (error) {

@@ -77,7 +77,6 @@ export class Pool {
       onDirty: () => this.#destager.poke(),
       onRefusedForSpace: () => this.#fill.refused(),
     });
-    parts.cache.shortage = () => this.#destager.press();
     const stripesPerBatch = parts.staging.batchStripes;
     const appender = (freeZonesLeft: number): ZoneAppender =>
       new ZoneAppender({
@@ -105,6 +104,7 @@ export class Pool {
 
   /** Recovery is done: housekeeping begins. */
   start(): void {
+    this.parts.cache.shortage = () => this.#destager.press();
     this.#cancelTick = this.parts.runtime.every(TICK_MILLISECONDS, () => this.#tick());
     this.volumes.start();
     // What was replayed for nobody (its volume is gone) leaves nothing dirty, whose destage would do this.

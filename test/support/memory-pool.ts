@@ -106,6 +106,8 @@ export async function openMemoryPool(
     /** Where the configuration says something else than it did. */
     config?: Partial<Pick<PoolConfig, "name" | "drives" | "driveHealth">>;
     onRecovered?: (request: RecoveredRequest) => void;
+    /** As a takeover: what the journal's writer wrote is there, but for the end of it. */
+    pagesKept?: boolean;
   } = {},
 ): Promise<OpenedPool> {
   const { shape } = media;
@@ -172,6 +174,7 @@ export async function openMemoryPool(
     journal: { ...journalBay("journal"), ...(options.mirrored === true ? { mirror: journalBay("mirror") } : {}) },
     runtime,
     ageSeconds: options.ageSeconds ?? 30,
+    pagesKept: options.pagesKept ?? false,
     ...(options.onRecovered === undefined ? {} : { onRecovered: options.onRecovered }),
   });
   return {
