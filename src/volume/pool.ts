@@ -281,11 +281,12 @@ export class Pool {
   /** Makes the journal durable and comes to rest. No full destage: what is dirty is in the journal. */
   async stop(): Promise<void> {
     this.#cancelTick?.();
-    this.volumes.stop();
+    const volumesStopped = this.volumes.stop();
     if (this.parts.health.failed) return;
     this.#writes.flush();
     await this.#journalDurable();
-    await this.#within(Promise.all([this.#destager.stop(), this.compactor.stop()]).then(() => undefined));
+    const stopped = Promise.all([this.#destager.stop(), this.compactor.stop(), volumesStopped]);
+    await this.#within(stopped.then(() => undefined));
     await this.#journalDurable();
     if (this.parts.journal.isEmpty) await this.record.update((old) => ({ ...old, journalLive: false }));
   }

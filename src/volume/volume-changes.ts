@@ -44,6 +44,8 @@ export class VolumeChanges {
   readonly #record: PoolRecord;
   readonly #hooks: VolumeChangesHooks;
   #stopped = false;
+  /** Blocks of deleted volumes are given back by these. */
+  readonly #givingBack = new Set<Promise<void>>();
 
   constructor(parts: PoolParts, record: PoolRecord, hooks: VolumeChangesHooks) {
     this.#parts = parts;
@@ -56,8 +58,10 @@ export class VolumeChanges {
     for (const volume of this.#record.volumes.values()) if (volume.deleting === true) this.#giveBack(volume);
   }
 
-  stop(): void {
+  /** Resolves when nothing is given back any more. */
+  async stop(): Promise<void> {
     this.#stopped = true;
+    await Promise.all(this.#givingBack);
   }
 
   async setWriteCache(volume: number, enabled: boolean): Promise<void> {
@@ -123,7 +127,13 @@ export class VolumeChanges {
       await this.#record.updateVolume(document.volume, () => undefined);
       runtime.reached("volume.forgotten");
     };
-    work().catch((error: unknown) => health.fail(error));
+    // Where the pool has stopped, the next start goes on, whatever came of it here.
+    const done = work()
+      .catch((error: unknown) => {
+        if (!this.#stopped) health.fail(error);
+      })
+      .finally(() => this.#givingBack.delete(done));
+    this.#givingBack.add(done);
   }
 
   async #change(volume: number, change: (old: PoolVolumeDocument) => PoolVolumeDocument): Promise<void> {

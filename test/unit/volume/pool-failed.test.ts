@@ -132,6 +132,47 @@ test("a pool that has stopped writes nothing to its drives any more, also when i
   pool.kill();
 });
 
+test("a pool has stopped only when nothing more of a deleted volume is on its way; the next start goes on with it", async () => {
+  const media = new MemoryPoolMedia();
+  let holds = false;
+  const held: (() => void)[] = [];
+  let logged = 0;
+  media.wrap = (drive) =>
+    interceptDrive(drive, async (operation, parameters, run) => {
+      const [first] = operation === "metadataBatch" ? (parameters[0] as { key: string }[]) : [];
+      if (first?.key.startsWith("l/") !== true) return run();
+      if (holds) await new Promise<void>((resolve) => held.push(resolve));
+      logged += 1;
+      return run();
+    });
+  const pool = await openMemoryPool(media);
+  const { space } = pool.service.pool(0).parts;
+  await pool.service.createVolume(0, volumeDocument(1, 40_000 * 4096));
+  for (let page = 0; page < 39; page++) await writeBytes(pool, 1, page * 1024 * 4096, new Uint8Array(4096).fill(1));
+  await pool.service.pool(0).destageAll();
+  await pool.service.deleteVolume(1);
+  await until(() => space.liveBlocks < 39);
+  holds = true;
+  await until(() => held.length > 0);
+  let isStopped = false;
+  const stopped = pool.service.stop().then(() => {
+    isStopped = true;
+  });
+  await turns(100);
+  expect(isStopped).toBe(false);
+  holds = false;
+  for (const go of held) go();
+  await stopped;
+  const before = logged;
+  await turns(100);
+  expect(logged).toBe(before);
+  expect(space.liveBlocks).toBeGreaterThan(0);
+  pool.kill();
+  const again = await openMemoryPool(media);
+  await until(() => again.service.pool(0).parts.space.liveBlocks === 0);
+  again.kill();
+});
+
 test("a journal whose superblock can't be written fails the pool, which answers, and the director goes on", async () => {
   const media = new MemoryPoolMedia();
   let refuses = false;
