@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { DRIVE_HEALTH_LIMITS } from "../../../src/raid/drive-health.ts";
 import { decodePlace } from "../../../src/raid/geometry.ts";
 import { POOL_COUNT } from "../../../src/volume/pool-counters.ts";
 import { DriveGate, turns, until } from "../../support/gated-drive.ts";
@@ -37,7 +38,9 @@ async function damagedPool(
   }
   await first.service.stop();
   first.kill();
-  return { gate, pool: await openMemoryPool(media) };
+  // However bad a drive is, it stays, and is repaired from.
+  const driveHealth = { ...DRIVE_HEALTH_LIMITS, predictiveErrors: 1_000_000, failedErrors: 1_000_000 };
+  return { gate, pool: await openMemoryPool(media, { config: { driveHealth } }) };
 }
 
 describe("Destager: a block whose copy on a drive was bad", () => {
