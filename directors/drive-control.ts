@@ -42,6 +42,8 @@ export class DriveControl {
       pool.driveThread.onMessage((message) => {
         if (message.type === "driveGone") this.#gone(pool, message.drive);
       });
+      pool.driveThread.raise = (event) => tell({ kind: "event", event });
+      pool.driveThread.onRestarted(() => this.#restarted(pool));
     }
   }
 
@@ -67,6 +69,8 @@ export class DriveControl {
         return this.#pull(this.#slot(command.drive));
       case "insert":
         return this.#insert(this.#slot(command.drive));
+      case "throw":
+        return this.#pools.find(({ pool }) => pool.index === command.pool)?.driveThread.post({ type: "throw" });
     }
   }
 
@@ -125,6 +129,16 @@ export class DriveControl {
     });
   }
 
+  /** Faults on command went with the thread; a drive that was pulled stays so. */
+  #restarted(pool: PoolThreads): void {
+    for (const drive of pool.drives) {
+      const condition = this.#conditions.get(drive.name);
+      if (condition === undefined) continue;
+      if (condition.pulled) pool.driveThread.post({ type: "closeDrive", driveIndex: drive.driveIndex });
+      this.#note({ pool, drive }, { faultRules: 0 });
+    }
+  }
+
   #note({ pool, drive }: Slot, change: Partial<DriveCondition>): void {
     const before = this.#conditions.get(drive.name) ?? { drive: drive.name, pool: pool.pool.index, pulled: false, faultRules: 0 };
     const after = { ...before, ...change };
@@ -147,17 +161,15 @@ export class DriveControl {
     message: ToDriveThread,
     select: (answer: FromDriveThread) => answer is Answer,
   ): Promise<Answer> {
-    const { driveThread } = pool;
     let late: NodeJS.Timeout | undefined;
+    const name = `the drives' thread of pool ${pool.pool.name}`;
     const silence = new Promise<never>((_, reject) => {
-      late = setTimeout(() => {
-        reject(new Refused("failed", `the drives' thread of pool ${pool.pool.name} does not answer`));
-      }, ANSWER_MILLISECONDS_MAX);
+      late = setTimeout(() => reject(new Refused("failed", `${name} does not answer`)), ANSWER_MILLISECONDS_MAX);
     });
-    const answer = driveThread.next(select);
-    driveThread.post(message);
     try {
-      return await Promise.race([answer, silence]);
+      const answer = await Promise.race([pool.driveThread.ask(message, select), silence]);
+      if (answer === undefined) throw new Refused("failed", `${name} ended before it answered`);
+      return answer;
     } finally {
       clearTimeout(late);
     }

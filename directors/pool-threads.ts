@@ -6,13 +6,7 @@
  */
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type {
-  DriveState,
-  DriveThreadDrive,
-  DriveThreadStart,
-  FromDriveThread,
-  ToDriveThread,
-} from "../drivers/drive/drive-thread-messages.ts";
+import type { DriveState, DriveThreadDrive, DriveThreadStart } from "../drivers/drive/drive-thread-messages.ts";
 import { createJournalFile } from "../drivers/journal-file/create-journal-file.ts";
 import { JournalFileError } from "../drivers/journal-file/journal-file.ts";
 import type { FromSyncThread, SyncThreadStart, ToSyncThread } from "../drivers/journal-file/sync-thread-messages.ts";
@@ -23,6 +17,7 @@ import { type Config, driveNames, type PoolConfig } from "../src/config/config.t
 import { firstDriveNumber, poolDriveGeometry } from "./array-shape.ts";
 import { type DataFolder, type KnownDrive, newDriveId } from "./data-folder.ts";
 import type { JournalPlace } from "./director-messages.ts";
+import { DriveThreadKeeper } from "./drive-thread-keeper.ts";
 import type { Joinable } from "./process-exit.ts";
 import { EXIT_STATUS, StartError } from "./start-error.ts";
 import { stopThread, type ThreadLimits, WatchedThread } from "./watched-thread.ts";
@@ -33,7 +28,6 @@ const SYNC_ENTRY = new URL("../drivers/journal-file/sync.worker.js", import.meta
 const DRIVE_LIMITS: ThreadLimits = { heapMebibytesMax: 64, youngMebibytesMax: 3 };
 const SYNC_LIMITS: ThreadLimits = { heapMebibytesMax: 32, youngMebibytesMax: 2 };
 
-type DriveThread = WatchedThread<ToDriveThread, FromDriveThread>;
 type SyncThread = WatchedThread<ToSyncThread, FromSyncThread>;
 
 export interface StartPoolThreads {
@@ -53,7 +47,7 @@ export interface PoolThreads {
   readonly pool: PoolConfig;
   /** The drives that its thread serves. */
   readonly drives: readonly DriveThreadDrive[];
-  readonly driveThread: DriveThread;
+  readonly driveThread: DriveThreadKeeper;
   readonly states: readonly DriveState[];
   readonly journal: JournalPlace;
   readonly mirror?: JournalPlace;
@@ -76,16 +70,10 @@ export async function startPoolThreads(options: StartPoolThreads): Promise<PoolT
     states,
     journal,
     ...(mirror === undefined ? {} : { mirror }),
-    async quiet(director) {
-      const quiet = driveThread.next(
-        (message): message is FromDriveThread => message.type === "quiet" && message.director === director,
-      );
-      driveThread.post({ type: "quiet", director });
-      await quiet;
-    },
+    quiet: (director) => driveThread.quiet(director),
     async stop() {
       await Promise.all([
-        stopThread(driveThread, { type: "stop" }, ({ type }) => type === "stopped"),
+        driveThread.stop(),
         // It may have ended before, with its file.
         sync.running ? stopThread(sync, { type: "stop" }, ({ type }) => type === "stopped") : undefined,
       ]);
@@ -153,35 +141,44 @@ async function startSyncThread(options: StartPoolThreads, path: string, mirrorPa
 }
 
 interface StartedDriveThread {
-  readonly thread: DriveThread;
+  readonly thread: DriveThreadKeeper;
   readonly drives: readonly DriveThreadDrive[];
   readonly states: readonly DriveState[];
 }
 
 async function startDriveThread(options: StartPoolThreads): Promise<StartedDriveThread> {
   const { config, pool, folder, global, transfer, onFatal } = options;
-  raiseThreadEpoch(global, threadNumber(global.layout, "drive", pool.index));
   const drives = threadDrives(config, pool, folder);
-  const data: DriveThreadStart = { transfer, pool: pool.index, drives };
-  const thread: DriveThread = new WatchedThread({
-    name: `drives of pool ${pool.name}`,
-    entry: DRIVE_ENTRY,
-    data,
-    limits: DRIVE_LIMITS,
+  const thread = new DriveThreadKeeper({
+    pool,
+    global,
+    drives,
+    threads: options.threads,
     onFatal,
+    nowMilliseconds: () => performance.now(),
+    start: (given, onEnd) => {
+      const data: DriveThreadStart = { transfer, pool: pool.index, drives: given };
+      const name = `drives of pool ${pool.name}`;
+      return new WatchedThread({
+        name,
+        entry: DRIVE_ENTRY,
+        data,
+        limits: DRIVE_LIMITS,
+        onFatal: (_name, reason) => onEnd(reason),
+      });
+    },
   });
-  options.threads.push(thread);
-  const ready = await thread.next((message) => message.type === "ready");
+  const states = await thread.ready();
   // A pool is made of all its drives or not at all: else the next start would take it for one that lost some.
-  const unformatted = ready.drives.find(
+  const unformatted = states.find(
     (state) =>
       state.state === "failed" && state.driveIndex < pool.drives.length && drives[state.driveIndex]?.format !== undefined,
   );
   if (unformatted?.state === "failed") {
     throw new StartError(EXIT_STATUS.failed, `pool ${pool.name} can't be made: ${unformatted.message}`);
   }
-  folder.addDrives(formattedDrives(drives, ready.drives));
-  return { thread, drives, states: ready.drives };
+  folder.addDrives(formattedDrives(drives, states));
+  return { thread, drives, states };
 }
 
 function threadDrives(config: Config, pool: PoolConfig, folder: DataFolder): DriveThreadDrive[] {

@@ -141,6 +141,10 @@ export class CountingDrive implements LocalDrive {
     block[C.readBytes]! += this.#stripBytes;
   }
 
+  async hasStrips(write: StripWrite): Promise<boolean> {
+    return this.#local !== undefined && this.#local.hasStrips(write);
+  }
+
   async metadataGet(key: string): Promise<Uint8Array | undefined> {
     const value = await this.#counted(() => this.#drive.metadataGet(key));
     this.#count.block[C.metadataReads]! += 1;

@@ -9,14 +9,25 @@
  *  3. A request's place and its mailbox lease are free again only when the drive thread answered, even if the caller
  *     was told "unknown" at the deadline meanwhile. The thread begins nothing after the deadline, which lies
  *     DEADLINE_GRACE_MILLISECONDS before the moment when the caller is told.
+ *  4. When the drive thread died and main starts it again, under its next epoch, drives are opened anew and what was not
+ *     answered is asked again, before anything else: callers notice a delay, of HOLD_MILLISECONDS_MAX at most.
  */
 import { Doorbell } from "../shared-memory/doorbell.ts";
+import { threadEpoch } from "../shared-memory/epoch.ts";
 import type { GlobalMemory } from "../shared-memory/global-memory.ts";
-import { drivePath, SLOT_WORDS, threadNumber } from "../shared-memory/layout.ts";
+import { drivePath, SLOT_WORDS, type ThreadNumber, threadNumber } from "../shared-memory/layout.ts";
 import { RingConsumer, RingProducer } from "../shared-memory/ring.ts";
 import { DriveError, type DriveErrorKind } from "./drive.ts";
 import { METADATA_BATCH_BYTES_MAX } from "./drive-checks.ts";
-import { COMPLETION_WORD, type DriveOperation, OUTCOME_DONE, OUTCOME_LARGER, REQUEST_WORD, readError } from "./drive-slots.ts";
+import {
+  COMPLETION_WORD,
+  DRIVE_OPERATION,
+  type DriveOperation,
+  OUTCOME_DONE,
+  OUTCOME_LARGER,
+  REQUEST_WORD,
+  readError,
+} from "./drive-slots.ts";
 import { MailboxSpace } from "./mailbox-space.ts";
 
 /** A mailbox that is smaller could not take the largest batch. */
@@ -27,6 +38,8 @@ const REQUESTS_WAITING_MAX = 1024;
 const DEADLINE_MILLISECONDS = 20_000;
 const DEADLINE_GRACE_MILLISECONDS = 1000;
 const DEADLINE_CHECK_MILLISECONDS = 500;
+/** While a thread is started again nothing is late; main gives up earlier than this. */
+const HOLD_MILLISECONDS_MAX = 60_000;
 /** Completions taken in one call of `drain`. */
 const DRAIN_SLOTS_MAX = 256;
 
@@ -61,8 +74,10 @@ interface Pending {
   readonly request: DriveRequest;
   readonly resolve: (answer: DriveAnswer) => void;
   readonly reject: (error: DriveError) => void;
-  readonly deadline: number;
+  deadline: number;
   settled: boolean;
+  /** It was with a thread that died. */
+  repeated: boolean;
   /** The caller was told "unknown" while the drive thread had it: told when the thread answered after all. */
   landed: (() => void) | undefined;
   id: number;
@@ -91,6 +106,13 @@ export class DriveChannel {
   readonly #inFlightMax: number;
   readonly #inFlight = new Map<number, Pending>();
   #waiting: Pending[] = [];
+  /** The incarnation of the drive thread that requests go to. */
+  #threadEpoch: number;
+  readonly #thread: ThreadNumber;
+  /** By drive index: the request that opened the drive. */
+  readonly #opened = new Map<number, DriveRequest>();
+  /** What waits until the drives are open again, after the thread's death; undefined: nothing does. */
+  #held: Pending[] | undefined;
   /** Begins anywhere, so that answers to an earlier channel of this director (it was restarted) match nothing here. */
   #nextId = Math.floor(Math.random() * 0x7fff_ffff);
   #timer: NodeJS.Timeout | undefined;
@@ -110,6 +132,8 @@ export class DriveChannel {
       consumer: threadNumber(layout, "drive", pool),
       producer: threadNumber(layout, "director", director),
     });
+    this.#thread = threadNumber(layout, "drive", pool);
+    this.#threadEpoch = threadEpoch(global, this.#thread);
     this.#mailboxAddress = path.mailbox;
     this.#mailbox = new MailboxSpace(layout.shape.mailboxBytes);
     this.#deadlineMilliseconds = options.deadlineMilliseconds ?? DEADLINE_MILLISECONDS;
@@ -122,18 +146,17 @@ export class DriveChannel {
   }
 
   get waiting(): number {
-    return this.#waiting.length;
+    return this.#waiting.length + (this.#held?.length ?? 0);
   }
 
   /** Sends a request, or keeps it until there is room. Rejects with DriveError. */
   transact(request: DriveRequest): Promise<DriveAnswer> {
     if (this.#failure !== undefined) return Promise.reject(new DriveError("unreachable", request.drive, this.#failure.message));
-    if (this.#waiting.length >= REQUESTS_WAITING_MAX) {
+    if (this.waiting >= REQUESTS_WAITING_MAX) {
       return Promise.reject(new DriveError("unreachable", request.drive, `${REQUESTS_WAITING_MAX} requests wait for its thread`));
     }
     return new Promise((resolve, reject) => {
-      const deadline = this.#now() + this.#deadlineMilliseconds;
-      this.#waiting.push({ request, resolve, reject, deadline, settled: false, landed: undefined, id: 0, mailboxOffset: -1 });
+      (this.#held ?? this.#waiting).push(this.#pending(request, resolve, reject));
       this.#pump();
       this.#timer ??= this.#startTimer();
     });
@@ -141,6 +164,12 @@ export class DriveChannel {
 
   /** Takes what the drive thread answered; part of the director's drain. Says whether there was anything. */
   drain(): boolean {
+    const taken = this.#takeAnswers();
+    if (taken > 0) this.#pump();
+    return taken > 0;
+  }
+
+  #takeAnswers(): number {
     let taken = 0;
     while (taken < DRAIN_SLOTS_MAX) {
       const word = this.#completions.peek();
@@ -149,8 +178,7 @@ export class DriveChannel {
       this.#completions.advance();
       taken += 1;
     }
-    if (taken > 0) this.#pump();
-    return taken > 0;
+    return taken;
   }
 
   /** The drive thread is gone: what it had is "unknown", what comes is "unreachable". */
@@ -160,18 +188,72 @@ export class DriveChannel {
       this.#reject(pending, "unknown", message);
       pending.landed?.();
     }
-    for (const pending of this.#waiting.splice(0)) this.#reject(pending, "unreachable", message);
+    for (const pending of [...this.#waiting.splice(0), ...(this.#held?.splice(0) ?? [])]) {
+      this.#reject(pending, "unreachable", message);
+    }
     this.#inFlight.clear();
     this.#stopTimer();
   }
 
   /** Ends the timer; nothing is in flight any more. */
   close(): void {
-    if (this.#inFlight.size + this.#waiting.length > 0) this.fail("the director closed its channel");
+    if (this.#inFlight.size + this.waiting > 0) this.fail("the director closed its channel");
     this.#stopTimer();
   }
 
+  #pending(request: DriveRequest, resolve: Pending["resolve"], reject: Pending["reject"]): Pending {
+    const deadline = this.#now() + this.#deadlineMilliseconds;
+    return { request, resolve, reject, deadline, settled: false, repeated: false, landed: undefined, id: 0, mailboxOffset: -1 };
+  }
+
+  /** Main has fenced the drive thread, which died: everything begins anew with the next. */
+  #threadDied(epoch: number): void {
+    // What it had answered is answered.
+    this.#takeAnswers();
+    this.#threadEpoch = epoch;
+    const unanswered = [...this.#inFlight.values()];
+    this.#inFlight.clear();
+    for (const pending of unanswered) {
+      pending.landed?.();
+      if (pending.mailboxOffset >= 0) this.#mailbox.give(pending.mailboxOffset);
+      pending.mailboxOffset = -1;
+      pending.repeated = true;
+    }
+    const held = [...unanswered, ...(this.#held ?? []), ...this.#waiting].filter((pending) => !pending.settled);
+    const isOpening = ({ request }: Pending) =>
+      request.operation === DRIVE_OPERATION.open && this.#opened.get(request.driveIndex) === request;
+    this.#held = held.filter((pending) => !isOpening(pending));
+    const until = this.#now() + HOLD_MILLISECONDS_MAX;
+    for (const pending of this.#held) pending.deadline = Math.max(pending.deadline, until);
+    this.#waiting = [];
+    let opening = this.#opened.size;
+    const opened = () => {
+      opening -= 1;
+      if (opening <= 0 && this.#threadEpoch === epoch) this.#goOn();
+    };
+    // A drive that does not open says why to whoever asks for it.
+    for (const request of this.#opened.values()) {
+      const pending = this.#pending(request, opened, opened);
+      pending.deadline = until;
+      this.#waiting.push(pending);
+    }
+    if (this.#opened.size === 0) this.#goOn();
+    this.#timer ??= this.#startTimer();
+  }
+
+  /** The drives are open again. */
+  #goOn(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    const deadline = this.#now() + this.#deadlineMilliseconds;
+    for (const pending of held) pending.deadline = deadline;
+    this.#waiting.push(...held);
+    this.#pump();
+  }
+
   #pump(): void {
+    const epoch = threadEpoch(this.global, this.#thread);
+    if (epoch !== this.#threadEpoch) this.#threadDied(epoch);
     let sent = 0;
     while (sent < this.#waiting.length && this.#trySend(this.#waiting[sent]!)) sent += 1;
     if (sent === 0) return;
@@ -217,6 +299,8 @@ export class DriveChannel {
     i32[word + REQUEST_WORD.answerBytesMax] = request.answerBytesMax ?? 0;
     i32[word + REQUEST_WORD.deadlineMilliseconds] = pending.deadline | 0;
     i32[word + REQUEST_WORD.bytesMax] = request.bytesMax ?? 0;
+    i32[word + REQUEST_WORD.threadEpoch] = this.#threadEpoch;
+    i32[word + REQUEST_WORD.repeated] = pending.repeated ? 1 : 0;
   }
 
   #complete(word: number): void {
@@ -229,6 +313,8 @@ export class DriveChannel {
     const outcome = i32[word + COMPLETION_WORD.outcome]!;
     if (!pending.settled) {
       pending.settled = true;
+      if (outcome <= OUTCOME_DONE && pending.request.operation === DRIVE_OPERATION.open)
+        this.#opened.set(pending.request.driveIndex, pending.request);
       if (outcome > OUTCOME_DONE) pending.reject(readError(i32, word, pending.request.drive));
       else pending.resolve(this.#answer(word, pending, outcome));
     }
@@ -256,7 +342,9 @@ export class DriveChannel {
   #reject(pending: Pending, kind: DriveErrorKind, message: string): void {
     if (pending.settled) return;
     pending.settled = true;
-    pending.reject(new DriveError(kind, pending.request.drive, message));
+    const error = new DriveError(kind, pending.request.drive, message);
+    if (this.#held !== undefined) error.threadLost = true;
+    pending.reject(error);
   }
 
   /** The drive thread still has the request, and the memory that it names. */
@@ -285,12 +373,17 @@ export class DriveChannel {
     for (const pending of this.#inFlight.values()) {
       if (now >= pending.deadline + DEADLINE_GRACE_MILLISECONDS) this.#giveUp(pending);
     }
-    const late = this.#waiting.filter((pending) => now >= pending.deadline);
+    const isLate = (pending: Pending) => now >= pending.deadline;
+    const late = [...this.#waiting, ...(this.#held ?? [])].filter(isLate);
     if (late.length > 0) {
-      this.#waiting = this.#waiting.filter((pending) => now < pending.deadline);
-      for (const pending of late) this.#reject(pending, "unreachable", "its thread took no request by the deadline");
+      this.#waiting = this.#waiting.filter((pending) => !isLate(pending));
+      if (this.#held !== undefined) this.#held = this.#held.filter((pending) => !isLate(pending));
+      for (const pending of late) {
+        this.#reject(pending, pending.repeated ? "unknown" : "unreachable", "its thread took no request by the deadline");
+      }
     }
-    if (this.#inFlight.size + this.#waiting.length === 0) this.#stopTimer();
+    this.#pump();
+    if (this.#inFlight.size + this.waiting === 0) this.#stopTimer();
   }
 
   #now(): number {

@@ -5,7 +5,7 @@
  * what does not decode is "invalid".
  */
 import type { GlobalMemory } from "../shared-memory/global-memory.ts";
-import { type Drive, DriveError, type PartsRead, type StripRead } from "./drive.ts";
+import { type Drive, DriveError, type LocalDrive, type PartsRead, type StripRead } from "./drive.ts";
 import { METADATA_BATCH_BYTES_MAX, METADATA_KEY_CHARS_MAX } from "./drive-checks.ts";
 import { DRIVE_OPERATION, REQUEST_WORD } from "./drive-slots.ts";
 import { decodeOperations, encodeEntries, entriesBytes } from "./metadata-codec.ts";
@@ -22,7 +22,7 @@ const ZONE_STAT_BYTES = 8;
 
 /** @param mailbox - address of the request's lease in the mailbox */
 export async function runDriveOperation(
-  drive: Drive,
+  drive: LocalDrive,
   words: Int32Array,
   global: GlobalMemory,
   mailbox: number,
@@ -36,10 +36,11 @@ export async function runDriveOperation(
       await drive.readParts(partsOf(words));
       return NOTHING;
     case DRIVE_OPERATION.writeStrips:
-      await drive.writeStrips(stripsOf(words));
+      if (!isRepeated(words) || !(await drive.hasStrips(stripsOf(words)))) await drive.writeStrips(stripsOf(words));
       return NOTHING;
     case DRIVE_OPERATION.createZone:
-      await drive.createZone(zone);
+      // Numbers are never used twice: a zone that is there is the one that was asked for.
+      if (!isRepeated(words) || !(await drive.listZones()).some((stat) => stat.zone === zone)) await drive.createZone(zone);
       return NOTHING;
     case DRIVE_OPERATION.finishZone:
       await drive.finishZone(zone);
@@ -66,6 +67,11 @@ export async function runDriveOperation(
     default:
       throw new DriveError("invalid", drive.name, `there is no operation ${words[REQUEST_WORD.operation]}`);
   }
+}
+
+/** All other operations may be done twice. */
+function isRepeated(words: Int32Array): boolean {
+  return words[REQUEST_WORD.repeated] === 1;
 }
 
 export function partsOf(words: Int32Array): PartsRead {

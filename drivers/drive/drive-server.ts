@@ -14,11 +14,11 @@
  * Invariants:
  *  1. A request under an epoch older than the pool's or the drive's is answered "fenced".
  *  2. A request that is late is answered "unknown" and not begun (its caller may have given up on its memory).
- *  3. Every slot taken is answered exactly once. Queues are bounded by the rings: a director has as many slots in
+ *  3. Every slot taken is answered exactly once, unless it was for an earlier incarnation of this thread. Queues are bounded by the rings: a director has as many slots in
  *     flight as its completion ring holds, at most.
  */
 import { Doorbell } from "../shared-memory/doorbell.ts";
-import { poolEpoch } from "../shared-memory/epoch.ts";
+import { poolEpoch, threadEpoch } from "../shared-memory/epoch.ts";
 import type { GlobalMemory } from "../shared-memory/global-memory.ts";
 import { SLOT_WORDS, threadNumber } from "../shared-memory/layout.ts";
 import { RingConsumer, RingProducer } from "../shared-memory/ring.ts";
@@ -75,6 +75,16 @@ interface DirectorPath {
   readonly quiet: (() => void)[];
 }
 
+/** What may have been done by a thread that died is looked at first: meanwhile nothing else of its drive begins. */
+function weightOf(request: TakenRequest): number {
+  return request.words[REQUEST_WORD.repeated] === 1 ? UNDER_WAY_MAX : 1;
+}
+
+function canStartNext({ requests, underWay }: DriveQueue): boolean {
+  const next = requests[0];
+  return next !== undefined && underWay + weightOf(next) <= UNDER_WAY_MAX;
+}
+
 interface DriveQueue {
   readonly requests: TakenRequest[];
   underWay: number;
@@ -83,6 +93,8 @@ interface DriveQueue {
 export class DriveServer {
   readonly #global: GlobalMemory;
   readonly #pool: number;
+  /** Of this incarnation of the thread. */
+  readonly #threadEpoch: number;
   readonly #paths: readonly DirectorPath[];
   readonly #drives = new Map<number, ServedDrive>();
   readonly #queues = new Map<number, DriveQueue>();
@@ -94,6 +106,7 @@ export class DriveServer {
     this.#global = global;
     this.#pool = pool;
     const { layout } = global;
+    this.#threadEpoch = threadEpoch(global, threadNumber(layout, "drive", pool));
     this.#paths = layout.drivePaths[pool]!.map((path) => ({
       requests: new RingConsumer(global, path.requests),
       completions: new RingProducer(global, path.completions),
@@ -125,7 +138,7 @@ export class DriveServer {
       if (this.#take(path)) busy = true;
     }
     for (const queue of this.#queues.values()) {
-      if (queue.requests.length === 0 || queue.underWay >= UNDER_WAY_MAX) continue;
+      if (!canStartNext(queue)) continue;
       this.#startNext(queue);
       busy = true;
     }
@@ -163,6 +176,11 @@ export class DriveServer {
       request.path = path;
       path.requests.advance();
       taken += 1;
+      if (words[REQUEST_WORD.threadEpoch] !== this.#threadEpoch) {
+        // It was for the thread that died before this one: its sender has found that out, or will, and asks again.
+        this.#free.push(request);
+        continue;
+      }
       this.#underWay += 1;
       path.underWay += 1;
       const operation = words[REQUEST_WORD.operation];
@@ -205,10 +223,11 @@ export class DriveServer {
 
   #startNext(queue: DriveQueue): void {
     const request = queue.requests.shift()!;
-    queue.underWay += 1;
+    const weight = weightOf(request);
+    queue.underWay += weight;
     void this.#serve(request).finally(() => {
-      queue.underWay -= 1;
-      while (queue.underWay < UNDER_WAY_MAX && queue.requests.length > 0) this.#startNext(queue);
+      queue.underWay -= weight;
+      while (canStartNext(queue)) this.#startNext(queue);
     });
   }
 

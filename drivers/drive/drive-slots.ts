@@ -21,6 +21,8 @@ export const REQUEST_WORD = {
   answerBytesMax: 11,
   deadlineMilliseconds: 12, // of the time base, wrapping: not begun after it
   bytesMax: 13, // of a metadata page
+  threadEpoch: 14, // of the drive thread that it is for: another incarnation leaves it unanswered
+  repeated: 15, // 1: it was asked of an earlier incarnation, and may have been done
 } as const;
 
 export const COMPLETION_WORD = {

@@ -47,6 +47,8 @@ export type ToDriveThread =
   | { readonly type: "faults" }
   /** A director is dead and its epoch fenced. Answered by "quiet", when no request of it is left here. */
   | { readonly type: "quiet"; readonly director: number }
+  /** The thread throws, and nobody catches: a fault on command. */
+  | { readonly type: "throw" }
   /** Ends the thread once what is under way has ended. Answered by "stopped". */
   | { readonly type: "stop" };
 

@@ -40,6 +40,8 @@ export class DriveError extends Error {
    * known. Absent: it does not any more.
    */
   landed?: Promise<void>;
+  /** The drive's thread is lost: that says nothing against the drive, which is as it was once the thread is back. */
+  threadLost?: boolean;
   constructor(kind: DriveErrorKind, drive: string, message: string, options?: ErrorOptions) {
     super(`drive ${drive}: ${message}`, options);
     this.name = "DriveError";
@@ -161,4 +163,8 @@ export interface Drive {
 export interface LocalDrive extends Drive {
   /** As `readParts`, without a promise. True: done. False: it would have to wait, and nothing has happened. Throws DriveError. */
   tryReadParts(read: PartsRead): boolean;
+  /**
+   * Whether the strips are there with the very bytes that the write names: it was asked for before, of a thread that died.
+   */
+  hasStrips(write: StripWrite): Promise<boolean>;
 }

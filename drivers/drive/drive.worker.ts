@@ -64,6 +64,8 @@ async function handle(message: ToDriveThread): Promise<void> {
       // Not in turn: a drive may take long over what it has.
       void server.quiet(message.director).then(() => post({ type: "quiet", director: message.director }));
       return;
+    case "throw":
+      throw new Error("the drive thread throws, as it was told to");
     case "stop":
       return stop();
   }

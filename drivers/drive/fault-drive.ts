@@ -121,6 +121,10 @@ export class FaultDrive implements LocalDrive {
     return !this.#faults.active && this.#local !== undefined && this.#local.tryReadParts(read);
   }
 
+  async hasStrips(write: StripWrite): Promise<boolean> {
+    return this.#local !== undefined && this.#local.hasStrips(write);
+  }
+
   metadataGet(key: string): Promise<Uint8Array | undefined> {
     const target: FaultTarget = { operation: "metadataRead", keys: [key] };
     return this.#reached(target, () => {

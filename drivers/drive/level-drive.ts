@@ -191,6 +191,13 @@ export class LevelDrive implements LocalDrive, DamageableDrive {
     }
   }
 
+  hasStrips(write: StripWrite): Promise<boolean> {
+    return this.#fenced(() => {
+      checkStrips(this.name, this.#medium.identity, write, this.#medium.global);
+      return this.#medium.zones.hasStrips(write);
+    });
+  }
+
   metadataGet(key: string): Promise<Uint8Array | undefined> {
     return this.#fenced(() => {
       checkMetadataKey(this.name, key);

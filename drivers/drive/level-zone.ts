@@ -111,6 +111,23 @@ export class LevelZone {
     }
   }
 
+  /** Whether the strips are there with these bytes. */
+  async hasStrips(write: StripWrite): Promise<boolean> {
+    const handle = await this.database.acquire("read");
+    try {
+      for (let index = 0; index < write.count; index++) {
+        const found = handle.getSync(stripKey(write.firstStrip + index), UNCACHED);
+        const at = write.address + index * write.strideBytes;
+        if (found === undefined || Buffer.compare(found, this.#global.view(at, this.#geometry.stripBytes)) !== 0) return false;
+      }
+      return true;
+    } catch (error) {
+      throw this.database.error(error, "read", `zone ${this.zone} strips ${write.firstStrip} + ${write.count}`);
+    } finally {
+      this.database.release();
+    }
+  }
+
   async writeStrips(write: StripWrite): Promise<void> {
     let turnEnded: () => void = () => undefined;
     const previous = this.#turn;

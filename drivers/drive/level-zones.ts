@@ -179,6 +179,10 @@ export class LevelZones {
     this.#touch(zone);
   }
 
+  hasStrips(write: StripWrite): Promise<boolean> {
+    return this.#find(write.zone).hasStrips(write);
+  }
+
   readStrips(read: StripRead): Promise<void> | undefined {
     const zone = this.#find(read.zone);
     if (!zone.tryReadStrips(read)) return this.#opened(zone, () => zone.readStrips(read));

@@ -252,7 +252,9 @@ export type DriveCommand =
   /** As if the drive were pulled out of its slot: it is closed, and can't be reached. */
   | { readonly kind: "pull"; readonly drive: string }
   /** Opens the drive in its slot again. */
-  | { readonly kind: "insert"; readonly drive: string };
+  | { readonly kind: "insert"; readonly drive: string }
+  /** The thread of a pool's drives throws. */
+  | { readonly kind: "throw"; readonly pool: number };
 
 export interface FaultyDrive {
   readonly drive: string;

@@ -1,12 +1,13 @@
 /** Routes of what is done to drives themselves: pulled, inserted, given faults on command. */
 import type { FastifyInstance } from "fastify";
 import type { Static } from "typebox";
+import { ApiError } from "../api-error.ts";
 import { Audit } from "../audit.ts";
 import type { FaultyDrive } from "../contract.ts";
 import type { ControlPlane } from "../control-plane.ts";
 import { faultSettings } from "../fault-rules.ts";
 import { answers, WITH_TOKEN } from "./route-schema.ts";
-import { Done, DriveFaultsView, DriveParams, listOf, SetDriveFaults } from "./schemas.ts";
+import { Done, DriveFaultsView, DriveParams, listOf, PoolParams, SetDriveFaults } from "./schemas.ts";
 
 const tags = ["faults"];
 type Params = { Params: Static<typeof DriveParams> };
@@ -52,7 +53,33 @@ export function addDriveRoutes(app: FastifyInstance, plane: ControlPlane): void 
   );
 }
 
+function addThreadRoute(app: FastifyInstance, plane: ControlPlane): void {
+  app.post<{ Params: Static<typeof PoolParams> }>(
+    "/api/v1/faults/drive-threads/:pool",
+    {
+      schema: {
+        summary: "Let the thread of a pool's drives throw: its drives can't be reached until main has started it again",
+        tags,
+        security: WITH_TOKEN,
+        params: PoolParams,
+        response: answers(200, Done),
+      },
+    },
+    async (request) => {
+      plane.serving();
+      const name = request.params.pool;
+      const pool = plane.config.pools.findIndex((candidate) => candidate.name === name);
+      if (pool < 0) throw new ApiError(404, "noSuchPool", `there is no pool "${name}"`);
+      await plane.drives.ask({ kind: "throw", pool });
+      const audit = new Audit(plane.events, request.ip);
+      audit.record("warning", "drives.faultCommanded", `pool ${name}`, `the thread of pool ${name}'s drives was told to throw`);
+      return { done: true };
+    },
+  );
+}
+
 export function addFaultRoutes(app: FastifyInstance, plane: ControlPlane): void {
+  addThreadRoute(app, plane);
   const all = async () => {
     const faulty = (await plane.drives.ask({ kind: "faults" })) as readonly FaultyDrive[];
     return faulty.map(({ drive, pool, rules }) => ({

@@ -42,6 +42,14 @@ export function addFaultCommands(program: Command, context: CliContext): void {
       context.show(answer, () => `drive ${drive} has ${rules.length} fault(s) now\n`);
     });
   faults
+    .command("drive-thread")
+    .description("let the thread of a pool's drives throw; main starts it again")
+    .argument("<pool>")
+    .action(async (pool: string) => {
+      const answer = await context.client().post(`/api/v1/faults/drive-threads/${encodeURIComponent(pool)}`);
+      context.show(answer, () => `the thread of pool ${pool}'s drives throws\n`);
+    });
+  faults
     .command("clear")
     .description("take the faults of a drive away, or of all")
     .argument("[drive]")

@@ -116,6 +116,7 @@ describe("API, reading", () => {
         "/api/v1/events",
         "/api/v1/events/stream",
         "/api/v1/faults/directors/{director}",
+        "/api/v1/faults/drive-threads/{pool}",
         "/api/v1/faults/drives",
         "/api/v1/faults/drives/{drive}",
         "/api/v1/host-access",

@@ -16,6 +16,7 @@ async function array() {
   let pulled = false;
   const answer = (command: DriveCommand): DriveAnswer => {
     if (command.kind === "faults") return { ok: true, value: faulty };
+    if (command.kind === "throw") return { ok: true, value: undefined };
     if (command.drive !== "02") return { ok: false, code: "notFound", message: `there is no drive "${command.drive}"` };
     if (command.kind === "setFaults") {
       faulty =
@@ -136,6 +137,17 @@ describe("pull and insert", () => {
   });
 });
 
+describe("the thread of a pool's drives", () => {
+  test("is told to throw, on record; that of no pool is not", async () => {
+    const { one, call, commands } = await array();
+    expect((await call("POST", "faults/drive-threads/A")).status).toBe(200);
+    expect(commands).toEqual([{ kind: "throw", pool: 0 }]);
+    expect(one.events.list({}).map(({ type }) => type)).toContain("drives.faultCommanded");
+    expect((await call("POST", "faults/drive-threads/Z")).status).toBe(404);
+    expect((await call("POST", "faults/drive-threads/a")).status).toBe(400);
+  });
+});
+
 describe("varray", () => {
   test("sets, lists and clears faults, pulls and inserts", async () => {
     const { one, commands } = await array();
@@ -169,6 +181,7 @@ describe("varray", () => {
     expect(await cli("faults", "clear")).toEqual({ status: 0, out: "no drive has faults any more\n" });
     expect(await cli("drives", "pull", "02")).toEqual({ status: 0, out: "drive 02 is pulled\n" });
     expect(await cli("drives", "insert", "02")).toEqual({ status: 0, out: "drive 02 is inserted\n" });
+    expect(await cli("faults", "drive-thread", "A")).toEqual({ status: 0, out: "the thread of pool A's drives throws\n" });
     expect((await cli("drives")).out).toMatch(/07 +B +online/);
     expect((await cli("faults", "set", "02", "hang,soon")).status).toBe(2);
     expect((await cli("faults", "set", "02", "hang,soon=1")).status).toBe(1);

@@ -1,5 +1,6 @@
 import { cpSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { DriveError } from "../../../drivers/drive/drive.ts";
 import { DriveChannel } from "../../../drivers/drive/drive-channel.ts";
@@ -9,7 +10,7 @@ import { REQUEST_WORD } from "../../../drivers/drive/drive-slots.ts";
 import { RemoteDrive } from "../../../drivers/drive/remote-drive.ts";
 import { counterBlock } from "../../../drivers/shared-memory/counters.ts";
 import { Doorbell } from "../../../drivers/shared-memory/doorbell.ts";
-import { raisePoolEpoch } from "../../../drivers/shared-memory/epoch.ts";
+import { raisePoolEpoch, raiseThreadEpoch } from "../../../drivers/shared-memory/epoch.ts";
 import { driveRequestRing, SLOT_WORDS, threadNumber } from "../../../drivers/shared-memory/layout.ts";
 import { RingProducer } from "../../../drivers/shared-memory/ring.ts";
 import { DriveThread, TEST_GEOMETRY, temporaryFolder, testGlobalMemory } from "../../support/drive-fixtures.ts";
@@ -220,6 +221,7 @@ describe("a drive thread", () => {
       const word = ring.tryReserve();
       for (let index = 0; index < SLOT_WORDS; index++) global.i32[word + index] = (index * 0x9e3779b1) | 0;
       global.i32[word + REQUEST_WORD.operation] = operation;
+      global.i32[word + REQUEST_WORD.threadEpoch] = 0;
       global.i32[word + REQUEST_WORD.driveIndex] = operation & 1;
       global.i32[word + REQUEST_WORD.deadlineMilliseconds] = 0x3fff_ffff;
       ring.publish();
@@ -299,6 +301,56 @@ describe("a drive thread that dies", () => {
     const again = await DriveThread.start({ memory: testGlobalMemory(), drives: drivesIn(temporary.path, ["a"]) });
     expect(again.states[0]).toMatchObject({ state: "open" });
     await again.stop();
+    temporary.remove();
+  });
+
+  test("and is started again: what was asked of it is done by the next, once and in order, and nobody hears of it", async () => {
+    const temporary = temporaryFolder();
+    const memory = testGlobalMemory();
+    const specification = drivesIn(temporary.path, ["a", "b"]);
+    const thread = await DriveThread.start({ memory, drives: specification });
+    const { global, channel } = thread;
+    const [a, b] = specification.map(({ name, driveIndex }) => new RemoteDrive(channel, { name, driveIndex })) as [
+      RemoteDrive,
+      RemoteDrive,
+    ];
+    await Promise.all([a.open(1), b.open(1)]);
+    const scratch = global.layout.staging[0]!;
+    const strips = (firstStrip: number, count: number) => {
+      return { zone: 1, firstStrip, count, address: scratch + firstStrip * stripBytes, strideBytes: stripBytes };
+    };
+    for (let strip = 0; strip < 10; strip++)
+      global.u8.fill(strip + 1, scratch + strip * stripBytes, scratch + (strip + 1) * stripBytes);
+    await a.createZone(1);
+    await a.writeStrips(strips(0, 2));
+    await thread.ask({ type: "setFaults", driveIndex: 0, faults: { rules: [{ fault: "hang" }] } });
+    const asked = [
+      ...[a.writeStrips(strips(2, 2)), a.createZone(2), a.metadataBatch([{ type: "put", key: "k", value: Buffer.from("v") }])],
+      ...[a.writeStrips(strips(4, 1)), a.readStrips({ ...strips(0, 2), address: scratch + 100 * stripBytes }), a.listZones()],
+    ];
+    await expect.poll(() => thread.global && channel.inFlight).toBe(asked.length);
+    const ended = new Promise((resolve) => thread.worker.once("exit", resolve));
+    await thread.worker.terminate();
+    await ended;
+    // As main does: fenced first, then started.
+    raiseThreadEpoch(global, threadNumber(global.layout, "drive", 0));
+    const whileDead = [b.metadataGet("nothing"), a.writeStrips(strips(5, 1))];
+    const next = new Worker(new URL("../../../dist/drivers/drive/drive.worker.js", import.meta.url), {
+      workerData: { transfer: memory.transfer, pool: 0, drives: specification.map(({ format: _, ...known }) => known) },
+    });
+    await new Promise((resolve) => next.once("message", resolve));
+    await Promise.all([...asked, ...whileDead]);
+    for (let strip = 0; strip < 2; strip++) expect(global.u8[scratch + (100 + strip) * stripBytes]).toBe(strip + 1);
+    await a.readStrips({ ...strips(0, 6), address: scratch + 200 * stripBytes });
+    for (let strip = 0; strip < 6; strip++) expect(global.u8[scratch + (200 + strip) * stripBytes]).toBe(strip + 1);
+    expect((await a.listZones()).map(({ zone }) => zone)).toEqual([1, 2]);
+    expect(Buffer.from((await a.metadataGet("k"))!).toString()).toBe("v");
+    // The epoch is as it was: the fence holds.
+    await a.open(2);
+    expect(channel.inFlight + channel.waiting).toBe(0);
+    next.postMessage({ type: "stop" });
+    await new Promise((resolve) => next.once("exit", resolve));
+    thread.end();
     temporary.remove();
   });
 });
