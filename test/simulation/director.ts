@@ -2,6 +2,8 @@
  * A simulated director: its life, its frames, and the pools that it has open, over the real src/volume.
  */
 import type { Drive } from "../../drivers/drive/drive.ts";
+import type { DriveFaults } from "../../drivers/drive/drive-faults.ts";
+import { FaultDrive } from "../../drivers/drive/fault-drive.ts";
 import { FrameChunks } from "../../drivers/shared-memory/frame-chunks.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import { FramePool } from "../../src/cache/frame-pool.ts";
@@ -15,6 +17,7 @@ import type { PoolRuntime } from "../../src/volume/runtime.ts";
 import type { Engine, Life } from "./engine.ts";
 import { SimDrive, type SimDriveState, type Site } from "./sim-drive.ts";
 import { SimJournalFile, SimJournalState } from "./sim-journal.ts";
+import type { Trouble } from "./trouble.ts";
 
 const FRAME_TICK_MILLISECONDS = 1000;
 
@@ -24,6 +27,11 @@ export interface PoolMedia {
   readonly name: string;
   readonly raid: RaidConfig;
   readonly drives: SimDriveState[];
+  /** Of each drive, for as long as the process runs. */
+  faults: DriveFaults[];
+  readonly trouble: Trouble;
+  /** Positions whose drive is not there in this life of the process. */
+  absent: readonly number[];
   journal: SimJournalState | undefined;
   readonly journalBytes: number;
 }
@@ -68,8 +76,10 @@ export class Director {
   async open(media: PoolMedia): Promise<Pool> {
     const { engine, global, site } = this.#options;
     const { life } = this;
-    const bays = media.drives.map((state): BayDrive => {
-      const drive: Drive = new SimDrive({ state, global, engine, life, site });
+    const bays = media.drives.map((state, position): BayDrive => {
+      if (media.absent.includes(position)) return { state: "unavailable", memberState: "missing", reason: "its folder is gone" };
+      const healthy = new SimDrive({ state, global, engine, life, site });
+      const drive: Drive = media.trouble.kind === "faults" ? new FaultDrive(healthy, media.faults[position]!, global) : healthy;
       return { state: "open", drive, driveId: state.identity.driveId, capacityBytes: state.identity.capacityBytes };
     });
     const config: PoolConfig = {

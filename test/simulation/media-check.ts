@@ -59,7 +59,9 @@ function blockIsThere(pool: Pool, media: PoolMedia, at: { volume: number; block:
   const { slot, stripe, column, index } = decodePlace(geometry, at.place);
   const zone = map.zones.zone[slot]!;
   const what = `volume ${at.volume} block ${at.block} (zone ${zone}, stripe ${stripe}, column ${column})`;
-  const strip = media.drives[geometry.level.positionOf(stripe, column, 0)]!.zones.get(zone)?.strips.get(stripe);
+  const position = geometry.level.positionOf(stripe, column, 0);
+  if (media.trouble.concerns(position)) return undefined;
+  const strip = media.drives[position]!.zones.get(zone)?.strips.get(stripe);
   if (strip === undefined) return `${what}: its strip is not on its drive`;
   const tags = new DataView(strip.buffer, strip.byteOffset + geometry.shape.tagsAt + index * TAG_BYTES, TAG_BYTES);
   const right =
@@ -78,6 +80,8 @@ function stripeAgrees(pool: Pool, media: PoolMedia, place: number, looked: Set<s
   if (looked.has(key)) return undefined;
   looked.add(key);
   const { level, shape } = geometry;
+  // What is damaged stays so until it is read; reads are checked elsewhere.
+  if (media.trouble.kind !== "none") return undefined;
   const strips: Uint8Array[] = [];
   for (let position = 0; position < geometry.driveCount; position++) {
     const strip = media.drives[position]!.zones.get(zone)?.strips.get(stripe);
@@ -113,7 +117,8 @@ function checkZones(pool: Pool, media: PoolMedia): void {
     if (zones.state[slot] === ZONE_STATE.free) continue;
     known.add(zones.zone[slot]!);
     if (zones.state[slot] !== ZONE_STATE.sealed) continue;
-    for (const drive of media.drives) {
+    for (const [position, drive] of media.drives.entries()) {
+      if (media.trouble.concerns(position)) continue;
       const zone = drive.zones.get(zones.zone[slot]!);
       if (zone === undefined && zones.live[slot]! > 0)
         throw new Error(`zone ${zones.zone[slot]} is not on drive ${drive.identity.name}`);
@@ -121,7 +126,8 @@ function checkZones(pool: Pool, media: PoolMedia): void {
         throw new Error(`zone ${zones.zone[slot]} is sealed, and not finished on drive ${drive.identity.name}`);
     }
   }
-  for (const drive of media.drives) {
+  for (const [position, drive] of media.drives.entries()) {
+    if (media.trouble.concerns(position)) continue;
     for (const zone of drive.zones.keys())
       if (!known.has(zone)) throw new Error(`drive ${drive.identity.name} has zone ${zone}, which the map does not know`);
   }

@@ -12,7 +12,6 @@
  * `SimDriveState` is the drive itself, its thread and its disk: it outlives directors.
  */
 import {
-  type Drive,
   DriveError,
   type DriveGeometry,
   type DriveIdentity,
@@ -37,6 +36,7 @@ import {
   METADATA_PAGE_BYTES_MAX,
 } from "../../drivers/drive/drive-checks.ts";
 import { DriveFence } from "../../drivers/drive/drive-fence.ts";
+import type { DamageableDrive } from "../../drivers/drive/fault-drive.ts";
 import { checkParts, deliverParts } from "../../drivers/drive/strip-parts.ts";
 import { ZoneLedger } from "../../drivers/drive/zone-ledger.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
@@ -98,6 +98,26 @@ export class SimDriveState {
     this.fence = new DriveFence(name);
   }
 
+  /** What lies on the disk, to be put back later. */
+  snapshot(): () => void {
+    const { ledger } = this;
+    const metadata = new Map(this.metadata);
+    const zones = [...this.zones].map(([zone, { finished, nextStrip, strips }]) => ({
+      zone,
+      finished,
+      nextStrip,
+      strips: new Map(strips),
+    }));
+    return () => {
+      this.ledger = ledger;
+      this.metadata.clear();
+      for (const [key, value] of metadata) this.metadata.set(key, value);
+      this.zones.clear();
+      for (const { zone, finished, nextStrip, strips } of zones)
+        this.zones.set(zone, { finished, nextStrip, strips: new Map(strips), writing: 0 });
+    };
+  }
+
   /** The process ends, by itself or with the machine. */
   crash(kind: "process" | "power", random: Random): void {
     this.process += 1;
@@ -120,7 +140,7 @@ export class SimDriveState {
 
 const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
 
-export class SimDrive implements Drive {
+export class SimDrive implements DamageableDrive {
   readonly name: string;
   readonly #state: SimDriveState;
   readonly #global: GlobalMemory;
@@ -301,6 +321,20 @@ export class SimDrive implements Drive {
 
   flush(): Promise<void> {
     return this.#read("flush", () => undefined);
+  }
+
+  /** For faults on command: at once, as what happens is what the fault drive has just let happen. */
+  async changeStrip(
+    zone: ZoneNumber,
+    strip: number,
+    change: (held: Buffer | undefined) => Uint8Array | undefined,
+  ): Promise<void> {
+    const strips = this.#state.zones.get(zone)?.strips;
+    if (strips === undefined || this.#life.dead) return;
+    const held = strips.get(strip);
+    const changed = change(held === undefined ? undefined : Buffer.from(held));
+    if (changed === undefined) strips.delete(strip);
+    else strips.set(strip, new Uint8Array(changed));
   }
 
   #zone(zone: ZoneNumber): SimZone {

@@ -3,10 +3,12 @@
  * docs/testing.md says how to run more.
  */
 import { execFileSync, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { DIST } from "../support/array.ts";
 import { KNOWN_SEEDS } from "./known-seeds.ts";
+import { MUTATIONS } from "./mutations.ts";
 
 const SECONDS = Number(process.env["VARRAY_SIMULATION_SECONDS"] ?? 60);
 const PROJECT = dirname(DIST);
@@ -34,6 +36,16 @@ describe("simulation", () => {
       },
     );
   }, 120_000);
+
+  test.each(MUTATIONS.map((mutation) => [mutation.name, mutation] as const))(
+    "the planted bug still fits: %s",
+    (_name, { patches }) => {
+      for (const { file, find } of patches) {
+        const code = readFileSync(join(DIST, file), "utf8");
+        expect([...code.matchAll(new RegExp(find, "g"))]).toHaveLength(1);
+      }
+    },
+  );
 
   test("does the same for the same seed, event by event", { timeout: 120_000 }, async () => {
     const traces = async () =>

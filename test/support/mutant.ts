@@ -22,11 +22,11 @@ export interface Mutant {
 }
 
 /** @throws Error when a patch does not fit: the code has changed, and the patch must follow it */
-export function makeMutant(patches: readonly Patch[]): Mutant {
+export function makeMutant(patches: readonly Patch[], from = DIST): Mutant {
   const folder = mkdtempSync(join(tmpdir(), "varray-mutant-"));
   const dist = join(folder, "dist");
-  const project = dirname(DIST);
-  cpSync(DIST, dist, { recursive: true });
+  const project = dirname(from.replace(/\/$/, ""));
+  cpSync(from, dist, { recursive: true });
   cpSync(join(project, "package.json"), join(folder, "package.json"));
   symlinkSync(join(project, "node_modules"), join(folder, "node_modules"));
   const remove = (): void => rmSync(folder, { recursive: true, force: true });

@@ -1,0 +1,331 @@
+/**
+ * Bugs to plant: changes of the built code (dist/), each of which breaks one thing that the array relies on, and the number of
+ * seeds, from 1 on, within which the simulation must find it.
+ */
+import type { Patch } from "../support/mutant.ts";
+
+export interface Mutation {
+  readonly name: string;
+  /** What goes wrong by it. */
+  readonly breaks: string;
+  readonly seedsMax: number;
+  readonly patches: readonly Patch[];
+}
+
+const JOURNAL = "src/journal/journal.js";
+const READER = "src/journal/journal-reader.js";
+const MAP = "src/map/pool-map.js";
+const DESTAGER = "src/volume/destager.js";
+const COMPACTOR = "src/volume/compactor.js";
+const WRITES = "src/volume/write-path.js";
+const READS = "src/volume/read-path.js";
+const RECOVERY = "src/volume/recovery.js";
+
+function mutation(name: string, breaks: string, seedsMax: number, file: string, find: RegExp, replace: string): Mutation {
+  return { name, breaks, seedsMax, patches: [{ file, find, replace }] };
+}
+
+export const MUTATIONS: readonly Mutation[] = [
+  // — journal: what is durable, and when —
+  mutation(
+    "FUA does not wait for the fdatasync",
+    "FUA, flush",
+    20,
+    JOURNAL,
+    /if \(this\.#failed \|\| sequence <= this\.#syncedSequence\)/,
+    "if (true)",
+  ),
+  mutation(
+    "a flush waits for nothing",
+    "SYNCHRONIZE CACHE",
+    20,
+    "src/volume/pool.js",
+    /journal\.whenSynced\(journal\.nextSequence - 1, \(durable\) => \{/,
+    "journal.whenSynced(0, (durable) => {",
+  ),
+  mutation(
+    "an fdatasync counts for what was written after it began",
+    "FUA, flush",
+    100,
+    JOURNAL,
+    /Math\.max\(this\.#syncedSequence, covered\)/,
+    "this.#nextSequence - 1",
+  ),
+  mutation(
+    "space is reused before the superblock is durable",
+    "order: trim, then reuse",
+    100,
+    JOURNAL,
+    /start \+ bytes - this\.#durableTail <= this\.#dataBytes/,
+    "start + bytes - this.#tail <= this.#dataBytes",
+  ),
+  mutation(
+    "the trim forgets dirty blocks",
+    "acknowledged is kept",
+    20,
+    DESTAGER,
+    /Math\.min\(cache\.oldestSequence, zeros\.oldestSequence, journal\.nextSequence\)/,
+    "journal.nextSequence",
+  ),
+  mutation(
+    "the trim forgets zeroed ranges",
+    "UNMAP is kept",
+    200,
+    DESTAGER,
+    /Math\.min\(cache\.oldestSequence, zeros\.oldestSequence, journal\.nextSequence\)/,
+    "Math.min(cache.oldestSequence, journal.nextSequence)",
+  ),
+  mutation(
+    "the journal is read on into records of an older owner",
+    "one history",
+    300,
+    READER,
+    /header\.epoch < expected\.epochMin \|\| /,
+    "",
+  ),
+  mutation(
+    "a record's payload is not checked",
+    "torn records",
+    100,
+    READER,
+    /if \(entry\.kind === ENTRY_KIND\.write && !blockIsWhole\(entry\)\)/,
+    "if (false)",
+  ),
+  mutation(
+    "a record's header is not checked",
+    "torn records",
+    300,
+    READER,
+    /if \(!recordChecksumHolds\(this\.#words, this\.#bytes, header\.entryCount\)\)/,
+    "if (false)",
+  ),
+  mutation(
+    "GOOD comes before the journal record",
+    "acknowledged is kept",
+    60,
+    WRITES,
+    /const failed = !this\.#writeRecord\(\);/,
+    "for (const io of group.splice(0)) { if (io.forceUnitAccess) this.#group.push(io); else finish(io, BLOCK_STATUS.good); } const failed = !this.#writeRecord();",
+  ),
+  // — zeroed ranges, partial blocks —
+  mutation(
+    "a zeroed range ends a block too early",
+    "UNMAP reads zeros",
+    20,
+    "src/volume/pending-zeros.js",
+    /block < range\.block \+ range\.count/,
+    "block < range.block + range.count - 1",
+  ),
+  mutation(
+    "a zeroing leaves what is in the cache",
+    "UNMAP reads zeros",
+    20,
+    WRITES,
+    /cache\.removeRange\(io\.volume, block, count\);/,
+    "",
+  ),
+  mutation("replay leaves zeroed ranges out", "UNMAP is kept", 30, RECOVERY, /zeros\.add\(\{[^}]*\}\);/, ""),
+  mutation(
+    "replay applies the entries of a record backwards",
+    "replay in order",
+    100,
+    RECOVERY,
+    /for \(const entry of record\.entries\) \{/,
+    "for (const entry of [...record.entries].reverse()) {",
+  ),
+  mutation(
+    "a partial write takes the rest of its block for zeros",
+    "read-modify-write",
+    30,
+    "src/volume/complete-block.js",
+    /counters\[POOL_COUNT\.partialBlocks\] \+= 1;\s+return mask;/,
+    "return MASK_FULL;",
+  ),
+  mutation(
+    "a partial block is merged with what the map named before",
+    "read-modify-write",
+    400,
+    READS,
+    /const current = map\.lookup\(volume, block\) === place;/,
+    "const current = true;",
+  ),
+  // — map —
+  mutation(
+    "a map change is applied before its log record is durable",
+    "order: map durable, then trim",
+    60,
+    MAP,
+    /await this\.#store\.putMap\(\[\{ type: "put", key: logKey\(sequence\)/,
+    'void this.#store.putMap([{ type: "put", key: logKey(sequence)',
+  ),
+  mutation(
+    "map changes are not kept apart",
+    "map commits in order",
+    100,
+    MAP,
+    /const run = this\.#lock\.then\(work, work\);/,
+    "const run = work();",
+  ),
+  mutation(
+    "the log is deleted past the checkpoint",
+    "the map's log",
+    60,
+    MAP,
+    /for \(let old = before \+ 1; old <= sequence; old\+\+\)/,
+    "for (let old = before + 1; old <= this.#logSequence; old++)",
+  ),
+  mutation(
+    "the checkpoint comes before its pages",
+    "the map's pages",
+    60,
+    MAP,
+    /const slots = this\.pages\.dirtySlots\(\);/,
+    'await this.#store.putMap([{ type: "put", key: CHECKPOINT_KEY, value: table }]); const slots = this.pages.dirtySlots();',
+  ),
+  mutation(
+    "the checkpoint has counts of later changes",
+    "zones' live counts",
+    60,
+    MAP,
+    /key: CHECKPOINT_KEY, value: table \}/,
+    "key: CHECKPOINT_KEY, value: this.#encodeCheckpoint(sequence) }",
+  ),
+  mutation(
+    "the older of two checkpoints is taken",
+    "the map's checkpoint",
+    100,
+    MAP,
+    /checkpoint\.logSequence > \(best\?\.checkpoint\.logSequence \?\? -1\)/,
+    "checkpoint.logSequence < (best?.checkpoint.logSequence ?? Infinity)",
+  ),
+  mutation(
+    "the log of one copy only is read",
+    "the map's log on two drives",
+    100,
+    MAP,
+    /for \(const entries of copies\.values\(\)\) \{/,
+    "for (const entries of [...copies.values()].slice(0, 1)) {",
+  ),
+  mutation(
+    "a page that is written to the drives can be evicted meanwhile",
+    "the map's pages",
+    2000,
+    "src/map/map-pages.js",
+    /this\.#dirtyCount -= 1;\s+this\.#pins\[slot\] \+= 1;/,
+    "this.#dirtyCount -= 1;",
+  ),
+  // — destage, compaction, zones —
+  mutation(
+    "destage maps a block that was overwritten meanwhile",
+    "newest version",
+    30,
+    DESTAGER,
+    /if \(!current \|\| !unmoved\) \{/,
+    "if (false) {",
+  ),
+  mutation(
+    "destage does not look whether a range was zeroed",
+    "order of zeros and writes",
+    300,
+    DESTAGER,
+    /if \(frames\.sequence\[frame\] >= zeros\.oldestSequence\)/,
+    "if (false)",
+  ),
+  mutation(
+    "a frame is freed while it is destaged",
+    "a published frame never changes",
+    60,
+    "src/cache/frame-pool.js",
+    /if \(this\.pins\[frame\] === 0 && this\.destaging\[frame\] === 0\)/,
+    "if (this.pins[frame] === 0)",
+  ),
+  mutation(
+    "compaction maps a copy of what was overwritten",
+    "newest version",
+    60,
+    COMPACTOR,
+    /if \(map\.lookup\(volume, batch\.block\[n\]\) !== batch\.from\[n\]\)/,
+    "if (false)",
+  ),
+  mutation(
+    "a zone is emptied while writes to it wait for the map",
+    "reuse of zones",
+    100,
+    COMPACTOR,
+    /mayEmpty: \(slot\) => zoneUse\.uncommitted\[slot\] === 0 && /,
+    "mayEmpty: (slot) => ",
+  ),
+  mutation(
+    "stripes count as durable when one drive has them",
+    "order: data durable, then map",
+    60,
+    "src/raid/raid-group.js",
+    /await Promise\.all\(work\);\s+if \(this\.state === "failed"\)\s+throw new GroupFailedError\(this\);\s+\}\s+\/\*\*\s+\* As `onEach`/,
+    'await Promise.race(work);\n if (this.state === "failed")\n throw new GroupFailedError(this);\n }\n /**\n * As `onEach`',
+  ),
+  mutation(
+    "parity leaves out a column",
+    "redundancy",
+    10,
+    "src/raid/stripe-builder.js",
+    /kernels\.xor\(p, strip, shape\.parityBytes\);/,
+    "column === 0 || kernels.xor(p, strip, shape.parityBytes);",
+  ),
+  mutation(
+    "zone numbers are given again after a restart",
+    "zone numbers once",
+    10,
+    MAP,
+    /zones\.nextZone = Math\.max\(zones\.nextZone, event\.zone \+ 1\);/,
+    "zones.nextZone += zones.nextZone <= event.zone && this.#loads.size === 0 && this.#entriesSinceCheckpoint > 0 ? 1 : 0;",
+  ),
+  // — recovery, takeover —
+  mutation(
+    "open zones are not sealed by recovery",
+    "zones",
+    30,
+    RECOVERY,
+    /if \(zones\.state\[slot\] === ZONE_STATE\.open\) \{/,
+    "if (false) {",
+  ),
+  mutation(
+    "zones that the map does not know are left on the drives",
+    "zones",
+    30,
+    RECOVERY,
+    /if \(!known\.has\(zone\)\)\s+await drive\.resetZone\(zone\);/,
+    "if (!known.has(zone)) continue;",
+  ),
+  mutation(
+    "drives do not wait for what the old owner has under way",
+    "fencing",
+    300,
+    "drivers/drive/drive-fence.js",
+    /if \(!this\.#anyBelow\(epoch\)\)\s+return;/,
+    "return;",
+  ),
+  mutation(
+    "drives let an older owner in",
+    "fencing",
+    1000,
+    "drivers/drive/drive-fence.js",
+    /enter\(epoch\) \{\s+if \(this\.#closed\)\s+throw new DriveError\("unreachable", this\.drive, "was closed"\);\s+if \(epoch < this\.#epoch\) \{/,
+    "enter(epoch) {\n if (false) {",
+  ),
+  mutation(
+    "a journal is made anew over one that is live",
+    "acknowledged is kept",
+    20,
+    "src/volume/journal-copies.js",
+    /return document\.journalLive \?/,
+    "return document.journalLive && document.version % 5 !== 4 ?",
+  ),
+  mutation(
+    "a deleted volume is given back before its deletion is on record",
+    "volumes",
+    200,
+    "src/volume/volume-changes.js",
+    /volume: document && |document && \{ \.\.\.document, deleting: true \}/,
+    "document",
+  ),
+];

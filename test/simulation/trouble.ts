@@ -1,0 +1,70 @@
+/**
+ * Drives that misbehave, as many of a pool as its RAID level can do without: chosen once for a run, with faults that come and
+ * go. Whatever they do, hosts must not notice.
+ *
+ *   faults      errors, lost, torn, misdirected and flipped writes, keys that revert, unknown outcomes, delays: rules of
+ *               drivers/drive/drive-faults.ts, some of them while hosts work
+ *   absent      the drive is not there when the process starts, and comes back at a later start as it was left
+ *   rolledBack  the drive is at some start what it was at an earlier one
+ */
+import type { DriveFaultSettings, FaultRule } from "../../drivers/drive/drive-faults.ts";
+import type { RaidLevel } from "../../src/raid/raid-level.ts";
+import type { Random } from "../support/random.ts";
+
+export type TroubleKind = "none" | "faults" | "absent" | "rolledBack";
+
+export class Trouble {
+  readonly kind: TroubleKind;
+  /** The drives that may misbehave. */
+  readonly positions: readonly number[];
+
+  constructor(random: Random, level: RaidLevel) {
+    this.kind = random.chance(0.55) ? "none" : random.chance(0.6) ? "faults" : random.chance(0.5) ? "absent" : "rolledBack";
+    const positions = new Set<number>();
+    const count = random.between(1, level.tolerance);
+    while (this.kind !== "none" && positions.size < count) positions.add(random.between(0, level.driveCount - 1));
+    this.positions = [...positions];
+  }
+
+  concerns(position: number): boolean {
+    return this.positions.includes(position);
+  }
+
+  /** Faults for one of the drives, for a while. */
+  settings(random: Random): DriveFaultSettings {
+    const rules: FaultRule[] = [];
+    for (let n = random.between(1, 2); n > 0; n--)
+      rules.push({ ...KINDS[random.between(0, KINDS.length - 1)]!, ...rate(random) });
+    return { seed: random.between(1, 1e6), rules };
+  }
+}
+
+/** Those that a drive can't be told to have failed by come more often: they are the harder ones. */
+const KINDS: readonly FaultRule[] = [
+  { fault: "readError" },
+  { fault: "readError", operations: ["read"] },
+  { fault: "writeError" },
+  { fault: "lostWrite" },
+  { fault: "lostWrite", operations: ["write"] },
+  { fault: "lostWrite", operations: ["metadataWrite"] },
+  { fault: "tornWrite" },
+  { fault: "tornWrite", strips: 1 },
+  { fault: "misdirectedWrite" },
+  { fault: "bitFlip" },
+  { fault: "bitFlip", on: "write" },
+  { fault: "bitFlip", on: "write" },
+  { fault: "revertedKey" },
+  { fault: "revertedKey", to: "absent" },
+  { fault: "delay", milliseconds: 5, jitterMilliseconds: 50 },
+  { fault: "unknownOutcome" },
+  { fault: "unknownOutcome", operations: ["write"] },
+  { fault: "unreachable" },
+];
+
+function rate(random: Random): Pick<FaultRule, "skip" | "probability" | "hitsMax"> {
+  return {
+    skip: random.between(0, 10),
+    probability: random.chance(0.5) ? 0.1 : random.next(),
+    hitsMax: random.chance(0.5) ? random.between(1, 4) : 1000,
+  };
+}
