@@ -4,7 +4,7 @@
  * Runs on: the director's thread. Owns: the tasks in it, data-out and all.
  * Invariants:
  *  1. At most HELD_TASKS_MAX tasks and resets wait; one more is refused.
- *  2. Each leaves by `takeAll` or by `takeExpired`, HELD_MICROSECONDS after it came first.
+ *  2. Each leaves by `takeAll` or by `takeExpired`, HELD_MICROSECONDS after it came from its host.
  *  3. They leave in the order in which they came.
  */
 import type { NexusNumber, ResetDone, ScsiTask } from "./task.ts";
@@ -30,10 +30,13 @@ export class HeldTasks {
     return this.#held.length;
   }
 
-  /** False: there is no room for it. */
+  /** False: there is no room for it. What an owner that died had for a while has waited since it came. */
   add(held: Held, nowMicroseconds: number): boolean {
     if (this.#held.length >= HELD_TASKS_MAX) return false;
-    if (held.heldSinceMicroseconds === 0) held.heldSinceMicroseconds = nowMicroseconds;
+    if (held.heldSinceMicroseconds === 0) {
+      const arrived = "cdb" in held ? held.arrivedMicroseconds : 0;
+      held.heldSinceMicroseconds = arrived === 0 ? nowMicroseconds : arrived;
+    }
     this.#held.push(held);
     return true;
   }

@@ -110,6 +110,19 @@ describe("a volume between two owners", () => {
     expect([array.targets[0].held, second.sense, array.frames.taken.size]).toEqual([0, "02/04/0a", 0]);
   });
 
+  test("counts the time that a command had waited elsewhere", () => {
+    let now = 5_000_000;
+    vi.spyOn(array.global.clock, "nowMicroseconds").mockImplementation(() => now);
+    transitioning();
+    const arrivedMicroseconds = now - HELD_MICROSECONDS + 1000;
+    const write = near.send(WRITE_10, { transferLength: 1 }, { ...block(1), arrivedMicroseconds });
+    array.targets[0].tick();
+    expect(write.completions).toBe(0);
+    now += 1000;
+    array.targets[0].tick();
+    expect(write.sense).toBe("02/04/0a");
+  });
+
   test("has a reset wait, too", () => {
     transitioning();
     const outcomes: boolean[] = [];
