@@ -91,6 +91,11 @@ export class DurableHistory {
     });
   }
 
+  /** What was sent for a sector, for a report: "z" marks zeros. */
+  describe(sector: number): string {
+    return this.#writes[sector]!.map((write) => `${Math.floor(write / 2)}${write % 2 === 1 ? "z" : ""}`).join(" ");
+  }
+
   writesOf(sector: number): readonly number[] {
     return this.#writes[sector]!;
   }
@@ -155,12 +160,14 @@ export class DurableReplay {
       const newest = Math.floor((sent ?? 0) / 2);
       found[sector] = newest;
       if (newest >= floor) return undefined;
-      return { kind: "lost", sector, detail: `zeros, promised was sequence ${floor}` };
+      return { kind: "lost", sector, detail: `zeros, promised was ${floor} of ${this.#history.describe(sector)}` };
     }
     const sequence = stamps.sequence(sector);
     found[sector] = sequence;
     if (!writes.includes(sequence * 2)) return { kind: "stale", sector, detail: `sequence ${sequence} was not written there` };
-    return sequence >= floor ? undefined : { kind: "lost", sector, detail: `sequence ${sequence}, promised was ${floor}` };
+    return sequence >= floor
+      ? undefined
+      : { kind: "lost", sector, detail: `sequence ${sequence}, promised was ${floor} of ${this.#history.describe(sector)}` };
   }
 
   #isSent(sequence: number, sector: number): boolean {

@@ -111,8 +111,8 @@ export class PowerRig {
     const counts = await this.#run();
     const events: FileEvent[] = [];
     await readSystemCalls(this.#trace, this.#data, (event) => events.push(event));
-    rmSync(this.#trace);
     const report = await this.#images(files, promised, events, images);
+    if (report.findings.length === 0) rmSync(this.#trace);
     return { life: this.#life, ...counts, ...report, milliseconds: Math.round(performance.now() - startedAt) };
   }
 
@@ -177,9 +177,11 @@ export class PowerRig {
     let found: Uint32Array | undefined;
     for (let event = 0; event < events.length; event++) {
       for (; points[made] === event; made++) {
-        const policy = drawPolicy(this.#random);
+        // Of its own seed, so that an image can be written once more.
+        const imageSeed = this.#random.between(0, 2 ** 31);
+        const policy = drawPolicy(new Random(imageSeed));
         rmSync(target, { recursive: true, force: true });
-        if (writeImage(files, target, this.#random, policy) > 0) uncertain += 1;
+        if (writeImage(files, target, new Random(imageSeed), policy) > 0) uncertain += 1;
         if (events[event]!.kind === "syncEnd" || events[event - 1]?.kind === "syncEnd") edges += 1;
         if (made === nextIs) cpSync(target, next, { recursive: true });
         const opened = made === nextIs ? "pool" : this.#opening();
@@ -187,6 +189,7 @@ export class PowerRig {
         const result = await this.#judge(target, promised, opened);
         if (result.findings.length > 0) {
           findings.push({ life: this.#life, image: made, event, policy: policy.name, opened, findings: result.findings });
+          writeImage(files, join(this.#folder, `found-${this.#life}-${made}`), new Random(imageSeed), policy);
         }
         if (made === nextIs) found = result.found;
       }
@@ -258,7 +261,7 @@ export class PowerRig {
 
 export function printLife(report: LifeReport): string {
   const { life, writes, promises, syncs, zonesMade, zonesRemoved, images, edges, uncertain, openings, findings } = report;
-  const found = findings.length === 0 ? "nothing lost" : `${findings.length} IMAGES WITH FINDINGS`;
+  const found = findings.length === 0 ? "nothing lost" : `${findings.length} IMAGES WITH FINDINGS: ${JSON.stringify(findings)}`;
   return (
     `life ${life}: ${writes} writes, ${promises} promises, ${syncs} syncs, ${zonesMade} zones made and ${zonesRemoved} removed; ` +
     `${images} images, ${edges} at a sync's edge, ${uncertain} with something to lose, ${openings.degraded} ` +
