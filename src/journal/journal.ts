@@ -371,6 +371,11 @@ export class Journal {
     return this.#file.mirror !== undefined;
   }
 
+  /** Payload as it lies in what recovery has read, until it reads on; undefined: `readPayload` has it. */
+  viewPayload(position: number, bytes: number): Uint8Array | undefined {
+    return this.#reader.view(position, bytes);
+  }
+
   /** Reads payload at a position of the file. */
   readPayload(position: number, target: Uint8Array): void {
     this.#reader.read(position, target);

@@ -5,6 +5,7 @@
  * takes them from there. It can be repeated at will: a crash during recovery is just another crash.
  */
 import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
+import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 import { MASK_FULL } from "../cache/frame-pool.ts";
 import type { RecoveredEntry, RecoveredRecord } from "../journal/journal-reader.ts";
 import { ENTRY_KIND } from "../journal/record.ts";
@@ -73,10 +74,11 @@ export async function putZonesInOrder(parts: PoolParts, removeZone: (slot: numbe
 /** Brings what the journal holds back into the cache; raises an event that says how much. */
 export async function replayJournal(parts: PoolParts, hooks: RecoveryHooks): Promise<void> {
   const { journal, runtime, name } = parts;
-  const scratch = Buffer.alloc(4096);
+  const scratch = Buffer.alloc(FRAME_BYTES);
   const blockIsWhole = (entry: RecoveredEntry): boolean => {
-    journal.readPayload(entry.payloadPosition, scratch);
-    return dataChecksum(scratch) === entry.crc;
+    const view = journal.viewPayload(entry.payloadPosition, FRAME_BYTES);
+    if (view === undefined) journal.readPayload(entry.payloadPosition, scratch);
+    return dataChecksum(view ?? scratch) === entry.crc;
   };
   const beganAt = runtime.nowMilliseconds();
   const turns = new Turns(runtime);
