@@ -29,6 +29,8 @@ import { stripIsSound } from "./strip.ts";
 
 /** So many stripes one after the other are read from the same copy: neighbours are close on the drive. */
 const NEIGHBOUR_STRIPES = 16;
+/** Strips that are remembered to have been held against their drives; then all of them are forgotten. */
+const BLAMED_MAX = 4096;
 
 export interface StripAddressing {
   readonly zone: number;
@@ -50,6 +52,7 @@ export class StripeReader {
   readonly #geometry: GroupGeometry;
   readonly #group: RaidGroup;
   readonly #staging: Staging;
+  readonly #blamed = new Set<string>();
 
   constructor(options: { global: GlobalMemory; geometry: GroupGeometry; group: RaidGroup; staging: Staging }) {
     this.#global = options.global;
@@ -76,19 +79,21 @@ export class StripeReader {
    */
   async read(at: StripAddressing, consume: (strip: Address, rebuilt: boolean) => boolean): Promise<StripOutcome> {
     const position = this.directPosition(at);
+    let refused = false;
     if (position >= 0) {
       const strip = await this.#staging.strips.take();
       const late: Promise<void>[] = [];
       try {
         if (await this.#readFrom(position, at, strip, late)) {
           if (consume(strip, false)) return "direct";
-          this.#group.mismatch(position);
+          refused = true;
         }
       } finally {
         this.#staging.strips.giveLanded(strip, late);
       }
     }
     if (!(await this.readRebuilt(at, (strip) => consume(strip, true)))) return "lost";
+    if (refused) this.blame(position, at);
     return position >= 0 ? "repaired" : "rebuilt";
   }
 
@@ -113,18 +118,34 @@ export class StripeReader {
     }
   }
 
+  /**
+   * What a drive had of a strip was not what was written, as another source proved. (Where none did it may be no fault of
+   * the drive's: a block that was lost is written as one that can't be read.) Once for a strip, however often it is read.
+   */
+  blame(position: number, at: { readonly zone: number; readonly stripe: number }): void {
+    const strip = `${position} ${at.zone} ${at.stripe}`;
+    if (this.#blamed.has(strip)) return;
+    if (this.#blamed.size === BLAMED_MAX) this.#blamed.clear();
+    this.#blamed.add(strip);
+    this.#group.mismatch(position);
+  }
+
   /** The copy that has its turn comes last: it is what was read before. */
   async #fromCopies(at: StripAddressing, consume: (strip: Address) => boolean): Promise<boolean> {
     const { level } = this.#geometry;
     const first = this.directPosition(at);
+    const refused: number[] = [];
     for (let n = 1; n <= level.copies; n++) {
       const position = level.positionOf(at.stripe, at.column, (Math.max(0, first) + n) % level.copies);
       const strip = await this.#staging.rebuilds.take();
       const late: Promise<void>[] = [];
       try {
         if (!(await this.#readFrom(position, at, strip, late))) continue;
-        if (consume(strip)) return true;
-        this.#group.mismatch(position);
+        if (consume(strip)) {
+          for (const other of refused) this.blame(other, at);
+          return true;
+        }
+        refused.push(position);
       } finally {
         this.#staging.rebuilds.giveLanded(strip, late);
       }
@@ -192,7 +213,8 @@ export class StripeReader {
     const place = stripPlace(this.#geometry, at.zone, at.stripe, role);
     if (!(await this.#readFrom(place.position, at, address, late))) return "gone";
     if (stripIsSound(this.#global, address, this.#geometry.shape, place)) return "sound";
-    this.#group.mismatch(place.position);
+    // Its own sums say so.
+    this.blame(place.position, at);
     return "unsound";
   }
 

@@ -135,28 +135,27 @@ export class StripFetcher {
   }
 
   async #fetch(fetch: StripFetch): Promise<void> {
-    const { reader, staging, counters, group } = this.#pool;
+    const { reader, staging, counters } = this.#pool;
     const { at, zone, scratch } = fetch;
     const address = { zone, stripe: at.stripe, column: at.column };
     const position = reader.directPosition(address);
     const failure = await reader.readParts(address, this.#list(fetch), 1 + fetch.count);
     // Who asks from now on reads anew: what is served now may bring a reader in, who would find nothing to join.
     this.#leave(fetch);
-    if (failure === undefined) {
-      this.#look(fetch);
-      if (fetch.count > 0) group.mismatch(position);
-    }
+    if (failure === undefined) this.#look(fetch);
     staging.fetches.giveLanded(scratch, failure?.landed === undefined ? [] : [failure.landed]);
     fetch.scratch = -1;
     if (fetch.count > 0 && failure?.landed !== undefined) this.#changeFrames(fetch, failure.landed);
     // What was only read ahead is not worth a repair; on a lost drive it is what reading costs.
     if (position >= 0) this.#dropUnawaited(fetch);
     if (fetch.count > 0) {
+      const wanted = fetch.count;
       const rebuilt = await reader.readRebuilt(address, (strip) => {
         this.#lookRebuilt(fetch, strip, position);
         return fetch.count === 0;
       });
       if (rebuilt && !this.#isThere(position, fetch.zone)) counters[POOL_COUNT.rebuiltReads]! += 1;
+      if (failure === undefined && fetch.count < wanted) reader.blame(position, address);
     }
     this.#end(fetch);
   }

@@ -5,6 +5,8 @@ import { DriveFaults } from "../../../drivers/drive/drive-faults.ts";
 import { FaultDrive } from "../../../drivers/drive/fault-drive.ts";
 import { decodeDocument } from "../../../src/map/metadata-store.ts";
 import { DRIVE_HEALTH_LIMITS } from "../../../src/raid/drive-health.ts";
+import { decodePlace } from "../../../src/raid/geometry.ts";
+import { ROLE_P } from "../../../src/raid/raid-level.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
 import { POOL_KEY, type PoolDocument } from "../../../src/volume/pool-document.ts";
 import { MemoryPoolMedia, openMemoryPool, readBytes, volumeDocument, writeBytes } from "../../support/memory-pool.ts";
@@ -35,7 +37,7 @@ async function watchedPool(limits: Partial<typeof DRIVE_HEALTH_LIMITS> = {}) {
     expect(Buffer.compare(data, content)).toBe(0);
   };
   const events = (type: string) => pool.events.filter((event) => event.type === type);
-  return { faults, pool, set, drive, recorded, readAll, events };
+  return { media, faults, pool, set, drive, recorded, readAll, events };
 }
 
 describe("DriveWatch", () => {
@@ -64,6 +66,29 @@ describe("DriveWatch", () => {
     await expect.poll(() => drive(2).state === "predictive", { timeout: 10_000 }).toBe(true);
     expect(drive(2).reason).toMatch(reason);
     for (const other of [0, 1, 3]) expect(drive(other)).toMatchObject({ state: "online", errors: 0 });
+    pool.kill();
+  });
+
+  test("a block that nobody has any more is not held against its drive, however often it is asked for", async () => {
+    const { media, pool, drive } = await watchedPool({ predictiveErrors: 5 });
+    const { map, geometry } = pool.service.pool(0).parts;
+    const { slot, stripe, column } = decodePlace(geometry, map.lookup(1, 7));
+    const zone = map.zones.zone[slot]!;
+    for (const role of [column, ROLE_P]) {
+      const position = geometry.level.positionOf(stripe, role, 0);
+      const strip = media.drives[position]!.zones.get(zone)!.strips.get(stripe)!;
+      for (let index = 0; index < geometry.shape.blocksPerStrip; index++) strip[index * BLOCK + 9]! ^= 1;
+    }
+    for (let n = 0; n < 30; n++) {
+      pool.service.pool(0).parts.cache.reclaim(100_000);
+      expect((await readBytes(pool, 1, 7 * BLOCK, BLOCK)).status).toBe(BLOCK_STATUS.mediumError);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    // The parity strip shows by its own sum that it is bad: that is one thing, said once.
+    for (const position of [0, 1, 2, 3]) {
+      expect(drive(position).state).toBe("online");
+      expect(drive(position).errors).toBeLessThanOrEqual(1);
+    }
     pool.kill();
   });
 
