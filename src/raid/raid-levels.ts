@@ -23,3 +23,13 @@ export function raidLevel(shape: RaidShape): RaidLevel {
       throw new RangeError(`there is no RAID-${level satisfies never}`);
   }
 }
+
+/** As people know it, also one of a later program. */
+export function raidLabel(shape: RaidShape): string {
+  try {
+    return raidLevel(shape).label;
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return `RAID-${shape.level} of ${shape.dataDrives} data drives (${error.message})`;
+  }
+}

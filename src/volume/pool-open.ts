@@ -22,7 +22,7 @@ import { inlineBulkWork } from "../raid/bulk-work.ts";
 import { DriveHealth } from "../raid/drive-health.ts";
 import { groupGeometry } from "../raid/geometry.ts";
 import { isFenced, isTrusted, isWritable, type Member, RaidGroup } from "../raid/raid-group.ts";
-import { raidLevel } from "../raid/raid-levels.ts";
+import { raidLabel, raidLevel } from "../raid/raid-levels.ts";
 import { Staging } from "../raid/staging.ts";
 import { StripeReader } from "../raid/stripe-reader.ts";
 import { BLOCK_BYTES } from "./block-io.ts";
@@ -325,8 +325,8 @@ function checkShape(config: PoolConfig, document: PoolDocument, volumeNames: rea
   if (document.name !== config.name) {
     throw refuse(`its drives ${config.drives.join(", ")} are those of pool ${document.name}: set the pools' drives back.`);
   }
-  const made = raidLevel(document.raid).label;
-  const asked = raidLevel(config.raid).label;
+  const made = raidLabel(document.raid);
+  const asked = raidLabel(config.raid);
   if (made !== asked || names.length !== config.drives.length)
     throw refuse(`it was made as ${made}, the configuration says ${asked}: set it back.`);
   if (names.some((name, position) => name !== config.drives[position])) {

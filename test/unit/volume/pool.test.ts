@@ -2,9 +2,10 @@ import { describe, expect, test } from "vitest";
 import { MemoryDriveState } from "../../../drivers/drive/memory-drive.ts";
 import type { JournalFile } from "../../../drivers/journal-file/journal-file.ts";
 import { MemoryJournalState } from "../../../drivers/journal-file/memory-journal-file.ts";
-import { encodeDocument } from "../../../src/map/metadata-store.ts";
+import { decodeDocument, encodeDocument } from "../../../src/map/metadata-store.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
 import { POOL_COUNT } from "../../../src/volume/pool-counters.ts";
+import { POOL_KEY, type PoolDocument } from "../../../src/volume/pool-document.ts";
 import { DriveGate, turns, until } from "../../support/gated-drive.ts";
 import {
   flush,
@@ -379,6 +380,13 @@ describe("openPool: what it refuses (architecture, invariant 8)", () => {
     return media;
   }
 
+  function changeRecord(media: MemoryPoolMedia, change: (document: PoolDocument) => object): void {
+    for (const drive of media.drives) {
+      const document = decodeDocument(drive!.metadata.get(POOL_KEY)!) as PoolDocument;
+      drive!.metadata.set(POOL_KEY, encodeDocument({ ...document, ...change(document) }));
+    }
+  }
+
   const cases: readonly (readonly [name: string, damage: (media: MemoryPoolMedia) => void, message: RegExp])[] = [
     ["two drives gone", (media) => void media.drives.fill(undefined, 1, 3), /2 of its drives are lost.*Volumes concerned: v1/],
     ["its journal gone", (media) => (media.journal = undefined), /journal is missing.*Volumes concerned: v1/],
@@ -430,6 +438,22 @@ describe("openPool: what it refuses (architecture, invariant 8)", () => {
     const again = await openMemoryPool(other);
     expect(await firstBytes(again, 1, 0, 10)).toEqual(new Array(10).fill(1));
     again.kill();
+  });
+
+  test("drives whose record names no copies, as the first release wrote it, are opened", async () => {
+    const media = await used();
+    changeRecord(media, ({ raid: { level, dataDrives } }) => ({ raid: { level, dataDrives } }));
+    const pool = await openMemoryPool(media);
+    expect(await firstBytes(pool, 1, 0, 10)).toEqual(new Array(10).fill(1));
+    pool.kill();
+  });
+
+  test("drives of a RAID that this program does not know keep the pool closed, and nothing is changed", async () => {
+    const media = await used();
+    changeRecord(media, ({ raid }) => ({ raid: { ...raid, level: 7 } }));
+    const before = media.drives.map((drive) => new Map(drive!.metadata));
+    await expect(openMemoryPool(media)).rejects.toThrow(/not opened: it was made as RAID-7 of 3 data drives.*says RAID-5 3\+1/);
+    expect(media.drives.map((drive) => new Map(drive!.metadata))).toEqual(before);
   });
 
   test("a pool is not made while a drive of it is not there", async () => {
