@@ -106,7 +106,8 @@ export class DirectorKeeper {
   async stop(): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#timer);
-    const running = this.#threads.filter((thread) => thread?.running === true);
+    // One that is being ended has nothing to say any more; what it acknowledged is in the journal.
+    const running = this.#threads.filter((thread, director) => thread?.running === true && this.#failover.stateOf(director) !== "joining");
     await Promise.all(running.map((thread) => stopThread(thread!, { type: "stop" }, ({ type }) => type === "stopped")));
   }
 
