@@ -58,6 +58,7 @@ export class RaidGroup {
   readonly level: RaidLevel;
   readonly #hooks: RaidGroupHooks;
   readonly #losing = new Map<number, Promise<void>>();
+  #waitingForRoom = 0;
 
   constructor(members: readonly Member[], level: RaidLevel, hooks: RaidGroupHooks) {
     this.members = members;
@@ -100,6 +101,11 @@ export class RaidGroup {
     if (this.lostCount === 0) return "optimal";
     const unwritten = this.positions.filter((position) => this.writable(position) === undefined);
     return this.level.survives(unwritten) ? "degraded" : "failed";
+  }
+
+  /** Operations that wait until there is room again below a drive. */
+  get waitingForRoom(): number {
+    return this.#waitingForRoom;
   }
 
   /** What was read at this position is not what was written there. */
@@ -177,16 +183,23 @@ export class RaidGroup {
    * same operation is tried again until there is room. Meanwhile dirty blocks pile up, and hosts wait.
    */
   async #attempt(drive: Drive, position: number, operation: (drive: Drive, position: number) => Promise<void>): Promise<unknown> {
-    for (;;) {
-      try {
-        await operation(drive, position);
-        return undefined;
-      } catch (error) {
-        // Another owner has the drive: that says nothing against the drive, and ends us here.
-        if (isFenced(error)) throw error;
-        if (!(error instanceof DriveError && error.kind === "noSpace")) return error ?? new Error("unknown");
-        await this.#hooks.onNoSpace(this.members[position]!);
+    let waits = false;
+    try {
+      for (;;) {
+        try {
+          await operation(drive, position);
+          return undefined;
+        } catch (error) {
+          // Another owner has the drive: that says nothing against the drive, and ends us here.
+          if (isFenced(error)) throw error;
+          if (!(error instanceof DriveError && error.kind === "noSpace")) return error ?? new Error("unknown");
+          if (!waits) this.#waitingForRoom += 1;
+          waits = true;
+          await this.#hooks.onNoSpace(this.members[position]!);
+        }
       }
+    } finally {
+      if (waits) this.#waitingForRoom -= 1;
     }
   }
 

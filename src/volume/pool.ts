@@ -26,6 +26,8 @@ import { VolumeChanges } from "./volume-changes.ts";
 import { WritePath } from "./write-path.ts";
 
 const TICK_MILLISECONDS = 1000;
+/** So long hosts wait for a full disk to have room again; then they are told, before they give up by themselves (30 s). */
+const NO_ROOM_TICKS = 10;
 /** Compaction and destage get so long to reach a safe point when the array stops. */
 const STOP_WAIT_MILLISECONDS = 3000;
 
@@ -52,6 +54,8 @@ export class Pool {
   readonly #reads: ReadPath;
   readonly #writes: WritePath;
   readonly #destager: Destager;
+  /** How long drives have been waiting for room below them. */
+  #noRoomTicks = 0;
   #cancelTick: (() => void) | undefined;
   readonly #zoneWaiters: { least: number; resolve: () => void; reject: (error: Error) => void }[] = [];
 
@@ -251,6 +255,8 @@ export class Pool {
     this.#gauge();
     this.#fill.look();
     this.#driveWatch.tick();
+    this.#noRoomTicks = this.parts.group.waitingForRoom > 0 ? this.#noRoomTicks + 1 : 0;
+    if (this.#noRoomTicks >= NO_ROOM_TICKS) this.#writes.refuseWaiting();
   }
 
   #gauge(): void {

@@ -88,6 +88,16 @@ export class WritePath {
     if (this.#queue.length > 0) this.#schedule();
   }
 
+  /** No room will come for now: takes what can be taken, and refuses the rest. Those who ask the map first are left to that. */
+  refuseWaiting(): void {
+    this.flush();
+    const asking = this.#queue.filter(({ waiting }) => waiting.parkedFor === "page");
+    for (const io of this.#queue) if (io.waiting.parkedFor !== "page") this.#refuse(io, BLOCK_STATUS.spaceExhausted);
+    this.#queue.length = 0;
+    this.#queue.push(...asking);
+    this.#tellRefused();
+  }
+
   /** Takes as many groups as there is room for. */
   flush(): void {
     while (this.#queue.length > 0) {

@@ -87,7 +87,10 @@ export const REPAIRED_FAULTS: readonly FaultScenario[] = [
   },
   {
     ...{ name: "no space", rules: [{ fault: "noSpace" }], hosts: "nothing", events: ["drive.noSpace"] },
-    ...{ outcome: "tried again every 5 s until there is room; meanwhile hosts are held back once cache and journal are full" },
+    ...{
+      outcome:
+        "tried again every 5 s until there is room; hosts are held back once cache and journal are full, and told 7/27/07 when that lasts 10 s",
+    },
     ...{ noEvents: [...OUT, "block.lost"], metrics: [errors("noSpace")], driveIsOut: false },
   },
 ];

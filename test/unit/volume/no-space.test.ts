@@ -51,4 +51,44 @@ describe("pool: the disk below a drive is full", () => {
     expect(Buffer.compare(read, data)).toBe(0);
     again.kill();
   });
+
+  test("hosts wait, are told 7/27/07 when the journal is full and that lasts, and are served again when there is room", async () => {
+    const media = new MemoryPoolMedia();
+    const full = { now: false };
+    media.wrap = onDisk(full, { times: 0 });
+    const pool = await openMemoryPool(media, { hurry: 200, ageSeconds: 1 });
+    await pool.service.createVolume(0, volumeDocument(1, 1024 * 4096));
+    const content = new Map<number, number>();
+    const write = async (at: number, fill: number) => {
+      const { status } = await writeBytes(pool, 1, at * 4096, new Uint8Array(32 * 4096).fill(fill));
+      if (status === BLOCK_STATUS.good) content.set(at, fill);
+      return status;
+    };
+    const check = async (of: typeof pool) => {
+      for (const [at, fill] of content) {
+        const { status, data } = await readBytes(of, 1, at * 4096, 32 * 4096);
+        expect(status).toBe(BLOCK_STATUS.good);
+        expect(data.every((byte) => byte === fill)).toBe(true);
+      }
+    };
+    expect(await write(0, 1)).toBe(BLOCK_STATUS.good);
+    full.now = true;
+    const told: number[] = [];
+    // The same blocks again and again: that fills the journal, and no memory.
+    for (let n = 0; n < 2000 && told.length < 3; n++) {
+      const status = await write(32 * (n % 4), 2 + (n % 200));
+      if (status !== BLOCK_STATUS.good) told.push(status);
+    }
+    expect(told).toEqual([BLOCK_STATUS.spaceExhausted, BLOCK_STATUS.spaceExhausted, BLOCK_STATUS.spaceExhausted]);
+    expect(pool.service.status()[0]!.state).toBe("optimal");
+    await check(pool);
+    full.now = false;
+    await pool.service.pool(0).destageAll();
+    for (let n = 0; n < 8; n++) expect(await write(32 * (n % 4), 222)).toBe(BLOCK_STATUS.good);
+    await pool.service.pool(0).destageAll();
+    pool.kill();
+    const again = await openMemoryPool(media);
+    await check(again);
+    again.kill();
+  });
 });
