@@ -107,7 +107,9 @@ export class DirectorKeeper {
     this.#stopping = true;
     clearInterval(this.#timer);
     // One that is being ended has nothing to say any more; what it acknowledged is in the journal.
-    const running = this.#threads.filter((thread, director) => thread?.running === true && this.#failover.stateOf(director) !== "joining");
+    const running = this.#threads.filter(
+      (thread, director) => thread?.running === true && this.#failover.stateOf(director) !== "joining",
+    );
     await Promise.all(running.map((thread) => stopThread(thread!, { type: "stop" }, ({ type }) => type === "stopped")));
   }
 

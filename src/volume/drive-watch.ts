@@ -8,7 +8,8 @@
  * Runs on: the owning director's thread.
  * Invariants:
  *  1. At most one question to each drive is under way.
- *  2. Judgement alone never fails the pool: a drive that it can't do without stays, whatever is held against it.
+ *  2. Nothing is put on record once the pool has been stopped.
+ *  3. Judgement alone never fails the pool: a drive that it can't do without stays, whatever is held against it.
  */
 import { DriveError } from "../../drivers/drive/drive.ts";
 import type { DriveHealth } from "../raid/drive-health.ts";
@@ -23,12 +24,18 @@ export class DriveWatch {
   readonly #record: () => Promise<void>;
   readonly #asked = new Set<Member>();
   #ticks = 0;
+  #stopped = false;
 
   /** @param record - puts the members' states on record */
   constructor(parts: PoolParts, record: () => Promise<void>) {
     this.#parts = parts;
     this.#health = parts.driveHealth;
     this.#record = record;
+  }
+
+  /** The pool comes to rest here: what its drives answer from now on is its next owner's to judge. */
+  stop(): void {
+    this.#stopped = true;
   }
 
   /** Every second. */
@@ -52,7 +59,7 @@ export class DriveWatch {
     drive
       .flush()
       .catch((error: unknown) => {
-        if (isFenced(error)) return;
+        if (isFenced(error) || this.#stopped || this.#parts.health.failed) return;
         if (!(error instanceof DriveError)) throw error;
         // Another drive may have taken the place meanwhile.
         if (member.drive === drive) this.#lose(member, error);

@@ -287,6 +287,7 @@ export class Pool {
   /** Makes the journal durable and comes to rest. No full destage: what is dirty is in the journal. */
   async stop(): Promise<void> {
     this.#cancelTick?.();
+    this.#driveWatch.stop();
     const volumesStopped = this.volumes.stop();
     if (this.parts.health.failed) return;
     this.#writes.flush();

@@ -141,4 +141,17 @@ describe("DriveWatch", () => {
     expect(drive(3).state).toBe("online");
     pool.kill();
   });
+
+  test("what a drive answers after the pool was stopped is not this owner's to judge", async () => {
+    const { pool, faults, set, drive, events } = await watchedPool();
+    set(3, { fault: "hang", operations: ["other"] });
+    await expect.poll(() => faults[3]!.status()[0]!.hits > 0, { timeout: 10_000 }).toBe(true);
+    await pool.service.pool(0).stop();
+    set(3, { fault: "unreachable", operations: ["other"] });
+    await expect.poll(() => faults[3]!.status()[0]!.hits > 0, { timeout: 10_000 }).toBe(true);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(drive(3).state).toBe("online");
+    expect([...events("drive.missing"), ...events("pool.failed")]).toEqual([]);
+    pool.kill();
+  });
 });
