@@ -25,22 +25,32 @@ export interface LostBlock {
   readonly index: number;
 }
 
-/** @returns what could not be made: at most every block of the job */
-export function reconstruct(global: GlobalMemory, job: ReconstructJob): LostBlock[] {
+/** What was not as it should be: at most every block and every stripe of the job. */
+export interface Reconstructed {
+  /** Blocks that no way proves. */
+  readonly lost: LostBlock[];
+  /** Stripes whose new parity was made of data that don't all prove themselves, or can't be made: not as safe as others. */
+  readonly doubtful: number[];
+}
+
+export function reconstruct(global: GlobalMemory, job: ReconstructJob): Reconstructed {
   const view = new StripesView(job);
   const lost: LostBlock[] = [];
+  const doubtful: number[] = [];
   for (let n = 0; n < job.count; n++) {
     const stripe = view.stripe(n);
     const role = view.level.role(stripe, job.target);
     const strip = view.strip(job.target, n);
     if (strip === NO_STRIPS) throw new Error(`invariant: no place for the strips of position ${job.target}`);
-    const missing =
-      view.level.parities === 0
-        ? fromCopies(global, { job, view, n, role, strip })
-        : fromStripe(global, { job, view, n, role, strip });
+    const target = { job, view, n, role, strip };
+    if (role < 0) {
+      if (!makeParity(global, target)) doubtful.push(stripe);
+      continue;
+    }
+    const missing = view.level.parities === 0 ? fromCopies(global, target) : fromStripe(global, target);
     for (const index of missing) lost.push({ stripe, position: job.target, index });
   }
-  return lost;
+  return { lost, doubtful };
 }
 
 interface Target {
@@ -65,38 +75,51 @@ function fromCopies(global: GlobalMemory, { job, view, n, role, strip }: Target)
   return merge.missing;
 }
 
+/** From each way to compute it, until every block proves itself. */
 function fromStripe(global: GlobalMemory, target: Target): number[] {
   const { job, view, n, role, strip } = target;
+  const { shape } = view;
+  const { gone, unsound, equation } = othersOf(global, target);
+  const merge = new BlockMerge(global, strip, shape, job.zone);
+  for (const erased of erasureChoices(view.level, gone, unsound)) {
+    solveStrip({ ...equation, erased, out: job.scratch, scratch: job.scratch + shape.stripBytes });
+    merge.add(job.scratch);
+    if (merge.isWhole) break;
+  }
+  writeStripHeader(global, strip, shape, view.place(n, role));
+  return merge.missing;
+}
+
+/**
+ * Parity has no tags to prove itself by: so it is made of data that do, where they are enough, else of the data as they are,
+ * as it is theirs block by block. False: then, or when it can't be made.
+ */
+function makeParity(global: GlobalMemory, target: Target): boolean {
+  const { job, view, n, role, strip } = target;
   const { level, shape } = view;
-  const { kernels } = global;
+  const { gone, there, unsound, addressOf, equation } = othersOf(global, target);
+  if (gone.length > level.parities) {
+    // Nothing is left that it could protect.
+    global.kernels.fill(strip, 0, shape.stripBytes);
+    return false;
+  }
+  const wrong = there.filter(
+    (other) => other >= 0 && (unsound.includes(other) || !stripProves(global, addressOf(other), shape, job.zone)),
+  );
+  const [erased = gone] = erasureChoices(level, gone, wrong);
+  solveStrip({ ...equation, erased, out: strip, scratch: job.scratch });
+  writeStripHeader(global, strip, shape, view.place(n, role));
+  return wrong.every((other) => erased.includes(other));
+}
+
+/** What there is of the stripe besides the target. */
+function othersOf(global: GlobalMemory, { view, n, role }: Target) {
+  const { level, shape } = view;
   const addressOf = (other: number): Address => view.strip(level.positionOf(view.stripe(n), other, 0), n);
   const others = level.roles.filter((other) => other !== role);
   const gone = [role, ...others.filter((other) => addressOf(other) === NO_STRIPS)];
   const there = others.filter((other) => !gone.includes(other));
   const unsound = there.filter((other) => !stripIsSound(global, addressOf(other), shape, view.place(n, other)));
-  const equation = { kernels, level, bytes: shape.parityBytes, target: role, addressOf };
-  const place = view.place(n, role);
-  if (role < 0) {
-    // Nothing is left that this parity could protect.
-    if (gone.length > level.parities) {
-      kernels.fill(strip, 0, shape.stripBytes);
-      return [];
-    }
-    // Parity has no tags to prove itself by: so it is made of what proves itself, where that is enough.
-    const wrong = there.filter(
-      (other) => other >= 0 && (unsound.includes(other) || !stripProves(global, addressOf(other), shape, job.zone)),
-    );
-    const [erased = gone] = erasureChoices(level, gone, wrong);
-    solveStrip({ ...equation, erased, out: strip, scratch: job.scratch });
-    writeStripHeader(global, strip, shape, place);
-    return [];
-  }
-  const merge = new BlockMerge(global, strip, shape, job.zone);
-  for (const erased of erasureChoices(level, gone, unsound)) {
-    solveStrip({ ...equation, erased, out: job.scratch, scratch: job.scratch + shape.stripBytes });
-    merge.add(job.scratch);
-    if (merge.isWhole) break;
-  }
-  writeStripHeader(global, strip, shape, place);
-  return merge.missing;
+  const equation = { kernels: global.kernels, level, bytes: shape.parityBytes, target: role, addressOf };
+  return { gone, there, unsound, addressOf, equation };
 }
