@@ -19,7 +19,7 @@ export interface ReconstructJob extends StripesJob {
 }
 
 /** A block that could not be made. */
-export interface LostBlock {
+interface LostBlock {
   readonly stripe: number;
   readonly position: number;
   readonly index: number;
