@@ -152,7 +152,8 @@ async function runScenario(rig: FaultRig, scenario: FaultScenario): Promise<void
       .filter(({ subject }) => subject === `drive ${drive}` || subject.startsWith("pool"))
       .map(({ type }) => type);
     const now = await Promise.all(scenario.metrics.map((name) => metric(array, name)));
-    seen.metrics = now.map((value, n) => value > before[n]!);
+    // Some rise for a moment only.
+    seen.metrics = now.map((value, n) => value > before[n]! || seen.metrics[n] === true);
     const wanted = scenario.events.filter((type) => type !== "drive.predictive" || !predictiveAlready.has(told));
     return wanted.every((type) => seen.types.includes(type)) && !seen.metrics.includes(false);
   };

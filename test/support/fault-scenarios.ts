@@ -131,7 +131,7 @@ export const FATAL_FAULTS: readonly FaultScenario[] = [
       "pulled",
       { fault: "unreachable" },
       "drive.missing",
-      'varray_pool_degraded{pool="A"}',
+      'varray_events_total{type="drive.missing"}',
       "out, likewise; found within seconds without any I/O",
     ),
     ...{ rules: [], pull: true },
@@ -140,7 +140,7 @@ export const FATAL_FAULTS: readonly FaultScenario[] = [
     "hang",
     { fault: "hang" },
     "drive.failed",
-    'varray_pool_degraded{pool="A"}',
+    'varray_events_total{type="drive.failed"}',
     "out after the deadline of 20 s; reads that wait for it take that long once",
   ),
 ];
