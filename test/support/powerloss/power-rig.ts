@@ -7,7 +7,7 @@
  *
  * It says what it found and asserts nothing: the suite wants no findings of the product, and some of its mutants.
  */
-import { cpSync, existsSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -151,6 +151,7 @@ export class PowerRig {
       else await array.kill9();
       await over;
       for (const session of sessions) session.close();
+      writeFileSync(join(this.#folder, "array.log"), array.log);
       return { writes: load.counts.writes };
     } finally {
       await array.kill9();
