@@ -12,6 +12,8 @@
  *  2. Space behind the tail is written again only after the superblock that names the new tail is durable.
  *  3. Sequence numbers rise by one from record to record; epochs never fall.
  *  4. `syncedSequence` only counts records whose fdatasync has returned.
+ *  5. A superblock that moves the tail is written only when every record is durable that was written before the trim: what
+ *     was trimmed may be superseded by nothing but one of those.
  */
 import { type JournalFile, JournalFileError } from "../../drivers/journal-file/journal-file.ts";
 import {
@@ -279,14 +281,26 @@ export class Journal {
     this.#superblockRunning = true;
     const tailOffset = this.#tail;
     const { oldest } = this.#live;
-    this.#superblockCounter += 1;
-    const superblock: Superblock = {
-      counter: this.#superblockCounter,
-      identity: this.#identity,
+    const tail = {
       tailOffset,
       tailSequence: oldest?.sequence ?? this.#nextSequence,
       // Destage may trim all that was replayed so far: the record that comes next is of an older owner still.
       tailEpoch: oldest?.epoch ?? this.#recoveringEpoch ?? this.#epoch,
+    };
+    // A block may need its record no more because it was overwritten: by a record that the power may still take. Were the
+    // new tail on the disk before that record is, neither would be left (invariant 5).
+    this.whenSynced(Math.max(this.#nextSequence - 1, this.#applying), (durable) => {
+      if (durable) this.#writeSuperblock(tail);
+      else this.#superblockRunning = false;
+    });
+  }
+
+  #writeSuperblock(tail: Pick<Superblock, "tailOffset" | "tailSequence" | "tailEpoch">): void {
+    this.#superblockCounter += 1;
+    const superblock: Superblock = {
+      ...tail,
+      counter: this.#superblockCounter,
+      identity: this.#identity,
       ownerEpoch: this.#epoch,
       syncedSequence: Math.max(this.#syncedSequence, this.#recoveredSynced),
       fileBytes: this.#file.bytes,
@@ -306,7 +320,7 @@ export class Journal {
         return;
       }
       this.#reached("journal.trimmed");
-      this.#durableTail = tailOffset;
+      this.#durableTail = tail.tailOffset;
       this.#writeSuperblockIfWorth();
       this.#options.onProgress();
     });
