@@ -205,13 +205,21 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
     await journal.attach(pool.record);
     await parts.map.load();
     runtime.reached("recovery.mapLoaded");
-    await putZonesInOrder(parts, (slot) => pool.compactor.removeZone(slot));
-    runtime.reached("recovery.zonesInOrder");
-    await replayJournal(parts, {
-      press: () => pool.press(),
+    // Side by side: the one waits for drives, the other reads the journal. Destage, which makes zones, waits for both.
+    const zonesInOrder = putZonesInOrder(parts, (slot) => pool.compactor.removeZone(slot)).then(() =>
+      runtime.reached("recovery.zonesInOrder"),
+    );
+    const replayed = replayJournal(parts, {
+      press: async () => {
+        await zonesInOrder;
+        pool.press();
+      },
       onRecovered: options.onRecovered,
       pagesKept: options.pagesKept ?? false,
     });
+    // Both have ended, however they did, before the pool is given up: nothing of it goes on.
+    const ends = await Promise.allSettled([zonesInOrder, replayed]);
+    for (const end of ends) if (end.status === "rejected") throw end.reason as Error;
     runtime.reached("recovery.journalReplayed");
     await journal.mend(parts.journal);
   } catch (error) {

@@ -24,7 +24,7 @@ const TURN_MILLISECONDS = 20;
 
 export interface RecoveryHooks {
   /** Destage is to make room. */
-  readonly press: () => void;
+  readonly press: () => Promise<void>;
   /** Another director's request was found, executed (once for each of its entries). */
   readonly onRecovered: ((request: RecoveredRequest) => void) | undefined;
   /** The process that wrote the journal still runs: what it wrote is in the kernel's pages, but for the end of it. */
@@ -180,7 +180,7 @@ async function takeFrame(replay: Replay): Promise<number> {
     // From here on destage goes along: what it takes must be there.
     await replay.deferred?.load();
     replay.deferred = undefined;
-    hooks.press();
+    await hooks.press();
     await pause(parts.runtime, FRAME_WAIT_MILLISECONDS);
   }
 }
