@@ -13,13 +13,14 @@ import type { Pool } from "../../src/volume/pool.ts";
 import { openPool } from "../../src/volume/pool-open.ts";
 import type { BayDrive } from "../../src/volume/pool-parts.ts";
 import { PoolService } from "../../src/volume/pool-service.ts";
-import type { PoolRuntime } from "../../src/volume/runtime.ts";
+import { type PoolRuntime, pause } from "../../src/volume/runtime.ts";
 import type { Engine, Life } from "./engine.ts";
 import { SimDrive, type SimDriveState, type Site } from "./sim-drive.ts";
 import { SimJournalFile, SimJournalState } from "./sim-journal.ts";
 import type { Trouble } from "./trouble.ts";
 
 const FRAME_TICK_MILLISECONDS = 1000;
+const IDLE_POLL_MILLISECONDS = 2;
 
 /** What of a pool survives its directors. */
 export interface PoolMedia {
@@ -54,8 +55,11 @@ export class Director {
   readonly frames: FramePool;
   readonly runtime: PoolRuntime;
   readonly pools: Pool[] = [];
-  service: PoolService;
+  /** A pool has moved away. */
+  hasClosed = false;
+  readonly service: PoolService;
   readonly #options: DirectorOptions;
+  readonly #drives = new Map<Pool, readonly SimDrive[]>();
 
   constructor(options: DirectorOptions) {
     this.#options = options;
@@ -76,9 +80,11 @@ export class Director {
   async open(media: PoolMedia): Promise<Pool> {
     const { engine, global, site } = this.#options;
     const { life } = this;
+    const drives: SimDrive[] = [];
     const bays = media.drives.map((state, position): BayDrive => {
       if (media.absent.includes(position)) return { state: "unavailable", memberState: "missing", reason: "its folder is gone" };
       const healthy = new SimDrive({ state, global, engine, life, site });
+      drives.push(healthy);
       const drive: Drive = media.trouble.kind === "faults" ? new FaultDrive(healthy, media.faults[position]!, global) : healthy;
       return { state: "open", drive, driveId: state.identity.driveId, capacityBytes: state.identity.capacityBytes };
     });
@@ -110,8 +116,23 @@ export class Director {
       mapPagesMax: this.#options.mapPagesMax,
     });
     this.pools.push(pool);
-    this.service = new PoolService(this.pools, this.frames);
+    this.#drives.set(pool, drives);
+    this.service.add(pool);
     return pool;
+  }
+
+  /** The pool goes to another director: no task for it is in. As directors/back-end/owned-pool.ts does it. */
+  async close(pool: Pool): Promise<void> {
+    this.service.remove(pool.parts.index);
+    await pool.stop();
+    const drives = this.#drives.get(pool)!;
+    for (let quiet = 0; quiet < 2; ) {
+      quiet = drives.every(({ inFlight }) => inFlight === 0) ? quiet + 1 : 0;
+      await pause(this.runtime, IDLE_POLL_MILLISECONDS);
+    }
+    pool.letGo();
+    this.hasClosed = true;
+    this.pools.splice(this.pools.indexOf(pool), 1);
   }
 
   #runtime(): PoolRuntime {

@@ -32,6 +32,8 @@ export interface Mood {
   /** Share of requests that go to a small part of the volume. */
   readonly hot: number;
   readonly blocksMax: number;
+  /** Every request is of one whole block: records of two lives lie in the same places. */
+  readonly uniform: boolean;
 }
 
 interface Look {
@@ -90,15 +92,15 @@ export class HostVolume {
   }
 
   /** Sectors within one cluster. */
-  #range({ hot, blocksMax }: Mood): { first: number; count: number } {
+  #range({ hot, blocksMax, uniform }: Mood): { first: number; count: number } {
     const { random } = this.#engine;
     const { clusters, clusterSectors } = this.addresses;
     const isHot = random.chance(hot);
     const cluster = isHot ? 0 : random.between(0, clusters - 1);
     const within = random.between(0, (isHot ? Math.min(clusterSectors, 64) : clusterSectors) - 1);
-    const whole = random.chance(0.7);
+    const whole = uniform || random.chance(0.7);
     const start = whole ? within - (within % SECTORS_PER_BLOCK) : within;
-    const most = random.chance(0.2) ? blocksMax : random.chance(0.5) ? 4 : 1;
+    const most = uniform ? 1 : random.chance(0.2) ? blocksMax : random.chance(0.5) ? 4 : 1;
     const wanted = whole ? SECTORS_PER_BLOCK * random.between(1, most) : random.between(1, SECTORS_PER_BLOCK * most);
     return { first: cluster * clusterSectors + start, count: Math.min(wanted, clusterSectors - start) };
   }

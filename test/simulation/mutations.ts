@@ -99,14 +99,24 @@ export const MUTATIONS: readonly Mutation[] = [
     /if \(!recordChecksumHolds\(this\.#words, this\.#bytes, header\.entryCount\)\)/,
     "if (false)",
   ),
-  mutation(
-    "GOOD comes before the journal record",
-    "acknowledged is kept",
-    60,
-    WRITES,
-    /const failed = !this\.#writeRecord\(\);/,
-    "for (const io of group.splice(0)) { if (io.forceUnitAccess) this.#group.push(io); else finish(io, BLOCK_STATUS.good); } const failed = !this.#writeRecord();",
-  ),
+  {
+    name: "GOOD comes before the journal record",
+    breaks: "acknowledged is kept",
+    seedsMax: 60,
+    patches: [
+      {
+        file: WRITES,
+        find: /const failed = !this\.#writeRecord\(\);/,
+        replace:
+          "for (const io of group) if (!io.forceUnitAccess && (io.told = true)) finish(io, BLOCK_STATUS.good); const failed = !this.#writeRecord();",
+      },
+      {
+        file: WRITES,
+        find: /for \(const io of group\) \{\s+if \(failed\)/,
+        replace: "for (const io of group) { if (io.told) { io.told = false; continue; } if (failed)",
+      },
+    ],
+  },
   // — zeroed ranges, partial blocks —
   mutation(
     "a zeroed range ends a block too early",

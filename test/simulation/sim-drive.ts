@@ -148,6 +148,8 @@ export class SimDrive implements DamageableDrive {
   readonly #life: Life;
   readonly #site: Site;
   #epoch = -1;
+  /** Requests without an answer. */
+  inFlight = 0;
   /** A ring keeps the order. */
   #lastArrival = 0;
 
@@ -351,11 +353,16 @@ export class SimDrive implements DamageableDrive {
     const { process } = state;
     return new Promise<T>((resolve, reject) => {
       this.#site(`drive.${name}`, this.#life);
+      this.inFlight += 1;
       this.#lastArrival = Math.max(this.#lastArrival + ORDER_MILLISECONDS, engine.now + engine.latency(REQUEST_MILLISECONDS));
       engine.at(this.#lastArrival, undefined, () => {
         if (state.process !== process) return;
         const answer = (tell: () => void): void => {
-          if (state.process === process) engine.after(engine.latency(REQUEST_MILLISECONDS), this.#life, tell);
+          if (state.process === process)
+            engine.after(engine.latency(REQUEST_MILLISECONDS), this.#life, () => {
+              this.inFlight -= 1;
+              tell();
+            });
         };
         let served: Promise<T>;
         try {

@@ -7,9 +7,11 @@
  * At the end everything comes to rest, and media and books are looked at (media-check.ts).
  */
 
+import { Failover, type FailoverAction, type FailoverEvent } from "../../directors/failover.ts";
 import { DriveFaults } from "../../drivers/drive/drive-faults.ts";
-import { raisePoolEpoch } from "../../drivers/shared-memory/epoch.ts";
+import { raisePoolEpoch, raiseThreadEpoch } from "../../drivers/shared-memory/epoch.ts";
 import { FrameChunks } from "../../drivers/shared-memory/frame-chunks.ts";
+import { threadNumber } from "../../drivers/shared-memory/layout.ts";
 import type { VolumeDocument } from "../../src/control/contract.ts";
 import { raidLevel } from "../../src/raid/raid-levels.ts";
 import { stripShape } from "../../src/raid/strip.ts";
@@ -54,11 +56,13 @@ interface Crash {
 }
 
 const EVENTS_MAX = 400_000;
-const LIFE_EVENTS_MAX = 1500;
+const LIFE_EVENTS_MAX = 900;
 /** Virtual time in which anything that hosts asked for must have been answered. */
 const STALL_MILLISECONDS = 120_000;
 /** … and anything that the array does by itself. */
 const SETTLE_MILLISECONDS = 20_000;
+/** Main looks so often. */
+const TICK_MILLISECONDS = 25;
 const CREATED_AT = "2026-01-01T00:00:00.000Z";
 
 interface PoolState {
@@ -68,6 +72,12 @@ interface PoolState {
   /** Volumes that were asked to be deleted, and whether that was acknowledged. */
   readonly doomed: { readonly volume: number; gone: boolean }[];
   open: { readonly director: Director; readonly pool: Pool } | undefined;
+  /** It moves to the other director: hosts wait, and nothing new is asked of it. */
+  closing: boolean;
+  /** From the preparation of a move to its end. */
+  moving: boolean;
+  /** Changes of volumes under way. */
+  changes: number;
   /** Nothing was written since the power failed. */
   untouchedSincePower: boolean;
 }
@@ -83,6 +93,8 @@ export class World {
   readonly #numbers = { next: 1 };
   #nextVolume = 1;
   #directors: Director[] = [];
+  #failover: Failover | undefined;
+  #exiting = false;
   #plan: CrashPlan | undefined;
   #crash: Crash | undefined;
   #mood: Mood;
@@ -108,6 +120,9 @@ export class World {
       volumes: [],
       doomed: [],
       open: undefined,
+      closing: false,
+      moving: false,
+      changes: 0,
       untouchedSincePower: false,
     }));
     this.#mood = this.#newMood();
@@ -145,9 +160,9 @@ export class World {
     this.#directors = [0, 1].map((index) => this.#newDirector(index));
     this.#plan = crashes ? new CrashPlan(random, this.#options.sites, LIFE_EVENTS_MAX) : undefined;
     for (const { media } of this.#pools) this.#newTrouble(media);
-    for (const [index, pool] of this.#pools.entries()) this.#open(pool, this.#directors[index]!);
+    this.#startMain();
     this.#hostsUntil = Number.POSITIVE_INFINITY;
-    const restAfter = random.chance(0.15) || !crashes ? this.engine.now + 300 + 2500 * random.next() : Number.POSITIVE_INFINITY;
+    const restAfter = random.chance(0.15) || !crashes ? this.engine.now + 100 + 700 * random.next() : Number.POSITIVE_INFINITY;
     for (;;) {
       if (!this.#step()) return;
       const crash = this.#crash;
@@ -158,9 +173,15 @@ export class World {
           return;
         }
         this.#directorEnds(crash.director);
+        // Where no partner is up yet, main ends the process.
+        if (this.#isExiting()) {
+          this.#crash = undefined;
+          this.#processEnds("process");
+          return;
+        }
         this.#plan = crashes ? new CrashPlan(random, this.#options.sites, LIFE_EVENTS_MAX) : undefined;
       }
-      if (this.engine.now >= restAfter && this.#pools.every(({ open }) => open !== undefined)) {
+      if (this.engine.now >= restAfter && this.#isSettled()) {
         this.#plan = undefined;
         this.#comeToRest();
         if (this.engine.violation === undefined) this.#processEnds(random.chance(0.5) ? "process" : "power");
@@ -260,7 +281,7 @@ export class World {
     });
   }
 
-  #open(state: PoolState, director: Director): void {
+  #open(state: PoolState, director: Director, opened: () => void): void {
     const engine = this.engine;
     engine.after(engine.random.next(), director.life, () => {
       engine.trace("opens", director.life.name, state.media.name);
@@ -270,6 +291,8 @@ export class World {
           engine.trace("opened", director.life.name, state.media.name);
           state.open = { director, pool };
           this.#afterOpening(state);
+          state.moving = false;
+          opened();
         },
         (error: unknown) => {
           if (!director.life.dead)
@@ -299,7 +322,15 @@ export class World {
       if (doomed.gone && there) engine.fail(`volume ${doomed.volume} was deleted and is there again`);
       // Nothing else could delete it now: what became of it is settled.
       if (!there) doomed.gone = true;
-      else director.service.deleteVolume(doomed.volume).catch((error: unknown) => this.#unlessDead(director.life, error));
+      else {
+        state.changes += 1;
+        director.service.deleteVolume(doomed.volume).then(
+          () => {
+            if (!director.life.dead) state.changes -= 1;
+          },
+          (error: unknown) => this.#unlessDead(director.life, error),
+        );
+      }
     }
     const volumes = state.volumes;
     const share = random.chance(0.5) ? 1 : random.chance(0.5) ? random.next() : 0;
@@ -333,14 +364,16 @@ export class World {
       writeCacheEnabled: true,
       createdAt: CREATED_AT,
     };
+    state.changes += 1;
     director.service.createVolume(pool.parts.index, document).then(
       () => {
         if (director.life.dead) return;
+        state.changes -= 1;
         engine.trace("made volume", volume);
         const made = new HostVolume({ volume, name: `${state.media.name}/${volume}`, addresses, engine, numbers: this.#numbers });
         state.volumes.push(made);
         this.#hostOf(state, made);
-        if (state.volumes.length < 2) this.#makeVolume(state);
+        if (state.volumes.length < 2 && !state.closing) this.#makeVolume(state);
       },
       (error: unknown) => {
         if (!director.life.dead) engine.fail(`volume ${volume} can't be made: ${String(error)}`);
@@ -371,9 +404,13 @@ export class World {
     const meanPause = 0.3 + 6 * random.next() ** 2;
     const queue = random.between(2, 12);
     const turn = (): void => {
-      if (engine.now >= this.#hostsUntil || volume.closed) return;
+      if (engine.now >= this.#hostsUntil || volume.closed || state.closing || state.open?.director !== director) return;
       // Often several in one turn, so that they are in one record.
-      for (let burst = random.chance(0.3) ? random.between(2, 6) : 1; burst > 0 && volume.inFlight < queue; burst--)
+      for (
+        let burst = !this.#mood.uniform && random.chance(0.3) ? random.between(2, 6) : 1;
+        burst > 0 && volume.inFlight < queue;
+        burst--
+      )
         volume.act({ ...server, service: director.service }, this.#mood);
       engine.after(-Math.log(1 - random.next()) * meanPause, director.life, turn);
     };
@@ -386,7 +423,7 @@ export class World {
     const { random } = engine;
     const { director, pool } = state.open!;
     const turn = (): void => {
-      if (engine.now >= this.#hostsUntil) return;
+      if (engine.now >= this.#hostsUntil || state.closing || state.open?.director !== director) return;
       const dice = random.next();
       if (dice < 0.3) void pool.destageAll().catch((error: unknown) => this.#unlessDead(director.life, error));
       else if (dice < 0.6) pool.parts.cache.reclaim(random.between(1, 300));
@@ -394,6 +431,7 @@ export class World {
       else if (dice < 0.8 && state.volumes.length > 0) this.#switchWriteCache(state);
       else if (dice < 0.84 && state.volumes.length > 1) this.#deleteVolume(state);
       else if (dice < 0.95 && state.media.trouble.kind === "faults") this.#changeFaults(state.media);
+      else if (dice > 0.96) this.#command(pool.parts.index, director.index);
       engine.after(random.next() * 200, director.life, turn);
     };
     engine.after(random.next() * 100, director.life, turn);
@@ -409,17 +447,29 @@ export class World {
     engine.trace("delete", volume!.name);
     state.doomed.push({ volume: volume!.volume, gone: false });
     const doomed = state.doomed.at(-1)!;
+    state.changes += 1;
     director.service.deleteVolume(volume!.volume).then(
       () => {
         if (director.life.dead) return;
+        state.changes -= 1;
         engine.trace("deleted", volume!.name);
         doomed.gone = true;
         if (director.service.volumeInfo(volume!.volume) !== undefined)
           engine.fail(`volume ${volume!.name} was deleted and is there`);
-        if (engine.now < this.#hostsUntil) this.#makeVolume(state);
+        if (engine.now < this.#hostsUntil && !state.closing) this.#makeVolume(state);
       },
       (error: unknown) => this.#unlessDead(director.life, error),
     );
+  }
+
+  /** Somebody moves a pool to the other director, or has one started again. */
+  #command(pool: number, director: number): void {
+    const { random } = this.engine;
+    const failover = this.#failover!;
+    const event: FailoverEvent = random.chance(0.6)
+      ? { type: "move", pool, to: 1 - director, command: this.#numbers.next++ }
+      : { type: "restart", director, command: this.#numbers.next++ };
+    this.engine.after(0, undefined, () => this.#tell(failover, event));
   }
 
   #changeFaults({ trouble, faults, drives }: PoolMedia): void {
@@ -438,6 +488,8 @@ export class World {
   }
 
   #unlessDead(life: Life, error: unknown): void {
+    // Told to whoever asks a pool that has moved away.
+    if (error instanceof Error && error.message === "the pool was closed") return;
     if (!life.dead) this.engine.fail(`housekeeping: ${error instanceof Error ? error.stack : String(error)}`);
   }
 
@@ -450,6 +502,7 @@ export class World {
       fua: random.chance(0.5) ? 0.1 : random.next(),
       hot: random.next() * 0.8,
       blocksMax: random.between(2, 24),
+      uniform: random.chance(0.3),
     };
   }
 
@@ -502,9 +555,14 @@ export class World {
   #processEnds(mode: "process" | "power"): void {
     const { random } = this.engine;
     this.engine.trace("the process ends", mode);
+    this.#failover = undefined;
+    this.#exiting = false;
     for (const director of this.#directors) director.life.dead = true;
     for (const state of this.#pools) {
       state.open = undefined;
+      state.closing = false;
+      state.moving = false;
+      state.changes = 0;
       for (const drive of state.media.drives) drive.crash(mode, random);
       state.media.journal?.crash(mode, random);
       for (const volume of state.volumes) {
@@ -515,22 +573,156 @@ export class World {
     }
   }
 
-  /** Its partner takes what it had: the epochs rise, its memory is given back, its pools are opened anew. */
-  #directorEnds(index: number): void {
+  // — failover: the real state machine, with main's hands simulated —
+
+  #startMain(): void {
+    const names = ["1A", "1B"].map((name) => ({ name }));
+    const failover = new Failover({
+      directors: names,
+      pools: this.#pools.map(({ media }, owner) => ({ name: media.name, owner, reachedBy: [0, 1] })),
+    });
+    this.#failover = failover;
+    for (const [index, state] of this.#pools.entries()) {
+      this.#open(state, this.#directors[index]!, () => this.#tell(failover, { type: "ready", director: index, failed: [] }));
+    }
+    const tick = (): void => {
+      if (this.#failover !== failover) return;
+      this.#tell(failover, { type: "tick" });
+      this.engine.after(TICK_MILLISECONDS, undefined, tick);
+    };
+    this.engine.after(TICK_MILLISECONDS, undefined, tick);
+  }
+
+  #tell(failover: Failover, event: FailoverEvent): void {
+    if (this.#failover !== failover) return;
+    for (const action of failover.take(event, this.engine.now)) this.#perform(failover, action);
+  }
+
+  #later(failover: Failover, milliseconds: number, event: FailoverEvent): void {
+    this.engine.after(this.engine.latency(milliseconds), undefined, () => this.#tell(failover, event));
+  }
+
+  #perform(failover: Failover, action: FailoverAction): void {
     const { global } = this.#memory;
-    const partner = this.#directors[1 - index]!;
-    const chunks = new FrameChunks(global);
-    for (let chunk = 0; chunk < chunks.chunkCount; chunk++) if (chunks.ownerOf(chunk) === index) chunks.release(chunk);
-    chunks.want(index, 0);
-    for (const [pool, state] of this.#pools.entries()) {
-      const isHis = state.open === undefined ? pool === index : state.open.director.index === index;
-      if (!isHis) continue;
+    const { engine } = this;
+    if (action.type !== "publish")
+      engine.trace("main", action.type, "director" in action ? action.director : "", "pool" in action ? action.pool : "");
+    switch (action.type) {
+      case "fence":
+        raiseThreadEpoch(global, threadNumber(global.layout, "director", action.director));
+        for (const pool of action.pools) raisePoolEpoch(global, pool);
+        break;
+      case "terminate":
+        this.#directors[action.director]!.life.dead = true;
+        this.#later(failover, 2, { type: "joined", director: action.director });
+        break;
+      case "stop":
+        this.#later(failover, 1, { type: "stopped", director: action.director });
+        break;
+      case "lost":
+        this.#giveMemoryBack(action.director);
+        this.#later(failover, 1, { type: "memoryFree", director: action.director });
+        break;
+      case "start":
+        this.#directors[action.director] = this.#newDirector(action.director);
+        this.#later(failover, 20, { type: "ready", director: action.director, failed: [] });
+        break;
+      case "open": {
+        const { director, pool } = action;
+        this.#open(this.#pools[pool]!, this.#directors[director]!, () =>
+          this.#tell(failover, { type: "opened", director, pool, served: true }),
+        );
+        break;
+      }
+      case "prepare":
+        this.#prepare(failover, action.director, action.pool);
+        break;
+      case "close":
+        this.#close(failover, action.director, action.pool);
+        break;
+      case "exit":
+        this.#exiting = true;
+        for (const director of this.#directors) director.life.dead = true;
+        break;
+      case "publish":
+      case "returned":
+      case "raise":
+      case "ended":
+        break;
+    }
+  }
+
+  #prepare(failover: Failover, director: number, pool: number): void {
+    const { life } = this.#directors[director]!;
+    this.#pools[pool]!.moving = true;
+    const prepared = (): void => {
+      if (!life.dead) this.#tell(failover, { type: "prepared", director, pool });
+    };
+    const open = this.#pools[pool]!.open;
+    this.engine.after(0, life, () => {
+      if (open === undefined) prepared();
+      else open.pool.destageAll().then(prepared, prepared);
+    });
+  }
+
+  /** When no task for it is in, it lets go of the pool; the other director then opens it. */
+  #close(failover: Failover, director: number, pool: number): void {
+    const state = this.#pools[pool]!;
+    const { life } = this.#directors[director]!;
+    state.closing = true;
+    const look = (): void => {
+      if (state.changes > 0 || state.volumes.some(({ inFlight }) => inFlight > 0)) {
+        this.engine.after(1, life, look);
+        return;
+      }
+      const open = state.open!;
+      open.director.close(open.pool).then(
+        () => {
+          if (life.dead) return;
+          state.open = undefined;
+          state.closing = false;
+          this.#tell(failover, { type: "closed", director, pool });
+        },
+        (error: unknown) => this.#unlessDead(life, error),
+      );
+    };
+    this.engine.after(0, life, look);
+  }
+
+  #isExiting(): boolean {
+    return this.#exiting;
+  }
+
+  /** Nothing is on its way between directors, and nothing will be. */
+  #isSettled(): boolean {
+    const { directors, pools } = this.#failover!.ownership;
+    const up = directors.every((state) => state === "active" || state === "down");
+    return (
+      up &&
+      pools.every(({ access }) => access === "active") &&
+      this.#pools.every(({ open, closing, moving }) => open !== undefined && !closing && !moving)
+    );
+  }
+
+  /** Its partner takes what it had, once main has seen it. */
+  #directorEnds(index: number): void {
+    for (const state of this.#pools) {
+      if (state.open?.director.index !== index) continue;
       state.open = undefined;
+      state.closing = false;
+      state.moving = false;
+      state.changes = 0;
       state.untouchedSincePower = false;
       for (const volume of state.volumes) volume.serverDied();
-      raisePoolEpoch(global, pool);
-      this.#open(state, partner);
     }
+    this.#exiting = false;
+    this.#tell(this.#failover!, { type: "failed", director: index, cause: "ended", reason: "simulated" });
+  }
+
+  #giveMemoryBack(index: number): void {
+    const chunks = new FrameChunks(this.#memory.global);
+    for (let chunk = 0; chunk < chunks.chunkCount; chunk++) if (chunks.ownerOf(chunk) === index) chunks.release(chunk);
+    chunks.want(index, 0);
   }
 
   /** What the array tells people: nothing bad may come without a fault. */
