@@ -2,7 +2,7 @@
 import type { DirectorFault } from "../src/control/contract.ts";
 
 /** Does to this thread what the fault says. Main itself sees to "kill". */
-export function suffer(fault: DirectorFault, director: string): void {
+export function suffer(fault: DirectorFault, director: string, cutOff: (seconds: number) => void): void {
   switch (fault.kind) {
     case "kill":
       return;
@@ -14,6 +14,9 @@ export function suffer(fault: DirectorFault, director: string): void {
       setImmediate(() => {
         throw new Error(`director ${director} throws, as it was told to`);
       });
+      return;
+    case "cutOff":
+      cutOff(fault.seconds);
       return;
     case "hang": {
       const until = performance.now() + fault.seconds * 1000;

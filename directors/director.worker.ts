@@ -23,6 +23,7 @@ import { TRANSFER_BYTES_MAX } from "../src/scsi/block-limits.ts";
 import { DeviceServer } from "../src/scsi/device-server.ts";
 import { Target } from "../src/scsi/target.ts";
 import { PoolService } from "../src/volume/pool-service.ts";
+import { DriveRelays } from "./back-end/drive-relays.ts";
 import { poolRuntime } from "./back-end/pool-runtime.ts";
 import { AnswerNap } from "./channel/answer-nap.ts";
 import { Channel } from "./channel/channel.ts";
@@ -184,7 +185,7 @@ main.on("message", (message: ToDirector) => {
     case "partnerReturned":
       return services!.channel.partnerBack(message.director);
     case "fault":
-      return suffer(message.fault, director.name);
+      return suffer(message.fault, director.name, (seconds) => relays.cutOff(seconds));
   }
 });
 
@@ -214,7 +215,15 @@ const channel = new Channel({
   down: lost,
 });
 const drainChannel = (): boolean => channel.drain();
-drains = [drainChannel, ...drains];
+const relays = new DriveRelays({
+  global,
+  config,
+  directorIndex,
+  owns: (pool) => pools.pools.some(({ parts }) => parts.index === pool),
+  counters: channelCounters,
+  tell: (event) => events.send({ time: new Date().toISOString(), subject: `director ${director.name}`, ...event }),
+});
+drains = [drainChannel, () => relays.pump(), ...drains];
 const answerNap = new AnswerNap({
   pdus: () => frontEndCounters[FRONT_END_COUNTERS.slots.pdusIn]!,
   sent: () => channelCounters[CHANNEL_COUNTERS.slots.requestsSent]!,

@@ -34,6 +34,11 @@ export const CHANNEL_COUNTERS = defineCounters("channel", {
     metric: "varray_channel_requests_repeated_total",
     help: "Commands without an answer from an owner that died, which go to the next one.",
   },
+  driveRequestsRelayed: {
+    type: "counter",
+    metric: "varray_channel_drive_requests_relayed_total",
+    help: "Requests to drives that this director brought on for a partner that is cut off from their thread.",
+  },
   ringFullWaits: {
     type: "counter",
     metric: "varray_channel_ring_full_waits_total",

@@ -18,9 +18,10 @@
  *     flight as its completion ring holds, at most.
  */
 import { Doorbell } from "../shared-memory/doorbell.ts";
+import { moveRelay, RELAY, relayState } from "../shared-memory/drive-relay-state.ts";
 import { poolEpoch, threadEpoch } from "../shared-memory/epoch.ts";
 import type { GlobalMemory } from "../shared-memory/global-memory.ts";
-import { SLOT_WORDS, threadNumber } from "../shared-memory/layout.ts";
+import { type DrivePath, SLOT_WORDS, threadNumber } from "../shared-memory/layout.ts";
 import { RingConsumer, RingProducer } from "../shared-memory/ring.ts";
 import { DriveError, type LocalDrive } from "./drive.ts";
 import { type DriveAnswerParts, NOTHING, partsOf, runDriveOperation } from "./drive-operations.ts";
@@ -58,8 +59,11 @@ export class TakenRequest {
 }
 
 interface DirectorPath {
-  readonly requests: RingConsumer;
-  readonly completions: RingProducer;
+  readonly place: DrivePath;
+  requests: RingConsumer;
+  completions: RingProducer;
+  /** The director's partner has our ends of its rings. */
+  cut: boolean;
   readonly doorbell: Doorbell;
   readonly mailbox: number;
   /** By drive index. */
@@ -108,8 +112,10 @@ export class DriveServer {
     const { layout } = global;
     this.#threadEpoch = threadEpoch(global, threadNumber(layout, "drive", pool));
     this.#paths = layout.drivePaths[pool]!.map((path) => ({
+      place: path,
       requests: new RingConsumer(global, path.requests),
       completions: new RingProducer(global, path.completions),
+      cut: relayState(global, path) !== RELAY.direct,
       doorbell: new Doorbell(global, {
         consumer: threadNumber(layout, "director", path.director),
         producer: threadNumber(layout, "drive", pool),
@@ -158,6 +164,8 @@ export class DriveServer {
   async quiet(director: number): Promise<void> {
     const path = this.#paths.find((candidate) => candidate.director === director);
     if (path === undefined) return;
+    const state = relayState(this.#global, path.place);
+    if (state !== RELAY.direct) moveRelay(this.#global, path.place, state, RELAY.direct);
     while (this.#take(path)) {
       // What lies in its ring is taken now: it is refused as fenced.
     }
@@ -165,7 +173,36 @@ export class DriveServer {
     await new Promise<void>((resolve) => path.quiet.push(resolve));
   }
 
+  /** A director that is cut off is not heard here, once it has all answers: its partner brings what it asks (drive-relay.ts). */
+  #isCut(path: DirectorPath): boolean {
+    const state = relayState(this.#global, path.place);
+    if (state === RELAY.direct) {
+      if (path.cut) {
+        path.cut = false;
+        path.requests = new RingConsumer(this.#global, path.place.requests);
+        path.completions = new RingProducer(this.#global, path.place.completions);
+        this.#takeAccesses(path);
+      }
+      return false;
+    }
+    if (state === RELAY.cutting && path.underWay === 0 && path.backlog.length === 0) {
+      path.cut = true;
+      moveRelay(this.#global, path.place, RELAY.cutting, RELAY.relayed);
+    }
+    return true;
+  }
+
+  /** What was opened for a director through its partner's path is open on its own. Under another's epoch it is fenced all the same. */
+  #takeAccesses(path: DirectorPath): void {
+    for (const other of this.#paths) {
+      for (const [driveIndex, access] of other.access) {
+        if (access.epoch > (path.access.get(driveIndex)?.epoch ?? -1)) path.access.set(driveIndex, access);
+      }
+    }
+  }
+
   #take(path: DirectorPath): boolean {
+    if (this.#isCut(path)) return false;
     let taken = 0;
     while (taken < TAKE_SLOTS_MAX) {
       const word = path.requests.peek();
@@ -247,7 +284,10 @@ export class DriveServer {
   #ended(request: TakenRequest): void {
     const path = request.path!;
     path.underWay -= 1;
-    if (path.underWay === 0) for (const quiet of path.quiet.splice(0)) quiet();
+    if (path.underWay === 0) {
+      for (const quiet of path.quiet.splice(0)) quiet();
+      this.#isCut(path);
+    }
     request.path = undefined;
     this.#free.push(request);
     this.#underWay -= 1;

@@ -13,7 +13,7 @@ import { COUNTER_BLOCK_SLOTS, COUNTER_BLOCKS, type CounterSubsystem } from "./co
 import type { Address } from "./global-memory.ts";
 
 /** Raised with every change of what is placed where; threads of two versions never share a memory. */
-export const LAYOUT_VERSION = 4;
+export const LAYOUT_VERSION = 5;
 export const LAYOUT_MAGIC = 0x76617272; // "varr"
 
 export const FRAME_BYTES = 4096;
@@ -133,6 +133,8 @@ export interface DrivePath {
   /** Drive thread → director. */
   readonly completions: RingPlace;
   readonly mailbox: Address;
+  /** One Int32: who has the drive thread's ends of the rings (drive-relay-state.ts). */
+  readonly relay: Address;
 }
 
 /** Plain data: it is posted to threads. */
@@ -216,6 +218,7 @@ export function layoutOf(asked: LayoutShape): Layout {
       requests: placeRing(`drive.${pool}.${director}.requests`, shape.driveRingSlots),
       completions: placeRing(`drive.${pool}.${director}.completions`, shape.driveRingSlots),
       mailbox: place(`drive.${pool}.${director}.mailbox`, shape.mailboxBytes),
+      relay: place(`drive.${pool}.${director}.relay`, LINE_BYTES),
     })),
   );
   const receive = times(directorCount, (director) => place(`receive.${director}`, RECEIVE_BYTES, PAGE_BYTES));

@@ -283,7 +283,9 @@ export type DirectorFault =
   /** Its thread ends by itself. */
   | { readonly kind: "exit" }
   /** An endless loop, for so long. */
-  | { readonly kind: "hang"; readonly seconds: number };
+  | { readonly kind: "hang"; readonly seconds: number }
+  /** It does not reach the drive threads of its pools, for so long: its partner brings on what it asks of them. */
+  | { readonly kind: "cutOff"; readonly seconds: number };
 
 /** What only main can do. Each is answered once, by `commandEnded` with its `id`. */
 export type MainCommand =

@@ -57,6 +57,7 @@ describe("two paths under load", () => {
     ["hung", { kind: "hang", seconds: 60 }],
     ["hung for less than it takes to be fenced", { kind: "hang", seconds: 1 }],
     ["made to throw", { kind: "throw" }],
+    ["cut off from its drive threads", { kind: "cutOff", seconds: 2 }],
   ])(`a director is ${"%s"}, ${ROUNDS} times`, { timeout }, async (name, body) => {
     array = await startArray({ env: { VARRAY_JOURNAL_BYTES: JOURNAL } });
     load = new TwoPathLoad({
@@ -77,7 +78,7 @@ describe("two paths under load", () => {
       await fault(round % 2 === 0 ? "1A" : "1B", body);
       await sleep(AFTER_MILLISECONDS);
       await allBack();
-      await sleep(AFTER_MILLISECONDS);
+      await sleep("seconds" in body && body.kind === "cutOff" ? 2 * AFTER_MILLISECONDS + 1500 : AFTER_MILLISECONDS);
       const { violations, figures } = await load.stopAndJudge();
       longest = Math.max(longest, figures.longestMilliseconds);
       process.stdout.write(

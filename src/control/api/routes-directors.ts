@@ -71,7 +71,7 @@ export function addDirectorRoutes(app: FastifyInstance, plane: ControlPlane): vo
       schema: {
         summary: "Let a director fail, to see what becomes of the array",
         description:
-          "kill: main ends its thread. throw: an error that nobody catches. exit: it ends itself. hang: an endless loop for `seconds`.",
+          "kill: main ends its thread. throw: an error that nobody catches. exit: it ends itself. hang: an endless loop for `seconds`. cutOff: it does not reach its drive threads for `seconds`, and works through its partner.",
         tags: ["faults"],
         security: WITH_TOKEN,
         params: DirectorParams,
@@ -101,10 +101,10 @@ function requireDirector(plane: ControlPlane, name: string): number {
 }
 
 function faultOf({ kind, seconds }: Static<typeof DirectorFaultBody>): DirectorFault {
-  if (kind === "hang") {
-    if (seconds === undefined) throw new ApiError(400, "invalidBody", "a hang needs seconds", "seconds");
+  if (kind === "hang" || kind === "cutOff") {
+    if (seconds === undefined) throw new ApiError(400, "invalidBody", `"${kind}" needs seconds`, "seconds");
     return { kind, seconds };
   }
-  if (seconds !== undefined) throw new ApiError(400, "invalidBody", "only a hang has seconds", "seconds");
+  if (seconds !== undefined) throw new ApiError(400, "invalidBody", "only hang and cutOff have seconds", "seconds");
   return { kind };
 }

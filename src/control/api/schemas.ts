@@ -54,8 +54,14 @@ export const PoolParams = object({ pool: PoolName });
 export const MovePool = object({ to: Type.String({ pattern: DIRECTOR_NAME, description: "The director that is to serve it." }) });
 export const DirectorParams = object({ director: Type.String({ pattern: DIRECTOR_NAME }) });
 export const DirectorFaultBody = object({
-  kind: Type.Union([Type.Literal("kill"), Type.Literal("throw"), Type.Literal("exit"), Type.Literal("hang")]),
-  seconds: Type.Optional(Type.Number({ minimum: 0.001, maximum: 3600, description: "How long a hang lasts." })),
+  kind: Type.Union([
+    Type.Literal("kill"),
+    Type.Literal("throw"),
+    Type.Literal("exit"),
+    Type.Literal("hang"),
+    Type.Literal("cutOff"),
+  ]),
+  seconds: Type.Optional(Type.Number({ minimum: 0.001, maximum: 3600, description: "How long a hang or a cut lasts." })),
 });
 export const VolumeParams = object({
   volume: Type.String({

@@ -109,7 +109,7 @@ function addDirectorCommands(directors: Command, context: CliContext): void {
     .description("let a director fail, to see what becomes of the array")
     .argument("<director>", "as 1A")
     .argument("<kind>", "kill, throw, exit or hang")
-    .option("--seconds <seconds>", "how long a hang lasts")
+    .option("--seconds <seconds>", "how long a hang or a cut lasts")
     .action(async (director: string, kind: string, { seconds }: { seconds?: string }) => {
       const body = { kind, ...(seconds === undefined ? {} : { seconds: Number(seconds) }) };
       const answer = await context.client().post(`/api/v1/faults/directors/${encodeURIComponent(director)}`, body);
