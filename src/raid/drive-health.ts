@@ -17,9 +17,7 @@ export type DriveFinding =
   /** A strip or zone that was written and is not there: a lost write, or a key that reverted. */
   | "notFound"
   /** What was read is not what was written there: checksum, block, volume or zone. */
-  | "mismatch"
-  /** A metadata key that is gone, or older than what the drive had acknowledged. */
-  | "revertedKey";
+  | "mismatch";
 
 export type OperationClass = "read" | "write";
 
@@ -138,7 +136,7 @@ export class DriveHealth {
       known = {
         errors: 0,
         at: 0,
-        findings: { readError: 0, notFound: 0, mismatch: 0, revertedKey: 0 },
+        findings: { readError: 0, notFound: 0, mismatch: 0 },
         latency: { read: latency(), write: latency() },
         verdict: undefined,
       };
@@ -182,7 +180,6 @@ const WORDS: Readonly<Record<DriveFinding, string>> = {
   readError: "read errors",
   notFound: "strips that are gone",
   mismatch: "strips that are not what was written",
-  revertedKey: "metadata that went back",
 };
 
 function wordsOf(findings: Readonly<Record<DriveFinding, number>>): string {

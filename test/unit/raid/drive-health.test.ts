@@ -28,7 +28,7 @@ describe("DriveHealth: errors", () => {
 
   test("an error weighs half after the half life; a clock that stands or goes back does no harm", () => {
     const health = new DriveHealth(LIMITS);
-    for (let n = 0; n < 8; n++) health.found("02", "revertedKey", HOUR);
+    for (let n = 0; n < 8; n++) health.found("02", "mismatch", HOUR);
     expect(health.status("02", HOUR).errors).toBe(8);
     expect(health.status("02", 2 * HOUR).errors).toBe(4);
     expect(health.status("02", 0).errors).toBe(8);
