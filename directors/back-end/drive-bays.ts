@@ -41,7 +41,7 @@ async function bayOf(drive: RemoteDrive): Promise<BayDrive> {
     return { state: "open", drive, driveId, capacityBytes };
   } catch (error) {
     if (!(error instanceof DriveError)) throw error;
-    return { state: "unavailable", memberState: MEMBER_STATE[error.kind], reason: error.message };
+    return { state: "unavailable", memberState: MEMBER_STATE[error.kind], reason: error.message, drive };
   }
 }
 

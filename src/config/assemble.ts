@@ -162,9 +162,9 @@ function assemblePools(
         allowed: directors.map((director) => director.name).join(", "),
       });
     }
-    const { driveHealth } = settings;
+    const { driveHealth, healing } = settings;
     const reachedBy = directors.filter((director) => director.engine === owner?.engine).map((director) => director.index);
-    pools.push({ name, index, raid, drives, spares: [], driveHealth, owner: owner?.index ?? 0, reachedBy });
+    pools.push({ name, index, raid, drives, spares: [], driveHealth, healing, owner: owner?.index ?? 0, reachedBy });
   }
   // Numbered after the drives of all pools, so that a pool's drives are called what they are without spares.
   return pools.map((pool) => ({ ...pool, spares: [...(named[pool.name]?.spares ?? [nextDrive(pool.name)])] }));

@@ -4,6 +4,7 @@
  */
 import type { DriveHealthLimits } from "../raid/drive-health.ts";
 import type { RaidConfig } from "../raid/raid-level.ts";
+import type { HealingSettings } from "../volume/healing-settings.ts";
 
 export interface DirectorConfig {
   /** "1A", "1B", "2A" … */
@@ -33,6 +34,7 @@ export interface PoolConfig {
   readonly spares: readonly string[];
   /** When its drives count as unsound; the defaults unless given. */
   readonly driveHealth?: DriveHealthLimits;
+  readonly healing?: HealingSettings;
   /** Index of the director that owns the pool at start. */
   readonly owner: number;
   /** The directors that reach its drives: the pair of the owner's engine. */

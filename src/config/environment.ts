@@ -48,5 +48,7 @@ function suggestion(variable: string): string {
 }
 
 function splitList(text: string): string[] {
-  return text.split(",").map((item) => item.trim());
+  const items = text.split(",").map((item) => item.trim());
+  // A comma alone: an empty list. An empty variable is none at all.
+  return items.every((item) => item === "") ? [] : items;
 }

@@ -8,6 +8,7 @@
  */
 import { type Static, Type } from "typebox";
 import { VOLUME_BYTES_MAX } from "../control/contract.ts";
+import { HEALING_SETTINGS } from "../volume/healing-settings.ts";
 
 const MiB = 2 ** 20;
 const GiB = 2 ** 30;
@@ -120,7 +121,7 @@ const pool = group(
         maxItems: SPARES_MAX,
         defaultText: "one number, counted on after the drives of all pools: 08, then 09",
         description:
-          "Names of drives that stand by. One takes the place of a drive that is lost, by itself. An empty list: none. A spare that is added to a pool that exists is formatted at the next start.",
+          "Names of drives that stand by. One takes the place of a drive that is lost, by itself. An empty list (`[]`, as a variable `,`): none. A spare that is added to a pool that exists is formatted at the next start.",
       }),
     ),
   },
@@ -232,6 +233,29 @@ export const SETTINGS = group("varray's settings", {
           "A folder on another disk, which must be there: each pool's journal is kept there too, written and synced with the first. The pool goes on when either fails. Writes that are made durable take the time of both disks.",
       }),
     ),
+  }),
+  healing: group("What pools do about their drives by themselves.", {
+    rebuildSharePercent: count({
+      minimum: 1,
+      maximum: 100,
+      default: HEALING_SETTINGS.rebuildSharePercent,
+      unit: "percent",
+      description:
+        "Share of the time that rebuilding a drive takes while hosts are active; all of it while they are quiet for a second. 30 leaves hosts most of a drive's speed.",
+    }),
+    missingSeconds: count({
+      minimum: 0,
+      maximum: 86_400,
+      default: HEALING_SETTINGS.missingSeconds,
+      unit: "seconds",
+      description:
+        "A drive that can't be reached may come back, and needs only what it missed then: so long no spare takes its place. A drive that failed is replaced at once.",
+    }),
+    copyBack: flag({
+      default: HEALING_SETTINGS.copyBack,
+      description:
+        "Whether a new drive in the place of one that was replaced gets it back from the spare, which then stands by again.",
+    }),
   }),
   driveHealth: group("When a drive counts as unsound, by what redundancy makes good and by its peers.", {
     predictiveErrors: count({

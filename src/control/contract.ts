@@ -130,6 +130,23 @@ export interface DriveStatus {
   readonly errors?: number;
 }
 
+/** A drive that is brought up to date. */
+export interface RebuildStatus {
+  readonly drive: string;
+  readonly position: number;
+  /** The drive that it is built from, where it takes the place of one that still serves. */
+  readonly from?: string;
+  readonly zonesDone: number;
+  readonly zonesTotal: number;
+  readonly writtenBytes: number;
+  /** Strips that nothing had any more. */
+  readonly lostStrips: number;
+  /** Of the time, while hosts are active. */
+  readonly sharePercent: number;
+  /** At the rate so far. */
+  readonly secondsLeft?: number;
+}
+
 /** A volume as its director found it. */
 export interface FoundVolume extends VolumeDocument {
   readonly pool: number;
@@ -165,6 +182,7 @@ export interface PoolStatus {
   readonly journalLiveBytes: number;
   readonly zonesFree: number;
   readonly zonesUsed: number;
+  readonly rebuild?: RebuildStatus;
 }
 
 export interface SessionStatus {

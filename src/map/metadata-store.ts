@@ -9,10 +9,10 @@
  * Invariant: what `put…` wrote is durable on every online drive concerned when it resolves; a drive that could not
  * take it is lost, on record (for documents: the record follows).
  */
-import type { Drive, MetadataOperation } from "../../drivers/drive/drive.ts";
+import type { Drive, MetadataOperation, MetadataPage } from "../../drivers/drive/drive.ts";
 import { keyAfter, METADATA_ENTRY_OVERHEAD_BYTES, METADATA_KEY_CHARS_MAX } from "../../drivers/drive/drive-checks.ts";
 import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
-import { GroupFailedError, type RaidGroup } from "../raid/raid-group.ts";
+import { GroupFailedError, isFenced, type RaidGroup } from "../raid/raid-group.ts";
 
 const SCAN_BYTES = 256 * 1024;
 /** A key and what it weighs beside its characters. */
@@ -25,7 +25,7 @@ export class MetadataStore {
     this.group = group;
   }
 
-  /** Positions that hold the map. */
+  /** Positions that get the map. */
   get mapPositions(): number[] {
     return this.group.positions.slice(0, this.group.level.tolerance + 1);
   }
@@ -47,6 +47,15 @@ export class MetadataStore {
     return values
       .map((value) => (value === undefined ? undefined : decodeDocument(value)))
       .filter((document) => document !== undefined);
+  }
+
+  /** A document as the first trusted drive that can be read has it. */
+  async documentBytes(key: string): Promise<Uint8Array | undefined> {
+    for (const { drive } of this.group.trustedMembers()) {
+      const value = await drive!.metadataGet(key).catch(ifNotFenced);
+      if (value !== undefined && decodeDocument(value) !== undefined) return value;
+    }
+    return undefined;
   }
 
   putMap(operations: readonly MetadataOperation[]): Promise<void> {
@@ -77,10 +86,39 @@ export class MetadataStore {
     return copies;
   }
 
+  /** The copies of a map key by position; undefined where it is not there or can't be read. */
+  async mapCopiesAt(key: string): Promise<Map<number, Uint8Array | undefined>> {
+    const found = new Map<number, Uint8Array | undefined>();
+    await Promise.all(
+      this.#wholeMapPositions().map(async (position) => {
+        const value = await this.group.trusted(position)!.metadataGet(key).catch(ifNotFenced);
+        found.set(position, value);
+      }),
+    );
+    if (found.size === 0) throw new GroupFailedError(this.group);
+    return found;
+  }
+
+  /** Some entries of a range from the map drives other than `except`, from the first of them that can be read. */
+  async pageOfMap(range: { from: string; below: string }, except: Drive): Promise<MetadataPage> {
+    for (const position of this.#wholeMapPositions()) {
+      const drive = this.group.trusted(position);
+      if (drive === undefined || drive === except) continue;
+      const page = await drive.metadataScan({ ...range, bytesMax: SCAN_BYTES }).catch(ifNotFenced);
+      if (page !== undefined) return page;
+    }
+    throw new GroupFailedError(this.group);
+  }
+
+  /** Of the positions that get the map, those that have all of it. */
+  #wholeMapPositions(): number[] {
+    return this.mapPositions.filter((position) => this.group.trusted(position) !== undefined);
+  }
+
   /** All entries of a range, for each map drive that can be read; one that can't is lost. */
   async scanMap(range: { from: string; below: string }): Promise<Map<Drive, Map<string, Uint8Array>>> {
     const found = new Map<Drive, Map<string, Uint8Array>>();
-    await this.group.onEach(this.mapPositions, async (drive) => {
+    await this.group.onEach(this.#wholeMapPositions(), async (drive) => {
       const entries = new Map<string, Uint8Array>();
       let from = range.from;
       for (;;) {
@@ -98,7 +136,7 @@ export class MetadataStore {
   /** The first key of a range on any of the map drives, whose value has about so many bytes; one that can't be read is lost. */
   async firstMapKey(range: { from: string; below: string }, valueBytes: number): Promise<string | undefined> {
     let first: string | undefined;
-    await this.group.onEach(this.mapPositions, async (drive) => {
+    await this.group.onEach(this.#wholeMapPositions(), async (drive) => {
       const [entry] = (await drive.metadataScan({ ...range, bytesMax: valueBytes + KEY_BYTES_MAX })).entries;
       if (entry !== undefined && (first === undefined || entry[0] < first)) first = entry[0];
     });
@@ -107,18 +145,7 @@ export class MetadataStore {
 
   /** Removes a range from the map drives, in batches of bounded size. */
   async deleteMapRange(range: { from: string; below: string }): Promise<void> {
-    await this.group.onEach(this.mapPositions, async (drive) => {
-      let { from } = range;
-      for (;;) {
-        const page = await drive.metadataScan({ from, below: range.below, bytesMax: SCAN_BYTES });
-        const last = page.entries.at(-1);
-        if (last === undefined) return;
-        await drive.metadataBatch(page.entries.map(([key]) => ({ type: "delete", key })));
-        if (!page.more) return;
-        // From the beginning again, LevelDB would pass over everything that was deleted so far.
-        from = keyAfter(last[0]);
-      }
-    });
+    await this.group.onEach(this.mapPositions, (drive) => deleteRange(drive, range));
   }
 
   #mapDrives(): Drive[] {
@@ -126,6 +153,25 @@ export class MetadataStore {
     if (drives.length === 0) throw new GroupFailedError(this.group);
     return drives;
   }
+}
+
+/** Removes a range of a drive's metadata, in batches of bounded size. @throws DriveError */
+export async function deleteRange(drive: Drive, range: { from: string; below: string }): Promise<void> {
+  let { from } = range;
+  for (;;) {
+    const page = await drive.metadataScan({ from, below: range.below, bytesMax: SCAN_BYTES });
+    const last = page.entries.at(-1);
+    if (last === undefined) return;
+    await drive.metadataBatch(page.entries.map(([key]) => ({ type: "delete", key })));
+    if (!page.more) return;
+    // From the beginning again, LevelDB would pass over everything that was deleted so far.
+    from = keyAfter(last[0]);
+  }
+}
+
+function ifNotFenced(error: unknown): undefined {
+  if (isFenced(error)) throw error;
+  return undefined;
 }
 
 /** Four bytes of checksum, then JSON. */

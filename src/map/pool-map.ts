@@ -11,7 +11,8 @@
  *  2. The log is deleted only up to a checkpoint that is durable.
  *  3. A change only touches pages that are in memory and pinned by who makes it.
  */
-import type { MetadataOperation } from "../../drivers/drive/drive.ts";
+import type { Drive, MetadataOperation } from "../../drivers/drive/drive.ts";
+import { keyAfter } from "../../drivers/drive/drive-checks.ts";
 import { decodePlace, type GroupGeometry, NOT_MAPPED, slotOfPlace } from "../raid/geometry.ts";
 import {
   type Checkpoint,
@@ -28,10 +29,11 @@ import {
 } from "./map-log.ts";
 import { decodePage, encodePage, PAGE_BYTES, pageKey, pageOfKey, pageRange } from "./map-page.ts";
 import { MapPages, PAGE_BLOCKS } from "./map-pages.ts";
-import type { MetadataStore } from "./metadata-store.ts";
+import { deleteRange, type MetadataStore } from "./metadata-store.ts";
 import { ZONE_STATE, ZoneTable } from "./zone-table.ts";
 
 const CHECKPOINT_KEY = "checkpoint";
+const PAGES_RANGE = { from: "p/", below: "p0" } as const;
 /** A checkpoint is due after so many entries: they are replayed at start. */
 const LOG_ENTRIES_BEFORE_CHECKPOINT = 262_144;
 /** A record takes as long at start as so many entries: many small ones must not make a start of many seconds. */
@@ -60,6 +62,8 @@ export class PoolMap {
   #entriesSinceCheckpoint = 0;
   #lock: Promise<unknown> = Promise.resolve();
   #checkpointing: Promise<void> | undefined;
+  /** Pages on their way from one drive to another: none is written meanwhile. */
+  #copying: Promise<void> = Promise.resolve();
 
   /** @param reached - PoolRuntime.reached */
   constructor(
@@ -84,10 +88,12 @@ export class PoolMap {
 
   /**
    * Reads checkpoint and log. Volumes must have been added to `pages` before.
+   * @param onStale - positions whose copy is not of the newest checkpoint: their pages may be older than they say. When it
+   *   resolves it is on record that they don't have the map, until it is copied to them
    * @throws MapDamagedError when neither copy is whole
    */
-  async load(): Promise<void> {
-    await this.#loadCheckpoint();
+  async load(onStale: (positions: readonly number[]) => Promise<void> = () => Promise.resolve()): Promise<void> {
+    await this.#loadCheckpoint(onStale);
     const records = await this.#loadLog();
     for (const [sequence, change] of records) {
       await this.#loadPagesOf(change);
@@ -102,14 +108,16 @@ export class PoolMap {
   }
 
   /**
-   * The newest whole checkpoint. A crash may have left it on one drive only; its pages are on all (they are written
-   * first), and the log is deleted after it is on all, so putting it on the others makes them equal again.
+   * The newest whole checkpoint. A crash may have left it on one drive only. So does an older copy of a drive, whose pages
+   * are older too, and nothing tells the two apart: a drive that has another checkpoint does not have the map.
    */
-  async #loadCheckpoint(): Promise<void> {
+  async #loadCheckpoint(onStale: (positions: readonly number[]) => Promise<void>): Promise<void> {
     let best: { checkpoint: Checkpoint; value: Uint8Array } | undefined;
-    for (const value of await this.#store.mapCopies(CHECKPOINT_KEY)) {
-      const checkpoint = decodeCheckpoint(value, this.#geometry.zoneSlots);
-      if (checkpoint !== undefined && checkpoint.logSequence > (best?.checkpoint.logSequence ?? -1)) best = { checkpoint, value };
+    const copies = await this.#store.mapCopiesAt(CHECKPOINT_KEY);
+    for (const value of copies.values()) {
+      const checkpoint = value === undefined ? undefined : decodeCheckpoint(value, this.#geometry.zoneSlots);
+      if (checkpoint !== undefined && checkpoint.logSequence > (best?.checkpoint.logSequence ?? -1))
+        best = { checkpoint, value: value! };
     }
     if (best === undefined) throw new MapDamagedError("no drive has a whole checkpoint of the map");
     const { zones, mapped, logSequence } = best.checkpoint;
@@ -117,7 +125,10 @@ export class PoolMap {
     this.#mapped = mapped;
     this.#checkpointSequence = logSequence;
     this.#logSequence = logSequence;
-    await this.#store.putMap([{ type: "put", key: CHECKPOINT_KEY, value: best.value }]);
+    const newest = best.value;
+    const stale = [...copies].filter(([, value]) => value === undefined || Buffer.compare(value, newest) !== 0);
+    if (stale.length > 0) await onStale(stale.map(([position]) => position));
+    await this.#store.putMap([{ type: "put", key: CHECKPOINT_KEY, value: newest }]);
     this.#reached("map.checkpointUnited");
     await this.#store.deleteMapRange({ from: LOG_RANGE.from, below: logKey(logSequence + 1) });
   }
@@ -331,10 +342,56 @@ export class PoolMap {
 
   /** Writes dirty pages and the zone table, then deletes the log before them. Runs beside changes; one at a time. */
   checkpoint(): Promise<void> {
-    this.#checkpointing ??= this.#writeCheckpoint().finally(() => {
-      this.#checkpointing = undefined;
-    });
+    this.#checkpointing ??= this.#copying
+      .then(() => this.#writeCheckpoint())
+      .finally(() => {
+        this.#checkpointing = undefined;
+      });
     return this.#checkpointing;
+  }
+
+  // — copies —
+
+  /** The log is durable up to here. */
+  get logSequence(): number {
+    return this.#logSequence;
+  }
+
+  /**
+   * Copies the map to a drive of the group that gets each change already, but has not what was before. Whole when it
+   * resolves. A few hundred KiB are copied at a time, and no page is written meanwhile: an older one would follow it.
+   * @param between - awaited between two pieces
+   * @throws DriveError when the drive can't take it
+   */
+  async copyTo(drive: Drive, between: () => Promise<void>): Promise<void> {
+    await drive.metadataBatch([{ type: "delete", key: CHECKPOINT_KEY }]);
+    // Records that it has may be of a history that was given up. Those that come from now on are in the checkpoint below.
+    await this.exclusive(() => deleteRange(drive, LOG_RANGE));
+    await this.#aside(() => deleteRange(drive, PAGES_RANGE));
+    let from: string = PAGES_RANGE.from;
+    for (let more = true; more; ) {
+      await this.#aside(async () => {
+        const page = await this.#store.pageOfMap({ from, below: PAGES_RANGE.below }, drive);
+        const operations: MetadataOperation[] = page.entries.map(([key, value]) => ({ type: "put", key, value }));
+        if (operations.length > 0) await drive.metadataBatch(operations);
+        const last = page.entries.at(-1);
+        more = page.more && last !== undefined;
+        if (last !== undefined) from = keyAfter(last[0]);
+      });
+      this.#reached("map.pageCopied");
+      await between();
+    }
+    // The log before it is deleted, the log after it came to the drive: with this checkpoint it has all.
+    while (this.#checkpointing !== undefined) await this.#checkpointing;
+    await this.checkpoint();
+  }
+
+  /** Runs `work` while no checkpoint is written. */
+  async #aside(work: () => Promise<void>): Promise<void> {
+    while (this.#checkpointing !== undefined) await this.#checkpointing;
+    const done = this.#copying.then(work);
+    this.#copying = done.catch(() => undefined);
+    await done;
   }
 
   async #writeCheckpoint(): Promise<void> {
@@ -383,7 +440,7 @@ export class PoolMap {
     while (this.#checkpointing !== undefined) await this.#checkpointing;
     this.pages.removeVolume(volume);
     this.#mapped.delete(volume);
-    await this.#store.deleteMapRange(pageRange(volume));
+    await this.#aside(() => this.#store.deleteMapRange(pageRange(volume)));
     this.#reached("map.volumeDropped");
   }
 }

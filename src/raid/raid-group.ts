@@ -6,6 +6,7 @@
  *
  *   online ⇄ predictive ──lose──▶ failed | missing          written: online, predictive, rebuilding
  *   rebuilding ──lose──▶ failed | missing                   read: online, predictive; rebuilding, the zones that it has whole
+ *       ▲ replace: another drive takes the position                and of the others those that its former drive has
  *
  * Runs on: the owning director's thread.
  * Invariants:
@@ -42,6 +43,15 @@ export interface Member {
   drive: Drive | undefined;
   /** Of a rebuilding one: whether it has the zone whole. */
   hasZone?(zone: number): boolean;
+  /** Of a rebuilding one: the drive that held the position, which is read for what this one lacks, and written no more. */
+  former?: FormerDrive | undefined;
+}
+
+export interface FormerDrive {
+  readonly name: string;
+  readonly driveId: string;
+  readonly drive: Drive;
+  hasZone(zone: number): boolean;
 }
 
 export interface RaidGroupHooks {
@@ -54,16 +64,26 @@ export interface RaidGroupHooks {
 }
 
 export class RaidGroup {
-  readonly members: readonly Member[];
   readonly level: RaidLevel;
+  readonly #members: Member[];
   readonly #hooks: RaidGroupHooks;
   readonly #losing = new Map<number, Promise<void>>();
   #waitingForRoom = 0;
 
   constructor(members: readonly Member[], level: RaidLevel, hooks: RaidGroupHooks) {
-    this.members = members;
+    this.#members = [...members];
     this.level = level;
     this.#hooks = hooks;
+  }
+
+  get members(): readonly Member[] {
+    return this.#members;
+  }
+
+  /** Another drive takes the position. What the one before it does from now on says nothing about this one. */
+  replace(member: Member): void {
+    this.#losing.delete(member.position);
+    this.#members[member.position] = member;
   }
 
   /** The drive at a position if it has everything: for what lies outside of zones. */
@@ -83,17 +103,22 @@ export class RaidGroup {
     const member = this.members[position];
     if (member === undefined) return undefined;
     if (isTrusted(member.state)) return member.drive;
-    return member.state === "rebuilding" && member.hasZone?.(zone) === true ? member.drive : undefined;
+    if (member.state !== "rebuilding") return undefined;
+    if (member.hasZone?.(zone) === true) return member.drive;
+    return member.former?.hasZone(zone) === true ? member.former.drive : undefined;
   }
 
   trustedMembers(): Member[] {
     return this.members.filter((member) => isTrusted(member.state) && member.drive !== undefined);
   }
 
-  /** Members that do not have everything. */
+  /** Positions of which not everything is there, on the drive or on the one that held it before. */
   get lostCount(): number {
     let lost = 0;
-    for (let position = 0; position < this.members.length; position++) if (this.trusted(position) === undefined) lost += 1;
+    for (const member of this.#members) {
+      const isThere = this.trusted(member.position) !== undefined;
+      if (!isThere && (member.state !== "rebuilding" || member.former === undefined)) lost += 1;
+    }
     return lost;
   }
 
@@ -122,11 +147,17 @@ export class RaidGroup {
   /**
    * A drive did not do what it must: it is out. Resolves when that is on record, so that the caller may go on without
    * it. Rejects when the record can't be made (then the pool can't go on either).
+   * @param drive - which drive it was, where the position may have another by now
    */
-  lose(position: number, error: unknown): Promise<void> {
+  lose(position: number, error: unknown, drive?: Drive): Promise<void> {
+    const member = this.#members[position]!;
+    if (drive !== undefined && drive !== member.drive) {
+      // What was its alone is rebuilt from the others.
+      if (drive === member.former?.drive) member.former = undefined;
+      return Promise.resolve();
+    }
     const pending = this.#losing.get(position);
     if (pending !== undefined) return pending;
-    const member = this.members[position]!;
     if (!isWritable(member.state)) return Promise.resolve();
     member.state = error instanceof DriveError && error.kind === "unreachable" ? "missing" : "failed";
     member.reason = error instanceof Error ? error.message : String(error);
@@ -145,7 +176,7 @@ export class RaidGroup {
     for (const position of positions) {
       const drive = this.writable(position);
       if (drive !== undefined) {
-        work.push(this.#attempt(drive, position, operation).then((error) => this.#lostBy(position, error)));
+        work.push(this.#attempt(drive, position, operation).then((error) => this.#lostBy(position, error, drive)));
         continue;
       }
       // Whoever goes on without a drive waits, as who lost it does, until that is on record.
@@ -170,7 +201,7 @@ export class RaidGroup {
       if (drive === undefined) continue;
       const attempt = this.#attempt(drive, position, operation).then((error) => {
         // A record that can't be made fails those who wait for it in `onEach`.
-        this.#lostBy(position, error).catch(() => undefined);
+        this.#lostBy(position, error, drive).catch(() => undefined);
       });
       work.push(attempt);
     }
@@ -203,8 +234,8 @@ export class RaidGroup {
     }
   }
 
-  #lostBy(position: number, error: unknown): Promise<void> {
-    return error === undefined ? Promise.resolve() : this.lose(position, error);
+  #lostBy(position: number, error: unknown, drive: Drive): Promise<void> {
+    return error === undefined ? Promise.resolve() : this.lose(position, error, drive);
   }
 
   get positions(): number[] {

@@ -19,7 +19,7 @@
  *     ones too.
  *  3. A strip is read at most once from each drive for one rebuilding, and computed in a bounded number of ways.
  */
-import { DriveError } from "../../drivers/drive/drive.ts";
+import { type Drive, DriveError } from "../../drivers/drive/drive.ts";
 import type { Address, GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import { type GroupGeometry, stripPlace } from "./geometry.ts";
 import { isFenced, type RaidGroup } from "./raid-group.ts";
@@ -114,7 +114,7 @@ export class StripeReader {
       await drive.readParts({ zone: at.zone, strip: at.stripe, list, count });
       return undefined;
     } catch (error) {
-      return this.#failed(position, error);
+      return this.#failed(position, drive, error);
     }
   }
 
@@ -237,19 +237,19 @@ export class StripeReader {
       });
       return true;
     } catch (error) {
-      const { landed } = await this.#failed(position, error);
+      const { landed } = await this.#failed(position, drive, error);
       if (landed !== undefined) late.push(landed);
       return false;
     }
   }
 
   /** In an object, as a promise that is returned by itself would be waited for. */
-  async #failed(position: number, error: unknown): Promise<ReadFailure> {
+  async #failed(position: number, drive: Drive, error: unknown): Promise<ReadFailure> {
     if (isFenced(error)) throw error;
     if (!(error instanceof DriveError)) return FAILED;
     if (error.kind !== "notFound" && error.kind !== "unrecoveredRead") {
       try {
-        await this.#group.lose(position, error);
+        await this.#group.lose(position, error, drive);
       } catch (cause) {
         // A refusal to record the loss must not look like one to read: the late drive still has the memory.
         if (error.landed === undefined) throw cause;

@@ -110,6 +110,21 @@ export class ZoneAppender {
     batch.slots.length = 0;
   }
 
+  /**
+   * Runs `work` while this stream has no zone: the open one is finished, and so is one that was made ahead. Whatever is
+   * written afterwards goes to zones that are made afterwards.
+   */
+  closed<T>(work: () => Promise<T>): Promise<T> {
+    return this.#inTurn(async () => {
+      if (this.#open !== undefined) await this.#sealLater(this.#open);
+      const next = this.#next;
+      this.#next = undefined;
+      if (next !== undefined) await this.#sealLater(await next);
+      await this.#sealing;
+      return work();
+    });
+  }
+
   async #allot(stripes: number): Promise<{ run: StripeRun; open: OpenZone }> {
     const { stripesPerZone } = this.#geometry;
     if (this.#open?.nextStripe === stripesPerZone) await this.#sealLater(this.#open);

@@ -65,6 +65,8 @@ export class Compactor {
   #running: Promise<void> | undefined;
   /** Zones whose live blocks could not all be found. Looked at again after the next start. */
   readonly #stuck = new Set<number>();
+  /** Zones that are to be emptied whatever they hold, and who waits for that. */
+  readonly #wanted = new Map<number, (() => void)[]>();
   #stopping = false;
 
   constructor(options: CompactorOptions) {
@@ -80,10 +82,25 @@ export class Compactor {
     return this.#running !== undefined;
   }
 
+  /**
+   * Moves what lives in a sealed zone to new ones and removes it, however full it is: for a zone that a drive can't be given
+   * again, or has bad strips of. Resolves when the zone is gone, or has to stay.
+   */
+  evacuate(slot: number): Promise<void> {
+    if (this.#stopping) return Promise.resolve();
+    return new Promise((resolve) => {
+      const waiting = this.#wanted.get(slot);
+      if (waiting !== undefined) waiting.push(resolve);
+      else this.#wanted.set(slot, [resolve]);
+      this.poke();
+    });
+  }
+
   /** Starts if free zones are wanted and one can be gained. */
   poke(): void {
     const { space, health, counters } = this.#pool;
-    if (this.#running !== undefined || this.#stopping || health.failed || space.freeZones >= space.freeZonesWanted) return;
+    if (this.#running !== undefined || this.#stopping || health.failed) return;
+    if (this.#wanted.size === 0 && space.freeZones >= space.freeZonesWanted) return;
     if (this.#victim() < 0) return;
     counters[POOL_COUNT.compactionActive] = 1;
     this.#running = this.#run()
@@ -99,20 +116,35 @@ export class Compactor {
   async stop(): Promise<void> {
     this.#stopping = true;
     await this.#running;
+    for (const slot of [...this.#wanted.keys()]) this.#settleWanted(slot);
   }
 
   async #run(): Promise<void> {
     const { space, health } = this.#pool;
-    while (!this.#stopping && !health.failed && space.freeZones < space.freeZonesWanted) {
+    while (!this.#stopping && !health.failed && (this.#wanted.size > 0 || space.freeZones < space.freeZonesWanted)) {
       const victim = this.#victim();
       if (victim < 0) return;
-      if (!(await this.#empty(victim))) return;
+      const emptied = await this.#empty(victim);
+      if (emptied) this.#settleWanted(victim);
+      if (!emptied) return;
       this.#options.onFreed();
     }
   }
 
+  /** Tells who wanted the zone to be emptied that no more will come of it. */
+  #settleWanted(slot: number): void {
+    const waiting = this.#wanted.get(slot);
+    this.#wanted.delete(slot);
+    for (const resolve of waiting ?? []) resolve();
+  }
+
   #victim(): number {
     const { map, zoneUse, geometry, space } = this.#pool;
+    for (const slot of this.#wanted.keys()) {
+      if (map.zones.state[slot] !== ZONE_STATE.sealed || this.#stuck.has(slot)) this.#settleWanted(slot);
+      else if (zoneUse.uncommitted[slot] === 0) return slot;
+    }
+    if (space.freeZones >= space.freeZonesWanted) return -1;
     return chooseVictim({
       zones: map.zones,
       blocksPerZone: geometry.blocksPerZone,

@@ -127,6 +127,16 @@ export const POOL_COUNTERS = defineCounters("pool", {
     metric: "varray_journal_full_waits_total",
     help: "Times that writes waited for room in the journal.",
   },
+  rebuiltZones: {
+    type: "counter",
+    metric: "varray_rebuilt_zones_total",
+    help: "Zones written anew to a drive that lacked them: rebuild, copy-back, drives that were away.",
+  },
+  rebuiltBytes: {
+    type: "counter",
+    metric: "varray_rebuilt_bytes_total",
+    help: "Bytes of strips that rebuilds wrote.",
+  },
   repairedBlocks: {
     type: "counter",
     metric: "varray_repaired_blocks_total",

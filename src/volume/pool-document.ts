@@ -2,10 +2,11 @@
  * What a pool knows of itself, kept on each of its drives: membership, identity of the journal, digest of its volumes.
  *
  * Every start raises `epoch` and `version` and writes the document to all drives that are trusted. So a drive whose copy
- * is more than one version behind was not there, whatever it says of itself.
+ * is more than one version behind was not there, whatever it says of itself. One that is a single version behind was there
+ * when the array stopped, or is an older copy: what it holds tells (zone-check.ts, and the map's own checkpoint).
  */
 import type { VolumeDocument } from "../control/contract.ts";
-import { isTrusted, type MemberState } from "../raid/raid-group.ts";
+import { isWritable, type MemberState } from "../raid/raid-group.ts";
 import type { RaidShape } from "../raid/raid-level.ts";
 import type { RecordsDigest } from "./volume-records.ts";
 
@@ -18,6 +19,8 @@ export const ARRAY_KEY = "array";
 export const FIRST_VERSION = 1;
 /** A crash while the document is written leaves some drives one version behind. */
 const VERSIONS_BEHIND_MAX = 1;
+/** Past this the oldest are forgotten: they were replaced long ago. */
+const RETIRED_MAX = 64;
 
 export interface MemberDocument {
   readonly name: string;
@@ -25,6 +28,8 @@ export interface MemberDocument {
   /** As last recorded. "online" and "predictive" are trusted; any other has missed writes. */
   readonly state: MemberState;
   readonly reason?: string;
+  /** Of one that is being rebuilt: the drive that held the position, good for what the zones before have. */
+  readonly former?: { readonly name: string; readonly driveId: string };
 }
 
 export interface JournalCopyDocument {
@@ -52,61 +57,131 @@ export interface PoolDocument extends RecordsDigest {
   readonly raid: RaidShape;
   readonly geometry: { readonly blocksPerStrip: number; readonly stripesPerZone: number; readonly zoneSlots: number };
   readonly members: readonly MemberDocument[];
+  /** Drives that failed as members, or were suspect: not taken again until people replace them. At most RETIRED_MAX. */
+  readonly retired?: readonly { readonly driveId: string; readonly name: string; readonly reason: string }[];
+  /** The map's log was durable up to here when this was written: a map that ends before is an older one. */
+  readonly mapSequence?: number;
+  /** More drives were lost than the level makes good: what is gone is answered with medium errors, the rest is served. */
+  readonly lossy?: boolean;
   /** Of version 1 only: since then each volume has a record of its own (volume-records.ts). */
   readonly volumes?: readonly PoolVolumeDocument[];
 }
 
 export interface DocumentCopy {
+  /** Number of the bay that the drive is in. */
   readonly position: number;
   readonly driveId: string;
   readonly document: PoolDocument | undefined;
 }
 
+interface MemberVerdict {
+  readonly state: MemberState;
+  /** Unless it is online. */
+  readonly reason?: string;
+  /** Where the drive is, if it is to be used. */
+  readonly bay?: number;
+}
+
 export interface Verdict {
   readonly document: PoolDocument;
-  /** For each position: the state to open it in, with a reason unless it is online. */
-  readonly members: readonly { readonly state: MemberState; readonly reason?: string }[];
+  /** For each position: the state to open it in. What the drives hold is looked at later (zone-check.ts). */
+  readonly members: readonly MemberVerdict[];
+}
+
+/** The document with one more drive that is not taken again. */
+export function withRetired(document: PoolDocument, drive: { driveId: string; name: string; reason: string }): PoolDocument {
+  const others = (document.retired ?? []).filter(({ driveId }) => driveId !== drive.driveId);
+  return { ...document, retired: [...others, drive].slice(-RETIRED_MAX) };
+}
+
+/** A bay whose drive can't be opened. */
+export interface Unavailable {
+  readonly state: MemberState;
+  readonly reason: string;
+}
+
+export interface JudgedBays {
+  /** The pool's name: a drive of another pool has no say. */
+  readonly name: string;
+  /** Names of the bays: a member is looked for by its identity first, then in the bay of its name. */
+  readonly bays: readonly string[];
+  /** One for each bay whose drive could be opened. */
+  readonly copies: readonly DocumentCopy[];
+  readonly unavailable: ReadonlyMap<number, Unavailable>;
 }
 
 /**
  * Chooses the newest document and says which drives may be trusted.
- * @param copies - one for each position whose drive could be opened
- * @param unavailable - why the others could not
  * @returns undefined when no drive has a document: the pool was never made
  */
-export function judgeCopies(
-  copies: readonly DocumentCopy[],
-  unavailable: ReadonlyMap<number, { state: MemberState; reason: string }>,
-): Verdict | undefined {
+export function judgeCopies(judged: JudgedBays): Verdict | undefined {
+  const newest = newestDocument(judged);
+  if (newest === undefined) return undefined;
+  return { document: newest, members: newest.members.map((member) => judgeMember(judged, newest, member)) };
+}
+
+/** Of the pool that the most of the drives are members of, by their own word: a stray drive of another one does not decide. */
+function newestDocument({ copies, name }: JudgedBays): PoolDocument | undefined {
+  const votes = new Map<string, number>();
+  for (const { document, driveId } of copies) {
+    if (document === undefined) continue;
+    const isMember = document.name === name && document.members.some((member) => member.driveId === driveId);
+    votes.set(document.poolId, (votes.get(document.poolId) ?? 0) + (isMember ? 1 : 0));
+  }
+  const most = Math.max(...votes.values());
   let newest: PoolDocument | undefined;
   for (const { document } of copies) {
-    if (document !== undefined && (newest === undefined || document.version > newest.version)) newest = document;
+    if (document === undefined || votes.get(document.poolId) !== most) continue;
+    if (newest === undefined || document.version > newest.version) newest = document;
   }
-  if (newest === undefined) return undefined;
-  const chosen = newest;
-  const members = chosen.members.map((member, position) => {
-    const missing = unavailable.get(position);
+  return newest;
+}
+
+function judgeMember(judged: JudgedBays, newest: PoolDocument, member: MemberDocument): MemberVerdict {
+  const home = judged.bays.indexOf(member.name);
+  const own = judged.copies.filter(({ driveId }) => driveId === member.driveId);
+  const copy = own.find(({ position }) => position === home) ?? own[0];
+  if (copy === undefined) {
+    const missing = judged.unavailable.get(home);
     if (missing !== undefined) return missing;
-    const copy = copies.find((candidate) => candidate.position === position);
-    if (copy === undefined) return { state: "missing" as const, reason: "the drive is not there" };
-    if (copy.driveId !== member.driveId) {
-      return { state: "foreign" as const, reason: `another drive (${copy.driveId}) is in its place; expected ${member.driveId}` };
-    }
-    if (!isTrusted(member.state)) {
-      return { state: member.state, reason: member.reason ?? "it missed writes and has not been rebuilt" };
-    }
-    // Its making was cut off while the first document was written: nothing else is on any drive yet.
-    if (copy.document === undefined && chosen.version === FIRST_VERSION) return { state: "online" as const };
-    if (copy.document === undefined || copy.document.poolId !== chosen.poolId) {
-      return { state: "foreign" as const, reason: "its record of the pool is missing, damaged or of another pool" };
-    }
-    if (chosen.version - copy.document.version > VERSIONS_BEHIND_MAX) {
-      return {
-        state: "foreign" as const,
-        reason: `it holds an older copy (version ${copy.document.version}, current ${chosen.version})`,
-      };
-    }
-    return member.reason === undefined ? { state: member.state } : { state: member.state, reason: member.reason };
+    const other = judged.copies.find(({ position }) => position === home);
+    if (other === undefined) return { state: "missing", reason: "the drive is not there" };
+    return {
+      state: "foreign",
+      reason: `another drive (${other.driveId}) is in its place; expected ${member.driveId}`,
+    };
+  }
+  const bay = copy.position;
+  // What failed is not taken for sound because it answers again: people replace it, or a spare does.
+  if (member.state === "failed" || member.state === "foreign") {
+    return { state: member.state, reason: member.reason ?? "it missed writes and has not been rebuilt" };
+  }
+  // Its making was cut off while the first document was written: nothing else is on any drive yet.
+  if (copy.document === undefined && newest.version === FIRST_VERSION) return { state: "online", bay };
+  if (copy.document === undefined || copy.document.poolId !== newest.poolId) {
+    return { state: "foreign", reason: "its record of the pool is missing, damaged or of another pool" };
+  }
+  if (member.state === "missing") return { state: "rebuilding", reason: "it was missing, and is brought up to date", bay };
+  if (member.state === "rebuilding") return { state: "rebuilding", reason: member.reason ?? "it is being rebuilt", bay };
+  const behind = newest.version - copy.document.version;
+  if (behind > VERSIONS_BEHIND_MAX) {
+    const versions = `version ${copy.document.version}, current ${newest.version}`;
+    return { state: "rebuilding", reason: `it holds an older copy (${versions}), and is brought up to date`, bay };
+  }
+  return member.state === "predictive"
+    ? { state: member.state, reason: member.reason ?? "it should be replaced", bay }
+    : { state: "online", bay };
+}
+
+/**
+ * Positions whose drives are not there, or were not there of late: so many must be made good by the others, as nothing but
+ * the map tells what of them is current. A drive on record as being rebuilt is not among them: its zones tell.
+ */
+export function unsurePositions({ document, members }: Verdict): number[] {
+  const unsure: number[] = [];
+  members.forEach((verdict, position) => {
+    const recorded = document.members[position]!.state;
+    if (!isWritable(verdict.state) || (verdict.state === "rebuilding" && recorded !== "rebuilding")) unsure.push(position);
   });
-  return { document: chosen, members };
+  return unsure;
 }

@@ -5,12 +5,13 @@ import type { Drive } from "../../drivers/drive/drive.ts";
 import type { JournalFile } from "../../drivers/journal-file/journal-file.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import type { FramePool } from "../cache/frame-pool.ts";
-import type { PoolConfig } from "../config/config.ts";
+import { driveNames, type PoolConfig } from "../config/config.ts";
 import type { BulkWork } from "../raid/bulk-work.ts";
 import type { DriveHealth } from "../raid/drive-health.ts";
 import { ObservedDrive } from "../raid/observed-drive.ts";
-import { isWritable, type Member } from "../raid/raid-group.ts";
-import type { Verdict } from "./pool-document.ts";
+import { type FormerDrive, isWritable, type Member } from "../raid/raid-group.ts";
+import type { HealingSettings } from "./healing-settings.ts";
+import type { MemberDocument, Verdict } from "./pool-document.ts";
 import type { BayDrive } from "./pool-parts.ts";
 import { type PoolRuntime, pause } from "./runtime.ts";
 
@@ -49,6 +50,8 @@ export interface OpenPoolOptions {
   /** Where stripes are worked on in bulk; in place when there is none. */
   readonly bulk?: BulkWork;
   readonly ageSeconds: number;
+  /** What the pool does about its drives by itself; HEALING_SETTINGS unless given. */
+  readonly healing?: HealingSettings;
   /** Pages of the map in memory; MAP_PAGES_MAX unless given. */
   readonly mapPagesMax?: number;
   /** Takeover within one process: see RecoveryHooks. */
@@ -71,16 +74,36 @@ export interface ObservedOptions extends OpenPoolOptions {
 
 export function observedBays({ bays, runtime }: OpenPoolOptions, health: DriveHealth): BayDrive[] {
   const now = () => runtime.nowMilliseconds();
-  return bays.map((bay) => (bay.state === "open" ? { ...bay, drive: new ObservedDrive(bay.drive, health, now) } : bay));
+  return bays.map((bay) =>
+    bay.state !== "blank" && bay.drive !== undefined ? { ...bay, drive: new ObservedDrive(bay.drive, health, now) } : bay,
+  );
 }
 
 export function openMembers(options: OpenPoolOptions, verdict: Verdict): Member[] {
   return verdict.document.members.map((member, position) => {
-    const bay = options.bays[position]!;
-    const { state, reason } = verdict.members[position]!;
-    const drive: Drive | undefined = bay.state === "open" ? bay.drive : undefined;
-    return { position, name: member.name, driveId: member.driveId, state, reason, drive: isWritable(state) ? drive : undefined };
+    const { state, reason, bay: bayIndex } = verdict.members[position]!;
+    const bay = bayIndex === undefined ? undefined : options.bays[bayIndex];
+    const drive: Drive | undefined = bay?.state === "open" ? bay.drive : undefined;
+    const name = bayIndex === undefined ? member.name : driveNames(options.config)[bayIndex]!;
+    return {
+      position,
+      name,
+      driveId: member.driveId,
+      state,
+      reason,
+      drive: isWritable(state) ? drive : undefined,
+      former: state === "rebuilding" ? formerOf(options, member) : undefined,
+    };
   });
+}
+
+/** The drive that held the position, if it is there; which zones it has is found when the zones are looked at. */
+function formerOf({ bays, config }: OpenPoolOptions, { former }: MemberDocument): FormerDrive | undefined {
+  if (former === undefined) return undefined;
+  const index = bays.findIndex((bay) => bay.state === "open" && bay.driveId === former.driveId);
+  const bay = bays[index];
+  if (bay?.state !== "open") return undefined;
+  return { name: driveNames(config)[index]!, driveId: former.driveId, drive: bay.drive, hasZone: () => false };
 }
 
 /** People are told each time it is tried again: that is how they see that it goes on. */

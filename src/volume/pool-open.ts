@@ -12,8 +12,7 @@ import type { JournalFile } from "../../drivers/journal-file/journal-file.ts";
 import { counterBlock } from "../../drivers/shared-memory/counters.ts";
 import { poolEpoch, raisePoolEpoch } from "../../drivers/shared-memory/epoch.ts";
 import { BlockCache } from "../cache/block-cache.ts";
-import type { PoolConfig } from "../config/config.ts";
-import type { DriveStatus } from "../control/contract.ts";
+import { driveNames, type PoolConfig } from "../config/config.ts";
 import { Journal } from "../journal/journal.ts";
 import { JournalError } from "../journal/journal-reader.ts";
 import { decodeDocument, encodeDocument, MetadataStore } from "../map/metadata-store.ts";
@@ -21,11 +20,13 @@ import { MapDamagedError, PoolMap } from "../map/pool-map.ts";
 import { inlineBulkWork } from "../raid/bulk-work.ts";
 import { DriveHealth } from "../raid/drive-health.ts";
 import { groupGeometry } from "../raid/geometry.ts";
-import { isFenced, isTrusted, isWritable, type Member, RaidGroup } from "../raid/raid-group.ts";
+import { isFenced, isTrusted, RaidGroup } from "../raid/raid-group.ts";
 import { raidLabel, raidLevel } from "../raid/raid-levels.ts";
 import { Staging } from "../raid/staging.ts";
 import { StripeReader } from "../raid/stripe-reader.ts";
 import { BLOCK_BYTES } from "./block-io.ts";
+import { DriveShelf, type ShelfDrive } from "./drive-shelf.ts";
+import { HEALING_SETTINGS } from "./healing-settings.ts";
 import { JournalCopies } from "./journal-copies.ts";
 import { PendingZeros } from "./pending-zeros.ts";
 import { Pool } from "./pool.ts";
@@ -37,6 +38,8 @@ import {
   POOL_KEY,
   type PoolDocument,
   type PoolVolumeDocument,
+  type Unavailable,
+  unsurePositions,
   type Verdict,
 } from "./pool-document.ts";
 import { makePool } from "./pool-make.ts";
@@ -53,20 +56,21 @@ import { PoolHealth, type PoolParts, type VolumeState, ZoneUse } from "./pool-pa
 import { membersOf } from "./pool-record.ts";
 import { putZonesInOrder, replayJournal } from "./recovery.ts";
 import { Space } from "./space.ts";
-import { decodeVolumes, differences, digestOf, encodeVolumes, readVolumeRecords } from "./volume-records.ts";
+import { decodeVolumes, differences, digestOf, encodeVolumes, readVolumeRecords, type VolumeRecords } from "./volume-records.ts";
+import { checkZones, lostZones } from "./zone-check.ts";
 
 export async function openPool(given: OpenPoolOptions): Promise<Pool> {
   const { config, global } = given;
   const driveHealth = new DriveHealth(config.driveHealth);
   const options: ObservedOptions = { ...given, bays: observedBays(given, driveHealth), driveHealth };
   const floor = poolEpoch(global, config.index);
-  const unavailable = new Map<number, { state: Member["state"]; reason: string }>();
+  const unavailable = new Map<number, Unavailable>();
   const copies = await readCopies(options, floor, unavailable);
-  options.bays.slice(0, options.config.drives.length).forEach((bay, position) => {
-    if (bay.state === "unavailable") unavailable.set(position, { state: bay.memberState, reason: bay.reason });
-    if (bay.state === "blank") unavailable.set(position, { state: "missing", reason: "the drive is blank" });
+  options.bays.forEach((bay, index) => {
+    if (bay.state === "unavailable") unavailable.set(index, { state: bay.memberState, reason: bay.reason });
+    if (bay.state === "blank") unavailable.set(index, { state: "missing", reason: "the drive is blank" });
   });
-  const verdict = judgeCopies(copies, unavailable);
+  const verdict = judgeCopies({ name: config.name, bays: driveNames(config), copies, unavailable });
   if (verdict === undefined) return recoverPool(options, await makePool(options, unavailable), []);
   return recoverPool(options, verdict, await knownVolumes(options, verdict.document, copies));
 }
@@ -75,11 +79,11 @@ export async function openPool(given: OpenPoolOptions): Promise<Pool> {
 async function readCopies(
   options: OpenPoolOptions,
   epoch: number,
-  unavailable: Map<number, { state: Member["state"]; reason: string }>,
+  unavailable: Map<number, Unavailable>,
 ): Promise<DocumentCopy[]> {
   const copies: DocumentCopy[] = [];
   await Promise.all(
-    options.bays.slice(0, options.config.drives.length).map(async (bay, position) => {
+    options.bays.map(async (bay, position) => {
       if (bay.state !== "open") return;
       let value: Uint8Array | undefined;
       try {
@@ -147,7 +151,7 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
     onNoSpace: (member) => tellNoSpace(options, member),
     onMismatch: (member) => options.driveHealth.found(member.name, "mismatch", options.runtime.nowMilliseconds()),
   });
-  checkMembers(config, group, volumeNames);
+  checkMembers(config, group, { verdict, volumeNames });
   const { runtime } = options;
   const epoch = raisePoolEpoch(global, config.index, document.epoch + 1);
   runtime.reached("recovery.epochRaised");
@@ -169,23 +173,14 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
     journalId: journal.journalId,
     journalLive: true,
     ...(journalCopies === undefined ? {} : { journalCopies }),
-    members: membersOf(members, document),
+    members: membersOf(members),
   };
-  // In one batch on each drive: one that missed the last change, or was written by an earlier format, gets its records.
-  const put = async (drive: Drive, value: PoolDocument): Promise<void> => {
-    const missing = differences(await readVolumeRecords(drive), records);
-    await drive.metadataBatch([{ type: "put", key: POOL_KEY, value: encodeDocument(value) }, ...missing]);
-  };
-  // A start that was cut off here left some drives a version behind. Cut off again, this one must not leave them two.
   const chosen: PoolDocument = { ...kept, ...digestOf(records), formatVersion: POOL_FORMAT_VERSION };
-  await group.onEachUnrecorded(group.positions, async (drive) => {
-    if ((await versionOn(drive)) !== document.version) await put(drive, chosen);
-  });
-  runtime.reached("recovery.documentsLevel");
-  await group.onEachUnrecorded(group.positions, (drive) => put(drive, current));
+  await writeDocuments({ group, records, chosen, current, reached: (site) => runtime.reached(site) });
   runtime.reached("recovery.documentWritten");
 
   const parts = assembleParts(options, { document: current, volumes, group, store, file: journal.file, box });
+  const shelf = shelfOf(options, current, group);
   const { capacityBytes } = options.bays.find((bay) => bay.state === "open")!;
   const pool = new Pool({
     parts,
@@ -195,7 +190,8 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
     ownerIndex: config.owner,
     ageSeconds: options.ageSeconds,
     driveCapacityBytes: capacityBytes,
-    spares: sparesOf(options),
+    shelf,
+    healing: options.healing ?? config.healing ?? HEALING_SETTINGS,
   });
   box.pool = pool;
   try {
@@ -203,12 +199,10 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
     if (members.some((member, position) => member.state !== current.members[position]!.state))
       await pool.record.updateMembers(members);
     await journal.attach(pool.record);
-    await parts.map.load();
+    await loadMap(parts, pool, document);
     runtime.reached("recovery.mapLoaded");
     // Side by side: the one waits for drives, the other reads the journal. Destage, which makes zones, waits for both.
-    const zonesInOrder = putZonesInOrder(parts, (slot) => pool.compactor.removeZone(slot)).then(() =>
-      runtime.reached("recovery.zonesInOrder"),
-    );
+    const zonesInOrder = orderZones({ parts, pool, document, volumeNames });
     const replayed = replayJournal(parts, {
       press: async () => {
         await zonesInOrder;
@@ -230,20 +224,99 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
     }
     throw error;
   }
+  for (const drive of shelf.drives) if (drive.state === "missing" && drive.drive !== undefined) await pool.healing.look(drive);
   tellDegraded(parts);
   pool.start();
   return pool;
 }
 
-/** The drives that stand by, as their bays found them. */
-function sparesOf({ config, bays }: OpenPoolOptions): DriveStatus[] {
-  return config.spares.map((name, n) => {
-    const bay = bays[config.drives.length + n];
-    const shape = { name, capacityBytes: bay?.state === "open" ? bay.capacityBytes : 0, zonesUsed: 0, zoneCount: 0 };
-    if (bay?.state === "unavailable") return { ...shape, state: bay.memberState, reason: bay.reason };
-    if (bay?.state === "open") return { ...shape, state: "spare" };
-    return { ...shape, state: "missing", reason: "the drive is blank" };
+/** A drive whose copy of the map may be an older one does not count as having it, on record, before it can look like the others. */
+async function loadMap(parts: PoolParts, pool: Pool, document: PoolDocument): Promise<void> {
+  const { group, map, name } = parts;
+  await map.load(async (positions) => {
+    for (const position of positions) {
+      const member = group.members[position]!;
+      member.state = "rebuilding";
+      member.reason = "its copy of the map is not the newest, and is made anew";
+    }
+    await pool.record.updateMembers(group.members);
   });
+  if (map.logSequence < (document.mapSequence ?? 0)) {
+    const ends = `it ends at record ${map.logSequence}, and record ${document.mapSequence} was durable`;
+    throw new MapDamagedError(`the map that the drives of pool ${name} have is an older copy: ${ends}`);
+  }
+}
+
+/** What each drive has of the zones is known, and on record, before zones are sealed and removed. */
+async function orderZones(opening: {
+  readonly parts: PoolParts;
+  readonly pool: Pool;
+  readonly document: PoolDocument;
+  readonly volumeNames: readonly string[];
+}): Promise<void> {
+  const { parts, pool } = opening;
+  const { group, runtime } = parts;
+  await checkZones(parts);
+  refuseLoss(parts, opening.document, opening.volumeNames);
+  if (group.members.some((member, position) => member.state !== pool.record.document.members[position]!.state))
+    await pool.record.updateMembers(group.members);
+  await putZonesInOrder(parts, (slot) => pool.compactor.removeZone(slot));
+  runtime.reached("recovery.zonesInOrder");
+}
+
+/** With what was never on the drives that are there, hosts would be answered medium errors: a drive put back may have it. */
+function refuseLoss(parts: PoolParts, document: PoolDocument, volumeNames: readonly string[]): void {
+  if (document.lossy === true) return;
+  const lost = lostZones(parts);
+  if (lost.length === 0) return;
+  const drives = parts.group.members
+    .filter((member) => !isTrusted(member.state))
+    .map((member) => `${member.name}: ${member.state}, ${member.reason}`);
+  const reason = `${lost.length} zones can't be had from the drives that are there (${drives.join("; ")}).`;
+  throw new PoolRefusedError(parts.name, reason, volumeNames);
+}
+
+/** The drives that can be reached, and those that can't: which of them are members is known, what the others are is looked at. */
+function shelfOf(options: OpenPoolOptions, document: PoolDocument, group: RaidGroup): DriveShelf {
+  const { config, bays } = options;
+  const used = group.members.flatMap(({ drive, former }) => [drive, former?.drive]);
+  const drives = driveNames(config).map((name, n): ShelfDrive => {
+    const bay = bays[n];
+    const home = n < config.drives.length ? n : -1;
+    if (bay?.state === "open") {
+      const { drive, driveId, capacityBytes } = bay;
+      const state = used.includes(drive) ? "used" : "missing";
+      return { name, home, drive, driveId, capacityBytes, state, reason: undefined };
+    }
+    const out = { name, home, drive: bay?.state === "unavailable" ? bay.drive : undefined, driveId: "", capacityBytes: 0 };
+    if (bay?.state === "unavailable") return { ...out, state: bay.memberState, reason: bay.reason };
+    return { ...out, state: "missing", reason: "the drive is blank" };
+  });
+  return new DriveShelf(drives, document.poolId);
+}
+
+/** The document on all drives, each with the records of the volumes. */
+async function writeDocuments(write: {
+  readonly group: RaidGroup;
+  readonly records: VolumeRecords;
+  /** What the newest of the drives has. */
+  readonly chosen: PoolDocument;
+  readonly current: PoolDocument;
+  readonly reached: (site: string) => void;
+}): Promise<void> {
+  const { group, records, chosen, current } = write;
+  // In one batch on each drive: one that missed the last change, or was written by an earlier format, gets its records.
+  const put = async (drive: Drive, value: PoolDocument): Promise<void> => {
+    const missing = differences(await readVolumeRecords(drive), records);
+    await drive.metadataBatch([{ type: "put", key: POOL_KEY, value: encodeDocument(value) }, ...missing]);
+  };
+  // A start that was cut off here left some drives a version behind. Cut off again, this one must not leave them two.
+  const trusted = group.trustedMembers().map(({ position }) => position);
+  await group.onEachUnrecorded(trusted, async (drive) => {
+    if ((await versionOn(drive)) !== chosen.version) await put(drive, chosen);
+  });
+  write.reached("recovery.documentsLevel");
+  await group.onEachUnrecorded(group.positions, (drive) => put(drive, current));
 }
 
 async function versionOn(drive: Drive): Promise<number | undefined> {
@@ -314,11 +387,18 @@ function assembleParts(
   };
 }
 
-function checkMembers(config: PoolConfig, group: RaidGroup, volumeNames: readonly string[]): void {
-  if (group.state !== "failed") return;
-  const lost = group.members
-    .filter((member) => !isWritable(member.state))
-    .map((member) => `${member.name}: ${member.state}, ${member.reason}`);
+/** So many drives may be away, or have been away, that the others make good what is not theirs. */
+function checkMembers(
+  config: PoolConfig,
+  group: RaidGroup,
+  { verdict, volumeNames }: { verdict: Verdict; volumeNames: readonly string[] },
+): void {
+  const unsure = unsurePositions(verdict);
+  if (group.level.survives(unsure)) return;
+  const lost = unsure.map((position) => {
+    const { name, state, reason } = group.members[position]!;
+    return `${name}: ${state}, ${reason}`;
+  });
   const reason = `${lost.length} of its drives are lost and ${group.level.tolerance} can be (${lost.join("; ")}).`;
   throw new PoolRefusedError(config.name, reason, volumeNames);
 }
@@ -337,9 +417,10 @@ function checkShape(config: PoolConfig, document: PoolDocument, volumeNames: rea
   const asked = raidLabel(config.raid);
   if (made !== asked || names.length !== config.drives.length)
     throw refuse(`it was made as ${made}, the configuration says ${asked}: set it back.`);
-  if (names.some((name, position) => name !== config.drives[position])) {
+  const configured = driveNames(config);
+  if (names.some((name) => !configured.includes(name))) {
     throw refuse(
-      `it was made with the drives ${names.join(", ")}, the configuration says ${config.drives.join(", ")}: set it back.`,
+      `it was made with the drives ${names.join(", ")}, the configuration says ${configured.join(", ")}: set it back.`,
     );
   }
 }

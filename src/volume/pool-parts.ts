@@ -90,4 +90,10 @@ export type BayDrive =
   | { readonly state: "open"; readonly drive: Drive; readonly driveId: string; readonly capacityBytes: number }
   /** blank: there is no drive in the folder, and there may be made one. */
   | { readonly state: "blank" }
-  | { readonly state: "unavailable"; readonly memberState: "missing" | "failed" | "foreign"; readonly reason: string };
+  | {
+      readonly state: "unavailable";
+      readonly memberState: "missing" | "failed" | "foreign";
+      readonly reason: string;
+      /** To ask again, later. */
+      readonly drive?: Drive;
+    };

@@ -7,20 +7,23 @@
  *  1. `document` and `volumes` are what the online drives hold.
  *  2. A change writes the document and at most one volume's record, however many volumes there are.
  */
-import type { MetadataOperation } from "../../drivers/drive/drive.ts";
+import type { Drive, MetadataOperation } from "../../drivers/drive/drive.ts";
 import { encodeDocument, type MetadataStore } from "../map/metadata-store.ts";
 import type { Member } from "../raid/raid-group.ts";
 import { POOL_KEY, type PoolDocument, type PoolVolumeDocument } from "./pool-document.ts";
-import { digestAfter, volumeKey } from "./volume-records.ts";
+import { differences, digestAfter, encodeVolumes, readVolumeRecords, volumeKey } from "./volume-records.ts";
 
 export class PoolRecord {
   readonly #store: MetadataStore;
+  readonly #mapSequence: () => number;
   #document: PoolDocument;
   readonly #volumes: Map<number, PoolVolumeDocument>;
   #lock: Promise<unknown> = Promise.resolve();
 
-  constructor(store: MetadataStore, document: PoolDocument, volumes: readonly PoolVolumeDocument[]) {
+  /** @param mapSequence - how far the map's log is durable */
+  constructor(store: MetadataStore, document: PoolDocument, volumes: readonly PoolVolumeDocument[], mapSequence: () => number) {
     this.#store = store;
+    this.#mapSequence = mapSequence;
     this.#document = document;
     this.#volumes = new Map(volumes.map((volume) => [volume.volume, volume]));
   }
@@ -55,13 +58,25 @@ export class PoolRecord {
     });
   }
 
+  /**
+   * A drive becomes a member: `join` makes it one, once it has the records of all volumes, so that the change that follows
+   * finds it like the others.
+   */
+  joinMember(drive: Drive, join: () => readonly Member[]): Promise<void> {
+    return this.#inTurn(async () => {
+      const missing = differences(await readVolumeRecords(drive), encodeVolumes([...this.#volumes.values()]));
+      if (missing.length > 0) await drive.metadataBatch(missing);
+      await this.#write({ ...this.#document, members: membersOf(join()) }, []);
+    });
+  }
+
   /** Puts it on record which members are trusted. */
   updateMembers(members: readonly Member[]): Promise<void> {
-    return this.update((old) => ({ ...old, members: membersOf(members, old) }));
+    return this.update((old) => ({ ...old, members: membersOf(members) }));
   }
 
   async #write(changed: PoolDocument, operations: readonly MetadataOperation[]): Promise<void> {
-    const document = { ...changed, version: this.#document.version + 1 };
+    const document = { ...changed, version: this.#document.version + 1, mapSequence: this.#mapSequence() };
     await this.#store.putDocument(POOL_KEY, document, operations);
     this.#document = document;
   }
@@ -73,11 +88,12 @@ export class PoolRecord {
   }
 }
 
-export function membersOf(members: readonly Member[], old: PoolDocument): PoolDocument["members"] {
-  return members.map((member, position) => ({
-    name: old.members[position]!.name,
-    driveId: old.members[position]!.driveId,
-    state: member.state,
-    ...(member.reason === undefined ? {} : { reason: member.reason }),
+export function membersOf(members: readonly Member[]): PoolDocument["members"] {
+  return members.map(({ name, driveId, state, reason, former }) => ({
+    name,
+    driveId,
+    state,
+    ...(reason === undefined ? {} : { reason }),
+    ...(former === undefined ? {} : { former: { name: former.name, driveId: former.driveId } }),
   }));
 }

@@ -12,8 +12,11 @@ import { ZoneAppender } from "../raid/zone-appender.ts";
 import { BLOCK_BYTES, BLOCK_STATUS, type BlockIo, type MappingQuery, type VolumeInfo } from "./block-io.ts";
 import { Compactor } from "./compactor.ts";
 import { Destager } from "./destager.ts";
+import type { DriveShelf } from "./drive-shelf.ts";
 import { DriveWatch } from "./drive-watch.ts";
 import { FillWatch } from "./fill-watch.ts";
+import { Healing } from "./healing.ts";
+import type { HealingSettings } from "./healing-settings.ts";
 import { findMapping } from "./mapping.ts";
 import { POOL_COUNT } from "./pool-counters.ts";
 import { ARRAY_KEY, type PoolDocument, type PoolVolumeDocument } from "./pool-document.ts";
@@ -39,7 +42,8 @@ export interface PoolOptions {
   readonly ownerIndex: number;
   readonly ageSeconds: number;
   readonly driveCapacityBytes: number;
-  readonly spares: readonly DriveStatus[];
+  readonly shelf: DriveShelf;
+  readonly healing: HealingSettings;
 }
 
 export class Pool {
@@ -47,6 +51,7 @@ export class Pool {
   readonly compactor: Compactor;
   readonly record: PoolRecord;
   readonly volumes: VolumeChanges;
+  readonly healing: Healing;
   readonly #fill: FillWatch;
   readonly #driveWatch: DriveWatch;
   readonly #store: MetadataStore;
@@ -64,7 +69,7 @@ export class Pool {
     this.parts = parts;
     this.#options = options;
     this.#store = options.store;
-    this.record = new PoolRecord(options.store, options.document, options.volumes);
+    this.record = new PoolRecord(options.store, options.document, options.volumes, () => parts.map.logSequence);
     this.#fill = new FillWatch(parts);
     this.#driveWatch = new DriveWatch(parts, () => this.record.updateMembers(parts.group.members));
     this.volumes = new VolumeChanges(parts, this.record, {
@@ -95,15 +100,32 @@ export class Pool {
         breathe: () => breathe(parts.runtime),
         reached: (site) => parts.runtime.reached(site),
       });
+    const destageAppender = appender(COMPACTION_ZONES);
+    const compactionAppender = appender(0);
     this.#destager = new Destager({
       pool: parts,
       reads: this.#reads,
-      appender: appender(COMPACTION_ZONES),
+      appender: destageAppender,
       stripesPerBatch,
       ageSeconds: options.ageSeconds,
       onProgress: () => this.#progress(),
     });
-    this.compactor = new Compactor({ pool: parts, appender: appender(0), stripesPerBatch, onFreed: () => this.#zonesFreed() });
+    this.compactor = new Compactor({
+      pool: parts,
+      appender: compactionAppender,
+      stripesPerBatch,
+      onFreed: () => this.#zonesFreed(),
+    });
+    this.healing = new Healing({
+      pool: parts,
+      record: this.record,
+      compactor: this.compactor,
+      shelf: options.shelf,
+      settings: options.healing,
+      appenders: [destageAppender, compactionAppender],
+      mapPositions: () => options.store.mapPositions,
+      document: (key) => options.store.documentBytes(key),
+    });
   }
 
   /** Recovery is done: housekeeping begins. */
@@ -191,6 +213,7 @@ export class Pool {
     runtime.reached("member.lost");
     await this.record.updateMembers(group.members);
     runtime.reached("member.recorded");
+    this.healing.poke();
   }
 
   // — housekeeping —
@@ -257,6 +280,7 @@ export class Pool {
     this.#driveWatch.tick();
     this.#noRoomTicks = this.parts.group.waitingForRoom > 0 ? this.#noRoomTicks + 1 : 0;
     if (this.#noRoomTicks >= NO_ROOM_TICKS) this.#writes.refuseWaiting();
+    this.healing.poke();
   }
 
   #gauge(): void {
@@ -292,7 +316,7 @@ export class Pool {
     if (this.parts.health.failed) return;
     this.#writes.flush();
     await this.#journalDurable();
-    const stopped = Promise.all([this.#destager.stop(), this.compactor.stop(), volumesStopped]);
+    const stopped = Promise.all([this.#destager.stop(), this.compactor.stop(), this.healing.stop(), volumesStopped]);
     await this.#within(stopped.then(() => undefined));
     await this.#journalDurable();
     if (this.parts.journal.isEmpty) await this.record.update((old) => ({ ...old, journalLive: false }));
@@ -368,6 +392,7 @@ export class Pool {
       errors: Math.round(driveHealth.status(member.name, runtime.nowMilliseconds()).errors * 100) / 100,
     }));
     const lost = group.members.filter((member) => !isTrusted(member.state)).map(lossOf);
+    const rebuild = this.healing.status;
     const reason = health.reason ?? (lost.length > 0 ? lost.join("; ") : undefined);
     return {
       index,
@@ -376,7 +401,7 @@ export class Pool {
       ...(reason === undefined ? {} : { reason }),
       owner: this.#options.ownerIndex,
       epoch: this.record.document.epoch,
-      drives: [...drives, ...this.#options.spares],
+      drives: [...drives, ...this.#options.shelf.status(group.members, map.zones.slotCount)],
       usage: this.#usage(),
       usableBytes: space.usableBlocks * BLOCK_BYTES,
       liveBytes: space.liveBlocks * BLOCK_BYTES,
@@ -385,6 +410,7 @@ export class Pool {
       journalLiveBytes: journal.liveBytes,
       zonesFree: space.freeZones,
       zonesUsed,
+      ...(rebuild === undefined ? {} : { rebuild }),
     };
   }
 }

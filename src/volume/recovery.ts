@@ -31,34 +31,10 @@ export interface RecoveryHooks {
   readonly pagesKept: boolean;
 }
 
-/** Seals zones that were open, removes zones that were being removed or that the map never heard of. */
+/** After checkZones: seals zones that were open, and goes on removing those that were being removed. */
 export async function putZonesInOrder(parts: PoolParts, removeZone: (slot: number) => Promise<void>): Promise<void> {
-  const { map, group, runtime, name } = parts;
+  const { map, runtime } = parts;
   const { zones } = map;
-  const known = new Set<number>();
-  for (let slot = 0; slot < zones.slotCount; slot++) if (zones.state[slot] !== ZONE_STATE.free) known.add(zones.zone[slot]!);
-
-  // A zone may lack on a drive because the array stopped while it was made; then nothing lives in it. If something does,
-  // its strips are rebuilt from the others when they are read.
-  await group.onEach(group.positions, async (drive) => {
-    const there = new Set<number>();
-    for (const { zone, finished } of await drive.listZones()) {
-      there.add(zone);
-      if (!known.has(zone)) await drive.resetZone(zone);
-      else if (!finished) await drive.finishZone(zone);
-      else continue;
-      runtime.reached("recovery.zoneMended");
-    }
-    for (let slot = 0; slot < zones.slotCount; slot++) {
-      if (zones.live[slot] === 0 || there.has(zones.zone[slot]!)) continue;
-      runtime.raise({
-        severity: "critical",
-        type: "zone.missing",
-        subject: `drive ${drive.name}`,
-        message: `zone ${zones.zone[slot]} of pool ${name} is not on this drive; ${zones.live[slot]} blocks depend on redundancy`,
-      });
-    }
-  });
   for (let slot = 0; slot < zones.slotCount; slot++) {
     if (zones.state[slot] === ZONE_STATE.open) {
       await map.exclusive(async () => {

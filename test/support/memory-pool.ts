@@ -20,6 +20,7 @@ import { raidLevel } from "../../src/raid/raid-levels.ts";
 import { stagingBytes } from "../../src/raid/staging.ts";
 import { stripShape } from "../../src/raid/strip.ts";
 import { BLOCK_BYTES, BLOCK_STATUS, BlockIo } from "../../src/volume/block-io.ts";
+import { HEALING_SETTINGS, type HealingSettings } from "../../src/volume/healing-settings.ts";
 import type { JournalBay, RecoveredRequest } from "../../src/volume/pool-members.ts";
 import { openPool } from "../../src/volume/pool-open.ts";
 import type { BayDrive } from "../../src/volume/pool-parts.ts";
@@ -27,6 +28,8 @@ import { PoolService } from "../../src/volume/pool-service.ts";
 import type { PoolRuntime } from "../../src/volume/runtime.ts";
 
 export interface MemoryPoolShape extends RaidShape {
+  /** Drives that stand by, after the others; none unless given. */
+  readonly spareCount?: number;
   readonly blocksPerStrip: number;
   readonly stripesPerZone: number;
   readonly zoneSlots: number;
@@ -65,7 +68,7 @@ export class MemoryPoolMedia {
       stripsPerZone: shape.stripesPerZone,
       zoneCount: shape.zoneSlots,
     };
-    this.drives = Array.from({ length: raidLevel(shape).driveCount }, (_, n) => {
+    this.drives = Array.from({ length: raidLevel(shape).driveCount + (shape.spareCount ?? 0) }, (_, n) => {
       return new MemoryDriveState({ name: driveName(n), driveId: `drive-${n}`, geometry });
     });
   }
@@ -103,6 +106,7 @@ export async function openMemoryPool(
     wrapJournal?: (file: JournalFile, copy: "journal" | "mirror") => JournalFile;
     /** The journal is kept in two copies. */
     mirrored?: boolean;
+    healing?: Partial<HealingSettings>;
     /** Where the configuration says something else than it did. */
     config?: Partial<Pick<PoolConfig, "name" | "drives" | "driveHealth">>;
     onRecovered?: (request: RecoveredRequest) => void;
@@ -148,8 +152,8 @@ export async function openMemoryPool(
     name: "A",
     index: 0,
     raid: geometry.level.config,
-    drives: bays.map((_, n) => driveName(n)),
-    spares: [],
+    drives: bays.slice(0, geometry.level.driveCount).map((_, n) => driveName(n)),
+    spares: bays.slice(geometry.level.driveCount).map((_, n) => driveName(geometry.level.driveCount + n)),
     owner: 0,
     reachedBy: [0],
     ...options.config,
@@ -175,6 +179,7 @@ export async function openMemoryPool(
     runtime,
     ageSeconds: options.ageSeconds ?? 30,
     pagesKept: options.pagesKept ?? false,
+    healing: { ...HEALING_SETTINGS, missingSeconds: 0, ...options.healing },
     ...(options.onRecovered === undefined ? {} : { onRecovered: options.onRecovered }),
   });
   return {

@@ -48,6 +48,7 @@ describe("configuration, defaults", () => {
         raid: { level: 5, dataDrives: 3, copies: 1 },
         drives: ["00", "01", "02", "03"],
         spares: ["08"],
+        healing: { rebuildSharePercent: 30, missingSeconds: 10, copyBack: true },
         owner: 0,
         reachedBy: [0, 1],
         driveHealth: expect.objectContaining({ predictiveErrors: 10, failedErrors: 100 }),
@@ -58,6 +59,7 @@ describe("configuration, defaults", () => {
         raid: { level: 5, dataDrives: 3, copies: 1 },
         drives: ["04", "05", "06", "07"],
         spares: ["09"],
+        healing: { rebuildSharePercent: 30, missingSeconds: 10, copyBack: true },
         owner: 1,
         reachedBy: [0, 1],
         driveHealth: expect.objectContaining({ predictiveErrors: 10, failedErrors: 100 }),
@@ -81,6 +83,10 @@ describe("configuration, defaults", () => {
 
   test("are what the example file says", () => {
     expect(loadConfig({ VARRAY_CONFIG: "varray.example.yaml" })).toEqual(loadConfig({}));
+  });
+
+  test("an empty list is none", () => {
+    expect(loadConfig({ VARRAY_POOLS_A_SPARES: "," }).pools.map(({ spares }) => spares)).toEqual([[], ["08"]]);
   });
 
   test("follow the number of engines", () => {

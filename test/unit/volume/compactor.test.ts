@@ -115,15 +115,17 @@ describe("Compactor: a read that was given up on", () => {
     const media = new MemoryPoolMedia();
     let land: () => void = () => undefined;
     let lateAt = -1;
+    let isOpen = false;
     media.wrap = (drive, position) =>
       interceptDrive(drive, async (operation, parameters, run) => {
-        if (operation !== "readStrips" || position !== 1 || lateAt >= 0) return run();
+        if (!isOpen || operation !== "readStrips" || position !== 1 || lateAt >= 0) return run();
         lateAt = (parameters[0] as { address: number }).address;
         const late = lateAnswer("1");
         land = late.land;
         throw late.error;
       });
     const pool = await pooled(media);
+    isOpen = true;
     const { staging, geometry } = pool.service.pool(0).parts;
     // Four blocks of the first zone stay, and have to be moved.
     await writeBytes(pool, 1, 4 * BLOCK, filled(2, ZONE_BLOCKS - 4));

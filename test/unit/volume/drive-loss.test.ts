@@ -50,14 +50,15 @@ describe("pool: a drive fails during service (invariant 10 of the architecture)"
     expected[position] = "missing";
     for (const other of [0, 1, 2, 3]) if (other !== position) expect(statesOn(media, other)).toEqual(expected);
 
-    // The drive comes back, and is not trusted with what it missed.
+    // The drive comes back, is not trusted with what it missed, and gets it.
     pool.kill();
     faults.unreachable = false;
     const again = await openMemoryPool(media);
-    expect(again.service.status()[0]!.drives[position]!.state).toBe("missing");
+    expect(again.service.status()[0]!.drives[position]!.state).toBe("rebuilding");
     const { status, data } = await readBytes(again, 1, 0, 8 * BLOCK);
     expect(status).toBe(BLOCK_STATUS.good);
     expect(data.every((byte) => byte === 7)).toBe(true);
+    await until(() => statesOn(media, position).every((state) => state === "online"));
     again.kill();
   });
 

@@ -1,5 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { type DocumentCopy, judgeCopies, type MemberDocument, type PoolDocument } from "../../../src/volume/pool-document.ts";
+import {
+  type DocumentCopy,
+  judgeCopies,
+  type MemberDocument,
+  type PoolDocument,
+  type Unavailable,
+  unsurePositions,
+} from "../../../src/volume/pool-document.ts";
 
 function document(
   version: number,
@@ -32,6 +39,11 @@ function copy(position: number, of: PoolDocument | undefined, driveId = `id-${po
 }
 
 const NONE = new Map<number, never>();
+const BAYS = ["00", "01", "02", "03", "08"];
+
+function judge(copies: readonly DocumentCopy[], unavailable: ReadonlyMap<number, Unavailable> = NONE) {
+  return judgeCopies({ name: "A", bays: BAYS, copies, unavailable });
+}
 
 describe("judgeCopies: which drives are trusted", () => {
   const now = document(10);
@@ -47,7 +59,7 @@ describe("judgeCopies: which drives are trusted", () => {
     [
       "two versions behind: it was not there",
       [copy(0, now), copy(1, document(8)), copy(2, now), copy(3, now)],
-      ["online", "foreign", "online", "online"],
+      ["online", "rebuilding", "online", "online"],
       /older copy \(version 8, current 10\)/,
     ],
     [
@@ -63,10 +75,10 @@ describe("judgeCopies: which drives are trusted", () => {
       /another drive \(id-9\)/,
     ],
     [
-      "two drives changed places",
+      "two drives changed places: a member is who it says that it is, wherever",
       [copy(0, now), copy(1, now, "id-2"), copy(2, now, "id-1"), copy(3, now)],
-      ["online", "foreign", "foreign", "online"],
-      /another drive/,
+      ["online", "online", "online", "online"],
+      undefined,
     ],
     [
       "a drive without a document",
@@ -83,7 +95,7 @@ describe("judgeCopies: which drives are trusted", () => {
     ["no copy at all of one", [copy(0, now), copy(2, now), copy(3, now)], ["online", "missing", "online", "online"], /not there/],
   ];
   test.each(cases)("%s", (_name, copies, expected, reason) => {
-    const verdict = judgeCopies(copies, NONE)!;
+    const verdict = judge(copies)!;
     expect(verdict.document.version).toBe(10);
     expect(verdict.members.map((member) => member.state)).toEqual(expected);
     for (const member of verdict.members) {
@@ -93,23 +105,54 @@ describe("judgeCopies: which drives are trusted", () => {
   });
 
   test("a drive on record as out stays out, though its own copy is the newest there is of it", () => {
-    for (const state of ["missing", "failed", "foreign"] as const) {
+    for (const state of ["failed", "foreign"] as const) {
       const newest = document(10, ["online", "online", state, "online"]);
       for (const own of [newest, document(9)]) {
-        const verdict = judgeCopies([copy(0, newest), copy(1, newest), copy(2, own), copy(3, newest)], NONE)!;
+        const verdict = judge([copy(0, newest), copy(1, newest), copy(2, own), copy(3, newest)])!;
         expect(verdict.members[2]).toEqual({ state, reason: `was ${state}` });
       }
     }
   });
 
+  test("a drive that was missing and is there again is brought up to date, and so is one that was being rebuilt", () => {
+    for (const state of ["missing", "rebuilding"] as const) {
+      const newest = document(10, ["online", "online", state, "online"]);
+      const verdict = judge([copy(0, newest), copy(1, newest), copy(2, document(5)), copy(3, newest)])!;
+      expect(verdict.members[2]).toMatchObject({ state: "rebuilding", bay: 2 });
+      // One that is on record as being rebuilt is known for what it has; one that comes back is not.
+      expect(unsurePositions(verdict)).toEqual(state === "missing" ? [2] : []);
+    }
+  });
+
+  test("a spare that took a place is a member, wherever the place's first drive is", () => {
+    const newest = {
+      ...now,
+      members: now.members.map((member, n) => (n === 1 ? { ...member, name: "08", driveId: "id-8" } : member)),
+    };
+    const verdict = judge([copy(0, newest), copy(1, document(9)), copy(2, newest), copy(3, newest), copy(4, newest, "id-8")])!;
+    expect(verdict.members.map(({ state, bay }) => [state, bay])).toEqual([
+      ["online", 0],
+      ["online", 4],
+      ["online", 2],
+      ["online", 3],
+    ]);
+  });
+
+  test("drives of another pool don't outvote the pool's own, however new they are", () => {
+    const stray = document(99, undefined, "other");
+    const verdict = judge([copy(0, now), copy(1, now), copy(2, now), copy(3, stray, "id-7")])!;
+    expect(verdict.document.poolId).toBe("pool");
+    expect(verdict.members[3]!.state).toBe("foreign");
+  });
+
   test("what the bay says of a drive that can't be opened stands, with its reason", () => {
     const unavailable = new Map([[3, { state: "missing" as const, reason: "the drive is blank" }]]);
-    const verdict = judgeCopies([copy(0, now), copy(1, now), copy(2, now)], unavailable)!;
+    const verdict = judge([copy(0, now), copy(1, now), copy(2, now)], unavailable)!;
     expect(verdict.members[3]).toEqual({ state: "missing", reason: "the drive is blank" });
   });
 
   test("without any document the pool was never made", () => {
-    expect(judgeCopies([copy(0, undefined), copy(1, undefined)], NONE)).toBeUndefined();
-    expect(judgeCopies([], NONE)).toBeUndefined();
+    expect(judge([copy(0, undefined), copy(1, undefined)])).toBeUndefined();
+    expect(judge([])).toBeUndefined();
   });
 });

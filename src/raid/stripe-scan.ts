@@ -1,0 +1,226 @@
+/**
+ * Runs of whole stripes read back from all drives, judged strip by strip, and what is missing computed from the rest: what
+ * rebuild and scrub have in common.
+ *
+ * A strip is `good` (its header is right, and every block proves itself), `spoiled` (some blocks don't), `unsound` (it is not
+ * the strip that belongs there), or `gone` (its drive does not have it, or is not there). In a run's region the strips of one
+ * position lie one after the other, as in a batch (stripe-builder.ts); of several copies one is read at a time.
+ *
+ * Runs on: the owning director's thread. Owns: the region at `base` while a run is looked at.
+ * Invariants:
+ *  1. Nothing here writes to a drive.
+ *  2. A strip is computed only from strips that are sound; what is computed is checked like what is read.
+ */
+import { type Drive, DriveError } from "../../drivers/drive/drive.ts";
+import type { Address, GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
+import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
+import { type GroupGeometry, stripPlace } from "./geometry.ts";
+import { isFenced, type RaidGroup } from "./raid-group.ts";
+import { solveStrip } from "./solve-strip.ts";
+import type { Staging } from "./staging.ts";
+import { blockProof, stripIsSound, TAG_BYTES, tagAddress, writeStripHeader } from "./strip.ts";
+import { stripAddress } from "./stripe-builder.ts";
+import type { StripeReader } from "./stripe-reader.ts";
+
+export type StripVerdict = "good" | "spoiled" | "unsound" | "gone";
+
+export interface ScanRun {
+  readonly zone: number;
+  readonly firstStripe: number;
+  readonly count: number;
+  readonly base: Address;
+  /** Of levels with copies: which one. */
+  readonly copy: number;
+}
+
+export class StripeScan {
+  readonly #global: GlobalMemory;
+  readonly #geometry: GroupGeometry;
+  readonly #group: RaidGroup;
+  readonly #staging: Staging;
+  readonly #reader: StripeReader;
+  /** By position and stripe of the run. */
+  readonly #there = new Set<number>();
+  /** Reads that were given up on, and may still land in the region. */
+  readonly late: Promise<void>[] = [];
+
+  constructor(options: {
+    global: GlobalMemory;
+    geometry: GroupGeometry;
+    group: RaidGroup;
+    staging: Staging;
+    reader: StripeReader;
+  }) {
+    this.#global = options.global;
+    this.#geometry = options.geometry;
+    this.#group = options.group;
+    this.#staging = options.staging;
+    this.#reader = options.reader;
+  }
+
+  /** Reads the run from every drive that has it. */
+  async read(run: ScanRun): Promise<void> {
+    this.#there.clear();
+    const { copies, driveCount } = this.#geometry.level;
+    const lanes: Promise<void>[] = [];
+    for (let position = run.copy; position < driveCount; position += copies) lanes.push(this.#readLane(run, position));
+    await Promise.all(lanes);
+  }
+
+  /** Where the strip of a role of the run's stripe `n` lies. */
+  addressOf(run: ScanRun, n: number, role: number): Address {
+    return this.#addressAt(run, n, this.#positionOf(run, n, role));
+  }
+
+  verdict(run: ScanRun, n: number, role: number): StripVerdict {
+    const position = this.#positionOf(run, n, role);
+    if (!this.#there.has(this.#key(position, n))) return "gone";
+    const { shape } = this.#geometry;
+    const strip = this.#addressAt(run, n, position);
+    const place = stripPlace(this.#geometry, run.zone, run.firstStripe + n, role);
+    if (!stripIsSound(this.#global, strip, shape, place)) return "unsound";
+    return role < 0 || this.#allGood(run.zone, strip) ? "good" : "spoiled";
+  }
+
+  /**
+   * Puts the strip of a role where it belongs in the region, header included, computed from the rest of the stripe. A block
+   * that can't be had is left as one that does not prove itself.
+   * @returns false when the level can't compute it
+   */
+  async restore(run: ScanRun, n: number, role: number): Promise<boolean> {
+    const out = this.addressOf(run, n, role);
+    const stripe = run.firstStripe + n;
+    const before = this.verdict(run, n, role);
+    if (before === "good") return true;
+    // What can't be computed keeps what it has.
+    const solved = (await this.#solve(run, n, role, out)) || before === "spoiled";
+    const isWhole = solved && (role < 0 || this.#allGood(run.zone, out));
+    // Another way to compute it, or another copy, may have what this one lacks.
+    if (!isWhole && (role < 0 || !(await this.#gather({ zone: run.zone, stripe, column: role }, out, solved)))) {
+      if (!solved) return false;
+    }
+    writeStripHeader(this.#global, out, this.#geometry.shape, stripPlace(this.#geometry, run.zone, stripe, role));
+    this.#there.add(this.#key(this.#positionOf(run, n, role), n));
+    return true;
+  }
+
+  /** Whether the parities of a stripe, all of whose strips are good, are those of its data. */
+  async parityAgrees(run: ScanRun, n: number): Promise<boolean> {
+    const { level, shape } = this.#geometry;
+    if (level.parities === 0) return true;
+    const [out, scratch] = [await this.#staging.strips.take(), await this.#staging.strips.take()];
+    try {
+      for (const role of level.roles) {
+        if (role >= 0) continue;
+        this.#compute({ run, n, erased: [role], target: role, out, scratch });
+        const view = this.#global.view(out, shape.parityBytes);
+        if (Buffer.compare(view, this.#global.view(this.addressOf(run, n, role), shape.parityBytes)) !== 0) return false;
+      }
+      return true;
+    } finally {
+      this.#staging.strips.give(out);
+      this.#staging.strips.give(scratch);
+    }
+  }
+
+  async #solve(run: ScanRun, n: number, role: number, out: Address): Promise<boolean> {
+    const { level } = this.#geometry;
+    const erased = [role];
+    const spoiled: number[] = [];
+    for (const other of level.roles) {
+      if (other === role) continue;
+      const verdict = this.verdict(run, n, other);
+      if (verdict === "gone" || verdict === "unsound") erased.push(other);
+      else if (verdict === "spoiled") spoiled.push(other);
+    }
+    while (spoiled.length > 0 && erased.length < level.parities) erased.push(spoiled.pop()!);
+    if (erased.length > level.parities) return false;
+    const scratch = await this.#staging.strips.take();
+    this.#compute({ run, n, erased, target: role, out, scratch });
+    this.#staging.strips.give(scratch);
+    return true;
+  }
+
+  #compute(job: { run: ScanRun; n: number; erased: readonly number[]; target: number; out: Address; scratch: Address }): void {
+    const { run, n, erased, target, out, scratch } = job;
+    const { level, shape } = this.#geometry;
+    const { kernels } = this.#global;
+    const addressOf = (role: number): Address => this.addressOf(run, n, role);
+    solveStrip({ kernels, level, bytes: shape.parityBytes, erased, target, addressOf, out, scratch });
+  }
+
+  /** The blocks that `out` lacks, from whatever has them; says whether there is any of the strip now. */
+  async #gather(at: { zone: number; stripe: number; column: number }, out: Address, hasSome: boolean): Promise<boolean> {
+    const { shape } = this.#geometry;
+    const { kernels } = this.#global;
+    if (!hasSome) kernels.fill(out, 0, shape.stripBytes);
+    let found = hasSome;
+    await this.#reader.readRebuilt(at, (strip) => {
+      for (let index = 0; index < shape.blocksPerStrip; index++) {
+        const proof = blockProof(this.#global, strip, shape, index, at.zone);
+        const had = blockProof(this.#global, out, shape, index, at.zone);
+        if (proof === "none" || had === "good" || proof === had) continue;
+        kernels.copy(out + index * FRAME_BYTES, strip + index * FRAME_BYTES, FRAME_BYTES);
+        kernels.copy(tagAddress(out, shape, index), tagAddress(strip, shape, index), TAG_BYTES);
+        found = true;
+      }
+      return this.#allGood(at.zone, out);
+    });
+    return found;
+  }
+
+  #allGood(zone: number, strip: Address): boolean {
+    const { shape } = this.#geometry;
+    for (let index = 0; index < shape.blocksPerStrip; index++) {
+      if (blockProof(this.#global, strip, shape, index, zone) !== "good") return false;
+    }
+    return true;
+  }
+
+  async #readLane(run: ScanRun, position: number): Promise<void> {
+    const { zone, firstStripe, count } = run;
+    const drive = this.#group.readable(position, zone);
+    if (drive === undefined) return;
+    const read = (n: number, strips: number): Promise<boolean> =>
+      this.#readStrips(position, drive, {
+        zone,
+        firstStrip: firstStripe + n,
+        count: strips,
+        address: this.#addressAt(run, n, position),
+        strideBytes: this.#geometry.shape.stripBytes,
+      });
+    if (await read(0, count)) {
+      for (let n = 0; n < count; n++) this.#there.add(this.#key(position, n));
+      return;
+    }
+    // One that is not there hides the others.
+    for (let n = 0; n < count && this.#group.readable(position, zone) === drive; n++) {
+      if (count > 1 && (await read(n, 1))) this.#there.add(this.#key(position, n));
+    }
+  }
+
+  /** False: not all of them can be had from this drive. A drive that is gone is lost. */
+  async #readStrips(position: number, drive: Drive, strips: Parameters<Drive["readStrips"]>[0]): Promise<boolean> {
+    try {
+      await drive.readStrips(strips);
+      return true;
+    } catch (error) {
+      if (isFenced(error) || !(error instanceof DriveError)) throw error;
+      if (error.landed !== undefined) this.late.push(error.landed);
+      if (error.kind !== "notFound" && error.kind !== "unrecoveredRead") await this.#group.lose(position, error, drive);
+      return false;
+    }
+  }
+
+  #positionOf(run: ScanRun, n: number, role: number): number {
+    return this.#geometry.level.positionOf(run.firstStripe + n, role, role < 0 ? 0 : run.copy);
+  }
+
+  #addressAt(run: ScanRun, n: number, position: number): Address {
+    return stripAddress(this.#geometry, run.base, this.#staging.batchStripes, position, n);
+  }
+
+  #key(position: number, n: number): number {
+    return position * this.#staging.batchStripes + n;
+  }
+}

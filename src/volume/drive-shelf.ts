@@ -1,0 +1,117 @@
+/**
+ * The drives of a pool that are no members: spares, drives that were replaced, and new ones in a lost member's place.
+ *
+ * Runs on: the owning director's thread.
+ * Invariants:
+ *  1. A drive is taken as a spare only if it never was anything else, or belonged to this pool: what another pool left on a
+ *     drive is never wiped.
+ *  2. A drive holds nothing when it becomes a member but what is written to it from then on (`wipe`).
+ */
+import type { Drive } from "../../drivers/drive/drive.ts";
+import { DriveError } from "../../drivers/drive/drive.ts";
+import type { DriveStatus } from "../control/contract.ts";
+import { decodeDocument, deleteRange } from "../map/metadata-store.ts";
+import { isFenced, type Member } from "../raid/raid-group.ts";
+import { POOL_KEY, type PoolDocument } from "./pool-document.ts";
+
+/** All keys: printable ASCII. */
+const ALL_KEYS = { from: " ", below: "~" } as const;
+
+export interface ShelfDrive {
+  readonly name: string;
+  /** The position whose drive this place is for; −1: a spare's place. */
+  readonly home: number;
+  readonly drive: Drive | undefined;
+  driveId: string;
+  capacityBytes: number;
+  /** spare: may be taken. used: it is a member now. Others: out, with a reason. */
+  state: "spare" | "used" | "failed" | "missing" | "foreign";
+  reason: string | undefined;
+}
+
+export class DriveShelf {
+  readonly drives: readonly ShelfDrive[];
+  readonly #poolId: string;
+
+  /** @param members - as the pool opens: their drives are used */
+  constructor(drives: readonly ShelfDrive[], poolId: string) {
+    this.drives = drives;
+    this.#poolId = poolId;
+  }
+
+  named(name: string): ShelfDrive | undefined {
+    return this.drives.find((drive) => drive.name === name);
+  }
+
+  /** Of a member, or of a drive that was one. */
+  of(drive: Drive): ShelfDrive | undefined {
+    return this.drives.find((candidate) => candidate.drive === drive);
+  }
+
+  /** A drive for a position: one in its own place rather than a spare. */
+  freeFor(position: number): ShelfDrive | undefined {
+    const free = this.drives.filter((drive) => drive.state === "spare");
+    return free.find(({ home }) => home === position) ?? free.find(({ home }) => home < 0);
+  }
+
+  get spareCount(): number {
+    return this.drives.filter(({ state }) => state === "spare").length;
+  }
+
+  /**
+   * Looks who is in a place that no member is in: after a start, and when people put a drive there.
+   * @param known - what the pool knows of an identity: a member, which is not for the shelf to give away, or one that failed
+   *   as a member, which is not taken again by itself
+   */
+  async look(shelf: ShelfDrive, epoch: number, known: (driveId: string) => "member" | "retired" | undefined): Promise<void> {
+    const { drive } = shelf;
+    if (drive === undefined) return;
+    try {
+      const { driveId, capacityBytes } = await drive.identify();
+      await drive.open(epoch);
+      shelf.driveId = driveId;
+      shelf.capacityBytes = capacityBytes;
+      const role = known(driveId);
+      if (role === "member") return;
+      const value = await drive.metadataGet(POOL_KEY);
+      const document = value === undefined ? undefined : (decodeDocument(value) as PoolDocument | undefined);
+      const zones = await drive.listZones();
+      if (document !== undefined && document.poolId !== this.#poolId) {
+        set(shelf, "foreign", `it is a drive of pool ${document.name}, or of another array`);
+      } else if (document === undefined && zones.length > 0) {
+        set(shelf, "foreign", "it holds zones, and no record says whose");
+      } else if (role === "retired") set(shelf, "failed", "it was a member, and is to be replaced");
+      else set(shelf, "spare", undefined);
+    } catch (error) {
+      if (isFenced(error) || !(error instanceof DriveError)) throw error;
+      set(shelf, error.kind === "unreachable" ? "missing" : error.kind === "foreign" ? "foreign" : "failed", error.message);
+    }
+  }
+
+  /** Makes a drive hold nothing. @throws DriveError */
+  async wipe({ drive }: ShelfDrive, epoch: number): Promise<void> {
+    await drive!.open(epoch);
+    for (const { zone } of await drive!.listZones()) await drive!.resetZone(zone);
+    await deleteRange(drive!, ALL_KEYS);
+  }
+
+  /** Those that are no members. */
+  status(members: readonly Member[], zoneCount: number): DriveStatus[] {
+    const names = new Set(members.map(({ name }) => name));
+    return this.drives
+      .filter(({ name, state }) => !names.has(name) && state !== "used")
+      .map(({ name, state, reason, capacityBytes }) => ({
+        name,
+        state: state === "used" ? "spare" : state,
+        ...(reason === undefined ? {} : { reason }),
+        capacityBytes,
+        zonesUsed: 0,
+        zoneCount: capacityBytes > 0 ? zoneCount : 0,
+      }));
+  }
+}
+
+function set(shelf: ShelfDrive, state: ShelfDrive["state"], reason: string | undefined): void {
+  shelf.state = state;
+  shelf.reason = reason;
+}

@@ -1,0 +1,388 @@
+/**
+ * What a pool does about its drives by itself: spares taken, drives rebuilt, copies made of those that are suspect, and the
+ * places given back to drives that were replaced.
+ *
+ *   member lost ─▶ a spare (a drive in its own place first) ─▶ wiped ─▶ all open zones finished ─▶ it is the member, on record,
+ *     rebuilding: every new zone goes to it ─▶ Rebuild ─▶ online, on record
+ *   member suspect ─▶ the same, and the suspect is read for what the spare lacks until it has all
+ *   member in a spare's place, and a new drive in its own ─▶ the same back; then the spare stands by again
+ *   member there again that was missing ─▶ rebuilding: only the zones that it lacks
+ *   the drive that is rebuilt fails ─▶ the next spare, or back to the drive before
+ *
+ * Runs on: the owning director's thread. One drive at a time: each reads all others.
+ * Invariants:
+ *  1. A drive is on record as rebuilding before the first write to it that counts.
+ *  2. No zone is open when a drive becomes a member: it has each zone whole from its beginning, or lacks it.
+ *  3. A drive that fails as a member is not taken again until people replace it.
+ */
+import { DriveError } from "../../drivers/drive/drive.ts";
+import { poolEpoch } from "../../drivers/shared-memory/epoch.ts";
+import type { RebuildStatus } from "../control/contract.ts";
+import { type FormerDrive, isFenced, isTrusted, isWritable, type Member } from "../raid/raid-group.ts";
+import type { ZoneAppender } from "../raid/zone-appender.ts";
+import { BackgroundPace } from "./background-pace.ts";
+import type { Compactor } from "./compactor.ts";
+import type { DriveShelf, ShelfDrive } from "./drive-shelf.ts";
+import type { HealingSettings } from "./healing-settings.ts";
+import { ARRAY_KEY, withRetired } from "./pool-document.ts";
+import type { PoolParts } from "./pool-parts.ts";
+import type { PoolRecord } from "./pool-record.ts";
+import { Rebuild } from "./rebuild.ts";
+
+/** How often drives that are away are asked whether they are there again. */
+const ASK_MILLISECONDS = 5000;
+
+export interface HealingOptions {
+  readonly pool: PoolParts;
+  readonly record: PoolRecord;
+  readonly compactor: Compactor;
+  readonly shelf: DriveShelf;
+  readonly settings: HealingSettings;
+  /** Streams of new stripes: a drive becomes a member while none of them has an open zone. */
+  readonly appenders: readonly ZoneAppender[];
+  /** Positions that have the map. */
+  readonly mapPositions: () => readonly number[];
+  /** Copies of a document, as a drive that becomes a member must have them too. */
+  readonly document: (key: string) => Promise<Uint8Array | undefined>;
+}
+
+export class Healing {
+  readonly pace: BackgroundPace;
+  readonly #options: HealingOptions;
+  readonly #pool: PoolParts;
+  #running: Promise<void> | undefined;
+  #again = false;
+  #stopping = false;
+  #rebuild: Rebuild | undefined;
+  #rebuildSince = 0;
+  /** When a member was first found missing. */
+  readonly #missingSince = new Map<number, number>();
+  #askedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: HealingOptions) {
+    this.#options = options;
+    this.#pool = options.pool;
+    this.pace = new BackgroundPace(options.pool, options.settings.rebuildSharePercent);
+  }
+
+  /** Every second, and when a member was lost: looks whether there is something to do. */
+  poke(): void {
+    if (this.#stopping || this.#pool.health.failed) return;
+    if (this.#running !== undefined) {
+      this.#again = true;
+      return;
+    }
+    this.#again = false;
+    this.#running = this.#run()
+      .catch((error: unknown) => this.#pool.health.fail(error))
+      .finally(() => {
+        this.#running = undefined;
+        if (this.#again) this.poke();
+      });
+  }
+
+  /** Comes to rest at the next step. What was rebuilt stays; the next start goes on. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#rebuild?.stop();
+    await this.#running;
+  }
+
+  /** A drive was put into a place by people: it is looked at anew, and used for what is wanted there. */
+  async placed(name: string): Promise<void> {
+    const shelf = this.#options.shelf.named(name);
+    if (shelf === undefined) return;
+    const member = this.#memberAt(shelf);
+    if (member !== undefined && isWritable(member.state)) return;
+    this.#pool.driveHealth.forget(name);
+    await this.look(shelf);
+    this.poke();
+  }
+
+  get isBusy(): boolean {
+    return this.#running !== undefined;
+  }
+
+  /** Says what a drive that is no member is good for. */
+  look(shelf: ShelfDrive): Promise<void> {
+    const { members } = this.#pool.group;
+    return this.#options.shelf.look(shelf, this.#epoch(), (id) => {
+      if (members.some(({ driveId, former }) => driveId === id || former?.driveId === id)) return "member";
+      return this.#isRetired(id) ? "retired" : undefined;
+    });
+  }
+
+  get status(): RebuildStatus | undefined {
+    const rebuild = this.#rebuild;
+    if (rebuild === undefined) return undefined;
+    const { zonesDone, zonesTotal, writtenBytes, lostStrips } = rebuild.progress;
+    const seconds = (this.#pool.runtime.nowMilliseconds() - this.#rebuildSince) / 1000;
+    const left = zonesDone > 0 ? Math.ceil((seconds / zonesDone) * (zonesTotal - zonesDone)) : undefined;
+    return {
+      drive: rebuild.member.name,
+      position: rebuild.member.position,
+      ...(rebuild.member.former === undefined ? {} : { from: rebuild.member.former.name }),
+      zonesDone,
+      zonesTotal,
+      writtenBytes,
+      lostStrips,
+      sharePercent: this.pace.sharePercent,
+      ...(left === undefined ? {} : { secondsLeft: left }),
+    };
+  }
+
+  async #run(): Promise<void> {
+    await this.#askMissing();
+    for (let step = this.#next(); step !== undefined && !this.#stopping; step = this.#next()) await step();
+  }
+
+  /** The most urgent thing to do: what is lost before what may be. */
+  #next(): (() => Promise<void>) | undefined {
+    const { group, health } = this.#pool;
+    const { shelf, settings } = this.#options;
+    if (health.failed || this.#stopping) return undefined;
+    for (const member of group.members) {
+      if (!isWritable(member.state) && this.#isGivenUp(member)) {
+        const free = shelf.freeFor(member.position);
+        if (free !== undefined) return () => this.#take(member, free, undefined);
+      }
+    }
+    for (const member of group.members) if (member.state === "rebuilding") return () => this.#bringUp(member);
+    for (const member of group.members) {
+      if (member.state === "predictive") {
+        const free = shelf.freeFor(member.position);
+        if (free !== undefined) return () => this.#take(member, free, formerOf(member));
+      }
+    }
+    if (!settings.copyBack) return undefined;
+    for (const member of group.members) {
+      const home = shelf.drives.find((drive) => drive.home === member.position && drive.state === "spare");
+      if (isTrusted(member.state) && home !== undefined) return () => this.#take(member, home, formerOf(member));
+    }
+    return undefined;
+  }
+
+  #isGivenUp(member: Member): boolean {
+    const now = this.#pool.runtime.nowMilliseconds();
+    if (member.state !== "missing") return true;
+    const since = this.#missingSince.get(member.position) ?? now;
+    this.#missingSince.set(member.position, since);
+    return now - since >= this.#options.settings.missingSeconds * 1000;
+  }
+
+  /** Makes a drive of the shelf the member at a position. */
+  async #take(member: Member, shelf: ShelfDrive, former: FormerDrive | undefined): Promise<void> {
+    const { runtime, name } = this.#pool;
+    try {
+      await this.#options.shelf.wipe(shelf, this.#epoch());
+      await this.#copyArrayDocument(shelf);
+    } catch (error) {
+      if (isFenced(error) || !(error instanceof DriveError)) throw error;
+      shelf.state = "failed";
+      shelf.reason = error.message;
+      return;
+    }
+    runtime.reached("spare.wiped");
+    // On record before it is let go: it is not to come back as a spare.
+    if (member.state === "predictive") await this.#retire(member, SUSPECT_REASON);
+    const joined = await this.#join(member, { name: shelf.name, driveId: shelf.driveId, drive: shelf.drive! }, former);
+    if (!joined) return;
+    shelf.state = "used";
+    this.#missingSince.delete(member.position);
+    const before = this.#options.shelf.named(member.name);
+    if (former === undefined && before !== undefined && before !== shelf) {
+      before.state = member.state === "missing" ? "missing" : "failed";
+      before.reason = member.reason;
+      if (member.state !== "missing") await this.#retire(member, member.reason ?? "it failed");
+    }
+    runtime.raise({
+      severity: "warning",
+      type: "spare.taken",
+      subject: `drive ${shelf.name}`,
+      message: `pool ${name}: drive ${shelf.name} takes the place of drive ${member.name}, which is ${member.state}`,
+    });
+    runtime.reached("spare.taken");
+  }
+
+  /** Invariant 2. False: the position has changed meanwhile, or the drive can't take part. */
+  async #join(
+    member: Member,
+    fresh: { readonly name: string; readonly driveId: string; readonly drive: NonNullable<Member["drive"]> },
+    former: FormerDrive | undefined,
+  ): Promise<boolean> {
+    const { group, map } = this.#pool;
+    const [first, ...others] = this.#options.appenders;
+    let joined = false;
+    const swap = async (): Promise<void> => {
+      if (group.members[member.position] !== member) return;
+      const from = map.zones.nextZone;
+      const next: Member = {
+        position: member.position,
+        ...fresh,
+        state: "rebuilding",
+        reason: `it takes the place of drive ${member.name}`,
+        hasZone: (zone) => zone >= from,
+        former: former === undefined ? undefined : { ...former, hasZone: (zone) => zone < from && former.hasZone(zone) },
+      };
+      try {
+        await this.#options.record.joinMember(fresh.drive, () => {
+          group.replace(next);
+          joined = true;
+          return group.members;
+        });
+      } catch (error) {
+        // Before it was a member: the position is as it was.
+        if (joined || isFenced(error) || !(error instanceof DriveError)) throw error;
+      }
+    };
+    const closed = others.reduce((work, appender) => () => appender.closed(work), swap);
+    if (first === undefined) await closed();
+    else await first.closed(closed);
+    return joined;
+  }
+
+  /** Rebuilds a member until it has everything, or fails. */
+  async #bringUp(member: Member): Promise<void> {
+    const { group, runtime, name } = this.#pool;
+    const hasMap = this.#options.mapPositions().includes(member.position);
+    const rebuild = new Rebuild({ pool: this.#pool, compactor: this.#options.compactor, member, pace: this.pace, hasMap });
+    this.#rebuild = rebuild;
+    this.#rebuildSince = runtime.nowMilliseconds();
+    const event = (severity: "info" | "warning", type: string, message: string): void =>
+      runtime.raise({
+        severity,
+        type,
+        subject: `drive ${member.name}`,
+        message: `pool ${name}: drive ${member.name} ${message}`,
+      });
+    event("info", "rebuild.started", `is rebuilt${member.former === undefined ? "" : ` from drive ${member.former.name}`}`);
+    try {
+      if (!(await rebuild.run())) return;
+      await this.#complete(member);
+      const { zonesDone, lostStrips } = rebuild.progress;
+      if (lostStrips > 0)
+        event("warning", "rebuild.incomplete", `is rebuilt, but for ${lostStrips} strips that nothing has any more`);
+      event("info", "rebuild.finished", `is rebuilt: ${zonesDone} zones`);
+    } catch (error) {
+      if (isFenced(error) || !(error instanceof DriveError)) throw error;
+      if (member.drive !== undefined) await group.lose(member.position, error, member.drive);
+    } finally {
+      this.#rebuild = undefined;
+      if (!isWritable(member.state)) await this.#fallBack(member);
+    }
+  }
+
+  async #complete(member: Member): Promise<void> {
+    const { group, runtime } = this.#pool;
+    const { former } = member;
+    member.former = undefined;
+    member.state = "online";
+    member.reason = undefined;
+    await this.#options.record.updateMembers(group.members);
+    runtime.reached("rebuild.finished");
+    if (former === undefined) return;
+    const shelf = this.#options.shelf.of(former.drive);
+    if (shelf === undefined) return;
+    // A suspect stays out; a drive in a spare's place stands by again.
+    const isSuspect = this.#isRetired(former.driveId);
+    shelf.state = isSuspect ? "failed" : "spare";
+    shelf.reason = isSuspect ? SUSPECT_REASON : undefined;
+  }
+
+  #isRetired(id: string): boolean {
+    return this.#options.record.document.retired?.some(({ driveId }) => driveId === id) === true;
+  }
+
+  async #retire({ driveId, name }: { driveId: string; name: string }, reason: string): Promise<void> {
+    await this.#options.record.update((old) => withRetired(old, { driveId, name, reason }));
+  }
+
+  /** The drive that was being built from another is lost: the other has its place again. */
+  async #fallBack(member: Member): Promise<void> {
+    const { group, runtime, name } = this.#pool;
+    const shelf = member.drive === undefined ? undefined : this.#options.shelf.of(member.drive);
+    if (shelf !== undefined) {
+      shelf.state = "failed";
+      shelf.reason = member.reason;
+      await this.#retire(member, member.reason ?? "it failed");
+    }
+    const { former } = member;
+    if (former === undefined || group.members[member.position] !== member) return;
+    const { drive, driveId } = former;
+    if (!(await this.#join(member, { name: former.name, driveId, drive }, former))) return;
+    // It has what it had, and is its own former drive no more.
+    const again = group.members[member.position]!;
+    const has = again.hasZone!.bind(again);
+    again.former = undefined;
+    again.hasZone = (zone) => has(zone) || former.hasZone(zone);
+    runtime.raise({
+      severity: "warning",
+      type: "spare.failed",
+      subject: `drive ${member.name}`,
+      message: `pool ${name}: drive ${member.name} failed while it was built; drive ${former.name} has its place again`,
+    });
+  }
+
+  /** A drive that could not be reached may be there again, and only lacks what was written meanwhile. */
+  async #askMissing(): Promise<void> {
+    const { group, runtime, map } = this.#pool;
+    const now = runtime.nowMilliseconds();
+    if (now - this.#askedAt < ASK_MILLISECONDS) return;
+    this.#askedAt = now;
+    for (const shelf of this.#options.shelf.drives)
+      if (shelf.state === "missing" && !this.#isMember(shelf)) await this.look(shelf);
+    for (const member of group.members) {
+      if (member.state !== "missing") continue;
+      const shelf = this.#options.shelf.named(member.name);
+      const drive = shelf?.drive;
+      if (shelf === undefined || drive === undefined) continue;
+      try {
+        if ((await drive.identify()).driveId !== member.driveId) {
+          await this.look(shelf);
+          continue;
+        }
+        await drive.open(this.#epoch());
+        const finished = new Set<number>();
+        const known = new Set<number>();
+        for (let slot = 0; slot < map.zones.slotCount; slot++) known.add(map.zones.zone[slot]!);
+        for (const stat of await drive.listZones()) {
+          if (!known.has(stat.zone)) await drive.resetZone(stat.zone);
+          else if (stat.finished) finished.add(stat.zone);
+        }
+        if (!(await this.#join(member, { name: member.name, driveId: member.driveId, drive }, undefined))) continue;
+        const again = group.members[member.position]!;
+        const has = again.hasZone!.bind(again);
+        again.hasZone = (zone) => has(zone) || finished.has(zone);
+        again.reason = "it was missing, and is brought up to date";
+        shelf.state = "used";
+        this.#missingSince.delete(member.position);
+      } catch (error) {
+        if (isFenced(error) || !(error instanceof DriveError)) throw error;
+      }
+    }
+  }
+
+  async #copyArrayDocument({ drive }: ShelfDrive): Promise<void> {
+    const value = await this.#options.document(ARRAY_KEY);
+    if (value !== undefined) await drive!.metadataBatch([{ type: "put", key: ARRAY_KEY, value }]);
+  }
+
+  #isMember({ name }: ShelfDrive): boolean {
+    return this.#pool.group.members.some((member) => member.name === name);
+  }
+
+  #memberAt({ drive }: ShelfDrive): Member | undefined {
+    return this.#pool.group.members.find((member) => member.drive !== undefined && member.drive === drive);
+  }
+
+  #epoch(): number {
+    return poolEpoch(this.#pool.global, this.#pool.index);
+  }
+}
+
+const SUSPECT_REASON = "it was suspect, and another drive has its place: replace it";
+
+/** A member that another drive is built from. */
+function formerOf({ name, driveId, drive }: Member): FormerDrive | undefined {
+  return drive === undefined ? undefined : { name, driveId, drive, hasZone: () => true };
+}

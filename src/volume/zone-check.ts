@@ -1,0 +1,136 @@
+/**
+ * What the drives hold against what the map says that they must hold: zone by zone, at every start.
+ *
+ * A zone's number is given out once, and a zone that is finished never changes. So a drive that has a zone finished has it
+ * as it is, however old the rest of the drive may be; and a drive that lacks one was not there, or is an older copy, or lost
+ * it. It is trusted no more for what it lacks: it is rebuilding, and the zones that it has are not written again.
+ *
+ * Runs on: the director that opens the pool.
+ * Invariants:
+ *  1. A drive that holds a zone that the map does not know yet proves that the map is an older one: the pool stays closed.
+ *  2. A member is trusted only if it has every zone in which something lives.
+ */
+import type { Drive } from "../../drivers/drive/drive.ts";
+import { DriveError } from "../../drivers/drive/drive.ts";
+import { MapDamagedError } from "../map/pool-map.ts";
+import { ZONE_STATE } from "../map/zone-table.ts";
+import { isFenced, isTrusted, type Member } from "../raid/raid-group.ts";
+import type { PoolParts } from "./pool-parts.ts";
+
+interface Found {
+  /** Zones that the drive has whole, and zones in which nothing lives. */
+  readonly whole: Set<number>;
+  /** Zones that it lacks and something lives in. */
+  readonly lacking: number;
+}
+
+/**
+ * Finishes zones that were open, removes those that the map never heard of, and says of each member what it has.
+ * Whether what no drive has is too much is for the caller to say (`lostZones`).
+ */
+export async function checkZones(parts: PoolParts): Promise<void> {
+  const { group, map } = parts;
+  const next = map.zones.nextZone;
+  await group.onEach(group.positions, async (drive, position) => {
+    const member = group.members[position]!;
+    const { whole, lacking } = await lookAt(parts, drive);
+    member.hasZone = (zone) => zone >= next || whole.has(zone);
+    if (lacking > 0) lacks(parts, member, lacking);
+  });
+  for (const { former } of group.members) {
+    if (former === undefined) continue;
+    const finished = await finishedZones(former.drive);
+    former.hasZone = (zone) => zone < next && finished.has(zone);
+  }
+}
+
+/** Zones of which, by what the drives have, some stripes can't be had. */
+export function lostZones({ group, map }: PoolParts): number[] {
+  const { zones } = map;
+  const lost: number[] = [];
+  for (let slot = 0; slot < zones.slotCount; slot++) {
+    if (zones.live[slot] === 0) continue;
+    const zone = zones.zone[slot]!;
+    const without = group.positions.filter((position) => group.readable(position, zone) === undefined);
+    if (!group.level.survives(without)) lost.push(zone);
+  }
+  return lost;
+}
+
+async function lookAt(parts: PoolParts, drive: Drive): Promise<Found> {
+  const { map, runtime, name } = parts;
+  const { zones } = map;
+  const slots = new Map<number, number>();
+  for (let slot = 0; slot < zones.slotCount; slot++)
+    if (zones.state[slot] !== ZONE_STATE.free) slots.set(zones.zone[slot]!, slot);
+  const whole = new Set<number>();
+  for (const { zone, finished } of await drive.listZones()) {
+    const slot = slots.get(zone);
+    if (slot === undefined) {
+      if (zone >= zones.nextZone) {
+        throw new MapDamagedError(
+          `drive ${drive.name} has zone ${zone}, which the map of pool ${name} does not know yet: the map is an older copy`,
+        );
+      }
+      await drive.resetZone(zone);
+    } else if (finished) {
+      whole.add(zone);
+      continue;
+    } else if (zones.state[slot] === ZONE_STATE.open && (await hasStripes(parts, drive, slot))) {
+      await drive.finishZone(zone);
+      whole.add(zone);
+    } else continue;
+    runtime.reached("recovery.zoneMended");
+  }
+  let lacking = 0;
+  for (const [zone, slot] of slots) {
+    if (whole.has(zone)) continue;
+    if (zones.live[slot]! > 0) lacking += 1;
+    else whole.add(zone);
+  }
+  return { whole, lacking };
+}
+
+/** Strips of a zone rise: who has the last one that something lives in was there for those before. */
+async function hasStripes(parts: PoolParts, drive: Drive, slot: number): Promise<boolean> {
+  const { map, staging, geometry } = parts;
+  const stripes = map.zones.stripes[slot]!;
+  if (stripes === 0) return true;
+  const address = await staging.strips.take();
+  const late: Promise<void>[] = [];
+  try {
+    const { stripBytes } = geometry.shape;
+    const zone = map.zones.zone[slot]!;
+    await drive.readStrips({ zone, firstStrip: stripes - 1, count: 1, address, strideBytes: stripBytes });
+    return true;
+  } catch (error) {
+    if (error instanceof DriveError && error.landed !== undefined) late.push(error.landed);
+    // A strip that is there and can't be read is what reads repair.
+    if (error instanceof DriveError && error.kind === "unrecoveredRead") return true;
+    if (error instanceof DriveError && error.kind === "notFound") return false;
+    throw error;
+  } finally {
+    staging.strips.giveLanded(address, late);
+  }
+}
+
+async function finishedZones(drive: Drive): Promise<Set<number>> {
+  try {
+    return new Set((await drive.listZones()).filter(({ finished }) => finished).map(({ zone }) => zone));
+  } catch (error) {
+    if (isFenced(error) || !(error instanceof DriveError)) throw error;
+    return new Set();
+  }
+}
+
+function lacks({ name, runtime }: PoolParts, member: Member, lacking: number): void {
+  if (!isTrusted(member.state)) return;
+  member.state = "rebuilding";
+  member.reason = `it lacks ${lacking} zones that it should have, and is brought up to date`;
+  runtime.raise({
+    severity: "warning",
+    type: "drive.stale",
+    subject: `drive ${member.name}`,
+    message: `pool ${name}: drive ${member.name} is an older copy, or lost what it had: ${member.reason}`,
+  });
+}

@@ -1,0 +1,242 @@
+import { describe, expect, test } from "vitest";
+import { MemoryDriveState } from "../../../drivers/drive/memory-drive.ts";
+import type { RaidShape } from "../../../src/raid/raid-level.ts";
+import { raidLevel } from "../../../src/raid/raid-levels.ts";
+import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
+import { interceptDrive, until } from "../../support/gated-drive.ts";
+import {
+  MemoryPoolMedia,
+  type MemoryPoolShape,
+  type OpenedPool,
+  openMemoryPool,
+  readBytes,
+  SMALL_POOL,
+  unreachable,
+  volumeDocument,
+  writeBytes,
+} from "../../support/memory-pool.ts";
+
+const BLOCK = 4096;
+const BLOCKS = 300;
+
+const LEVELS: readonly RaidShape[] = [
+  { level: 1, dataDrives: 1, copies: 2 },
+  { level: 1, dataDrives: 1, copies: 3 },
+  { level: 5, dataDrives: 3, copies: 1 },
+  { level: 6, dataDrives: 2, copies: 1 },
+  { level: 6, dataDrives: 4, copies: 1 },
+  { level: 10, dataDrives: 2, copies: 2 },
+];
+
+function shapeOf(raid: RaidShape, spareCount: number): MemoryPoolShape {
+  return { ...SMALL_POOL, ...raid, zoneSlots: 40, spareCount };
+}
+
+function content(seed: number, bytes = BLOCKS * BLOCK): Uint8Array {
+  return new Uint8Array(bytes).map((_, n) => (n * 31 + (n >> 12) * 7 + seed * 101) & 0xff);
+}
+
+async function filled(media: MemoryPoolMedia, seed = 1): Promise<OpenedPool> {
+  const pool = await openMemoryPool(media, { hurry: 50 });
+  await pool.service.createVolume(0, volumeDocument(1, 4000 * BLOCK));
+  await writeBytes(pool, 1, 0, content(seed));
+  await pool.service.pool(0).destageAll();
+  return pool;
+}
+
+async function expectContent(pool: OpenedPool, seed: number): Promise<void> {
+  // From the drives: what is in memory proves nothing.
+  const { cache } = pool.service.pool(0).parts;
+  await pool.service.pool(0).destageAll();
+  cache.removeRange(1, 0, 4000);
+  const { status, data } = await readBytes(pool, 1, 0, BLOCKS * BLOCK);
+  expect(status).toBe(BLOCK_STATUS.good);
+  expect(Buffer.compare(data, content(seed))).toBe(0);
+}
+
+function states(pool: OpenedPool): Record<string, string> {
+  return Object.fromEntries(pool.service.status()[0]!.drives.map(({ name, state }) => [name, state]));
+}
+
+async function healed(pool: OpenedPool): Promise<void> {
+  const { record, healing } = pool.service.pool(0);
+  // On record, and at rest.
+  await until(() => record.document.members.every(({ state }) => state === "online") && !healing.isBusy);
+}
+
+/** A drive that can be taken away while the pool runs, and given back. */
+function pullable(media: MemoryPoolMedia): Set<number> {
+  const pulled = new Set<number>();
+  media.wrap = (drive, position) =>
+    interceptDrive(drive, async (operation, _parameters, run) => {
+      if (pulled.has(position) && operation !== "close") throw unreachable(drive.name);
+      return run();
+    });
+  return pulled;
+}
+
+describe.each(LEVELS)("healing of $level, $dataDrives × $copies", (raid) => {
+  const level = raidLevel(raid);
+
+  test("as many drives as may be lost are lost under load, spares take their places, and all is there without the others", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, level.tolerance));
+    const pulled = pullable(media);
+    const pool = await filled(media);
+    for (let position = 0; position < level.tolerance; position++) {
+      pulled.add(position);
+      // Writes go on meanwhile.
+      await writeBytes(pool, 1, 0, content(2 + position));
+      await pool.service.pool(0).destageAll();
+      await until(() => pool.service.pool(0).parts.group.members[position]!.state === "online");
+      expect(pool.service.pool(0).parts.group.members[position]!.name).not.toBe(`0${position}`);
+    }
+    await healed(pool);
+    expect(pool.service.status()[0]!.state).toBe("optimal");
+    // As many more: what the spares have is all that there is of the first.
+    for (let n = 0; n < level.tolerance; n++) pulled.add(level.driveCount - 1 - n);
+    await expectContent(pool, 1 + level.tolerance);
+    expect(pool.events.map(({ type }) => type)).toContain("spare.taken");
+    pool.kill();
+  });
+
+  test("a drive that was away comes back and gets what it missed, not what it has", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 0));
+    const pool = await filled(media);
+    await pool.service.stop();
+    pool.kill();
+    const away = media.drives[1]!;
+    media.drives[1] = undefined;
+    const without = await openMemoryPool(media, { hurry: 50 });
+    const before = new Set(away.zones.keys());
+    await writeBytes(without, 1, 100 * BLOCK, content(1).subarray(0, 150 * BLOCK));
+    await without.service.pool(0).destageAll();
+    await writeBytes(without, 1, 100 * BLOCK, content(1).subarray(100 * BLOCK, 250 * BLOCK));
+    await without.service.pool(0).destageAll();
+    without.kill();
+    media.drives[1] = away;
+    const kept = [...away.zones].filter(([, { finished }]) => finished).map(([zone, { strips }]) => [zone, strips] as const);
+    const again = await openMemoryPool(media, { hurry: 50 });
+    expect(states(again)["01"]).toBe("rebuilding");
+    await healed(again);
+    expect(before.size).toBeGreaterThan(0);
+    // The very strips that it had.
+    for (const [zone, strips] of kept) if (away.zones.has(zone)) expect(away.zones.get(zone)!.strips).toBe(strips);
+    again.kill();
+    // It is worth as much as any other now.
+    for (let n = 0; n < level.tolerance; n++) media.drives[n === 0 ? 0 : level.driveCount - n] = undefined;
+    const last = await openMemoryPool(media);
+    await expectContent(last, 1);
+    last.kill();
+  });
+});
+
+describe("healing of RAID-5", () => {
+  const raid = { level: 5, dataDrives: 3, copies: 1 } as const;
+
+  test("a rebuild that is cut off at any point goes on where it stopped", async () => {
+    for (let cut = 1; ; cut += 3) {
+      const media = new MemoryPoolMedia(shapeOf(raid, 1));
+      const pulled = pullable(media);
+      const pool = await filled(media);
+      let writes = 0;
+      const wrap = media.wrap;
+      media.wrap = (drive, position, global) =>
+        interceptDrive(wrap(drive, position, global), async (operation, _parameters, run) => {
+          if (position === 4 && (operation === "writeStrips" || operation === "finishZone") && ++writes === cut) running.kill();
+          return run();
+        });
+      pool.kill();
+      media.drives[2] = undefined;
+      const running = await openMemoryPool(media, { hurry: 50 });
+      await until(() => writes >= cut || running.service.pool(0).parts.group.members[2]!.state === "online");
+      const isOver = writes < cut;
+      running.kill();
+      media.wrap = wrap;
+      const again = await openMemoryPool(media, { hurry: 50 });
+      await healed(again);
+      pulled.add(0);
+      await expectContent(again, 1);
+      again.kill();
+      if (isOver) break;
+    }
+  });
+
+  test("when the spare fails while it is built, the next one is taken", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 2));
+    const pulled = pullable(media);
+    const pool = await filled(media);
+    pulled.add(1);
+    await writeBytes(pool, 1, 0, content(3));
+    await until(() => pool.service.pool(0).parts.group.members[1]!.state === "rebuilding");
+    pulled.add(4);
+    await pool.service.pool(0).destageAll();
+    await until(() => pool.service.pool(0).parts.group.members[1]!.name === "05");
+    await healed(pool);
+    pulled.add(0);
+    await expectContent(pool, 3);
+    pool.kill();
+  });
+
+  test("a suspect drive serves until the spare has all of it, and redundancy is whole all the time", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 1));
+    const pulled = pullable(media);
+    const pool = await filled(media);
+    const { group } = pool.service.pool(0).parts;
+    const suspect = group.members[2]!;
+    suspect.state = "predictive";
+    suspect.reason = "it errs";
+    let from: string | undefined;
+    await until(() => {
+      expect(group.state).toBe("optimal");
+      from ??= group.members[2]!.former?.name;
+      return from !== undefined;
+    });
+    expect(from).toBe("02");
+    await healed(pool);
+    expect(group.members[2]!.former).toBeUndefined();
+    pulled.add(2);
+    pulled.add(0);
+    await expectContent(pool, 1);
+    pool.kill();
+  });
+
+  test("a new drive in the place of one that was replaced gets it back, and the spare stands by again", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 1));
+    const pulled = pullable(media);
+    const pool = await filled(media);
+    pulled.add(1);
+    await writeBytes(pool, 1, 0, content(2));
+    await pool.service.pool(0).destageAll();
+    await until(() => pool.service.pool(0).parts.group.members[1]!.name === "04");
+    await healed(pool);
+    await pool.service.stop();
+    pool.kill();
+    pulled.delete(1);
+    media.drives[1] = new MemoryDriveState({ name: "01", driveId: "new", geometry: media.drives[0]!.identity });
+    const again = await openMemoryPool(media, { hurry: 50 });
+    await until(() => again.service.pool(0).parts.group.members[1]!.name === "01");
+    await healed(again);
+    expect(states(again)).toEqual({ "00": "online", "01": "online", "02": "online", "03": "online", "04": "spare" });
+    pulled.add(0);
+    await expectContent(again, 2);
+    again.kill();
+  });
+
+  test("the map is on two good drives again", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 1));
+    const pulled = pullable(media);
+    const pool = await filled(media);
+    pulled.add(0);
+    await writeBytes(pool, 1, 0, content(2));
+    await pool.service.pool(0).destageAll();
+    await until(() => pool.service.pool(0).parts.group.members[0]!.name === "04");
+    await healed(pool);
+    await pool.service.stop();
+    pool.kill();
+    // The other copy of the map is gone with its drive.
+    media.drives[1] = undefined;
+    const again = await openMemoryPool(media);
+    await expectContent(again, 2);
+    again.kill();
+  });
+});
