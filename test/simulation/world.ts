@@ -719,9 +719,11 @@ export class World {
     this.#tell(this.#failover!, { type: "failed", director: index, cause: "ended", reason: "simulated" });
   }
 
+  /** As directors/director-keeper.ts does it: enough stays for the director to start with. */
   #giveMemoryBack(index: number): void {
     const chunks = new FrameChunks(this.#memory.global);
-    for (let chunk = 0; chunk < chunks.chunkCount; chunk++) if (chunks.ownerOf(chunk) === index) chunks.release(chunk);
+    const kept = Math.ceil(chunks.chunkCount / this.#directors.length / 2);
+    for (const chunk of chunks.chunksOf(index).slice(kept)) chunks.release(chunk);
     chunks.want(index, 0);
   }
 
