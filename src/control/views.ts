@@ -23,6 +23,7 @@ export function poolView(array: ArrayState, pool: PoolStatus) {
     journalLiveBytes: pool.journalLiveBytes,
     zonesFree: pool.zonesFree,
     zonesUsed: pool.zonesUsed,
+    ...(pool.rebuild === undefined ? {} : { rebuild: pool.rebuild }),
     provisionedBytes: provisionedBytes(array, pool.index),
     drives: pool.drives.map((drive) => driveView(pool.name, drive)),
   };
