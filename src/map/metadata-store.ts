@@ -133,6 +133,13 @@ export class MetadataStore {
     return found;
   }
 
+  /** Writes to each map drive what it lacks, one batch for each operation; one that can't be written is lost. */
+  completeMap(missing: ReadonlyMap<Drive, readonly MetadataOperation[]>): Promise<void> {
+    return this.group.onEach(this.#wholeMapPositions(), async (drive) => {
+      for (const operation of missing.get(drive) ?? []) await drive.metadataBatch([operation]);
+    });
+  }
+
   /** The first key of a range on any of the map drives, whose value has about so many bytes; one that can't be read is lost. */
   async firstMapKey(range: { from: string; below: string }, valueBytes: number): Promise<string | undefined> {
     let first: string | undefined;

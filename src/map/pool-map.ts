@@ -154,16 +154,18 @@ export class PoolMap {
         throw new MapDamagedError(`record ${sequence} of the map's log is on none of the drives that can be read`);
       ordered.set(sequence, record.change);
     }
+    const missing = new Map<Drive, MetadataOperation[]>();
     for (const [drive, entries] of copies) {
-      const missing: MetadataOperation[] = [];
+      const operations: MetadataOperation[] = [];
       for (const [sequence, { value }] of whole) {
         const key = logKey(sequence);
         const there = entries.get(key);
-        if (there === undefined || Buffer.compare(there, value) !== 0) missing.push({ type: "put", key, value });
+        if (there === undefined || Buffer.compare(there, value) !== 0) operations.push({ type: "put", key, value });
       }
-      for (const operation of missing) await drive.metadataBatch([operation]);
-      this.#reached("map.logUnited");
+      missing.set(drive, operations);
     }
+    await this.#store.completeMap(missing);
+    this.#reached("map.logUnited");
     return ordered;
   }
 

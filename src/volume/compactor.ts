@@ -27,6 +27,7 @@ import { blockMatches, PADDING_VOLUME, readTag, tagAddress, tagMatches, unreadab
 import { StripeBatch } from "../raid/stripe-batch.ts";
 import { stripAddress } from "../raid/stripe-builder.ts";
 import type { ZoneAppender } from "../raid/zone-appender.ts";
+import { PoolClosedError } from "./pool-closed-error.ts";
 import { POOL_COUNT } from "./pool-counters.ts";
 import type { PoolParts } from "./pool-parts.ts";
 import { breathe, pause } from "./runtime.ts";
@@ -104,7 +105,9 @@ export class Compactor {
     if (this.#victim() < 0) return;
     counters[POOL_COUNT.compactionActive] = 1;
     this.#running = this.#run()
-      .catch((error: unknown) => health.fail(error))
+      .catch((error: unknown) => {
+        if (!(error instanceof PoolClosedError)) health.fail(error);
+      })
       .finally(() => {
         this.#running = undefined;
         counters[POOL_COUNT.compactionActive] = 0;

@@ -23,6 +23,7 @@ import { StripeBatch } from "../raid/stripe-batch.ts";
 import type { ZoneAppender } from "../raid/zone-appender.ts";
 import { BLOCK_STATUS } from "./block-io.ts";
 import { DestagePace } from "./destage-pace.ts";
+import { PoolClosedError } from "./pool-closed-error.ts";
 import { POOL_COUNT } from "./pool-counters.ts";
 import type { PoolParts } from "./pool-parts.ts";
 import type { ReadPath } from "./read-path.ts";
@@ -35,8 +36,6 @@ const PAUSE_MILLISECONDS_MAX = 10;
 /** Map pages of a zeroed range whose entries one change takes out. */
 const ZERO_PAGES_PER_CHANGE = 8;
 const REPAIRS_MAX = 256;
-/** Why nobody waits any more for a pool that is not failed. */
-const CLOSED = "the pool was closed";
 
 export interface DestagerOptions {
   readonly pool: PoolParts;
@@ -134,7 +133,7 @@ export class Destager {
   drain(): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#pool.health.failed || this.#draining) {
-        reject(new Error(this.#pool.health.reason ?? CLOSED));
+        reject(this.#whyEnded());
         return;
       }
       this.#drains.push({ sequence: this.#pool.journal.nextSequence - 1, resolve, reject });
@@ -171,7 +170,7 @@ export class Destager {
     this.#draining = true;
     this.#givenUp = true;
     this.#wake?.();
-    for (const drain of this.#drains.splice(0)) drain.reject(new Error(this.#pool.health.reason ?? CLOSED));
+    for (const drain of this.#drains.splice(0)) drain.reject(this.#whyEnded());
   }
 
   #wanted(): boolean {
@@ -462,8 +461,14 @@ export class Destager {
     }
   }
 
+  #whyEnded(): Error {
+    const { reason } = this.#pool.health;
+    return reason === undefined ? new PoolClosedError() : new Error(reason);
+  }
+
   #fail(error: unknown): void {
-    if (!this.#givenUp) this.#pool.health.fail(error);
+    // What did not get a zone any more stays in the journal.
+    if (!this.#givenUp && !(error instanceof PoolClosedError)) this.#pool.health.fail(error);
     this.#options.onProgress();
   }
 }

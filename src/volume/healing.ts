@@ -24,6 +24,7 @@ import { BackgroundPace } from "./background-pace.ts";
 import type { Compactor } from "./compactor.ts";
 import type { DriveShelf, ShelfDrive } from "./drive-shelf.ts";
 import type { HealingSettings } from "./healing-settings.ts";
+import { PoolClosedError } from "./pool-closed-error.ts";
 import { ARRAY_KEY, withRetired } from "./pool-document.ts";
 import type { PoolParts } from "./pool-parts.ts";
 import type { PoolRecord } from "./pool-record.ts";
@@ -74,7 +75,9 @@ export class Healing {
     }
     this.#again = false;
     this.#running = this.#run()
-      .catch((error: unknown) => this.#pool.health.fail(error))
+      .catch((error: unknown) => {
+        if (!(error instanceof PoolClosedError)) this.#pool.health.fail(error);
+      })
       .finally(() => {
         this.#running = undefined;
         if (this.#again) this.poke();

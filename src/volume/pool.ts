@@ -18,6 +18,7 @@ import { FillWatch } from "./fill-watch.ts";
 import { Healing } from "./healing.ts";
 import type { HealingSettings } from "./healing-settings.ts";
 import { findMapping } from "./mapping.ts";
+import { PoolClosedError } from "./pool-closed-error.ts";
 import { POOL_COUNT } from "./pool-counters.ts";
 import { ARRAY_KEY, type PoolDocument, type PoolVolumeDocument } from "./pool-document.ts";
 import type { PoolParts } from "./pool-parts.ts";
@@ -62,6 +63,8 @@ export class Pool {
   /** How long drives have been waiting for room below them. */
   #noRoomTicks = 0;
   #cancelTick: (() => void) | undefined;
+  /** No zone is to come any more. */
+  #stopping = false;
   readonly #zoneWaiters: { least: number; resolve: () => void; reject: (error: Error) => void }[] = [];
 
   constructor(options: PoolOptions) {
@@ -234,7 +237,7 @@ export class Pool {
     cache.clear();
     this.#writes.retry(true);
     const reason = this.parts.health.reason ?? "it could not be opened";
-    for (const waiter of this.#zoneWaiters.splice(0)) waiter.reject(new Error(reason));
+    this.#endZoneWaiters(new Error(reason));
     frames.serveWaiters();
   }
 
@@ -253,7 +256,12 @@ export class Pool {
     const { health, space } = this.parts;
     if (health.failed) return Promise.reject(new Error(health.reason));
     if (space.freeZones > left) return Promise.resolve();
+    if (this.#stopping) return Promise.reject(new PoolClosedError());
     return new Promise((resolve, reject) => this.#zoneWaiters.push({ least: left, resolve, reject }));
+  }
+
+  #endZoneWaiters(error: Error): void {
+    for (const waiter of this.#zoneWaiters.splice(0)) waiter.reject(error);
   }
 
   #zonesFreed(): void {
@@ -317,6 +325,9 @@ export class Pool {
     this.#writes.flush();
     await this.#journalDurable();
     const stopped = Promise.all([this.#destager.stop(), this.compactor.stop(), this.healing.stop(), volumesStopped]);
+    // Compaction makes no more room: a batch that waits for a zone would keep its frames, and us waiting.
+    this.#stopping = true;
+    this.#endZoneWaiters(new PoolClosedError());
     await this.#within(stopped.then(() => undefined));
     await this.#journalDurable();
     if (this.parts.journal.isEmpty) await this.record.update((old) => ({ ...old, journalLive: false }));

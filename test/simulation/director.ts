@@ -55,8 +55,6 @@ export class Director {
   readonly frames: FramePool;
   readonly runtime: PoolRuntime;
   readonly pools: Pool[] = [];
-  /** A pool has moved away. */
-  hasClosed = false;
   readonly service: PoolService;
   readonly #options: DirectorOptions;
   readonly #drives = new Map<Pool, readonly SimDrive[]>();
@@ -131,7 +129,6 @@ export class Director {
       await pause(this.runtime, IDLE_POLL_MILLISECONDS);
     }
     pool.letGo();
-    this.hasClosed = true;
     this.pools.splice(this.pools.indexOf(pool), 1);
   }
 

@@ -135,7 +135,7 @@ function checkZones(pool: Pool, media: PoolMedia): void {
 
 /** Frames and staging at rest. */
 export function checkBooks(directors: readonly Director[]): string | undefined {
-  for (const { frames, pools, life, hasClosed } of directors) {
+  for (const { frames, pools, life } of directors) {
     try {
       frames.checkCounts();
     } catch (error) {
@@ -144,8 +144,8 @@ export function checkBooks(directors: readonly Director[]): string | undefined {
     const busy = pools.some(({ compactor }) => compactor.isRunning);
     if (frames.count(FRAME_STATE.reserved) > 0)
       return `director ${life.name}: ${frames.count(FRAME_STATE.reserved)} frames stay reserved`;
-    // The zero frame is one. (Known gap: a batch that waits for a zone when its pool moves away keeps its frames.)
-    if (!hasClosed && frames.count(FRAME_STATE.retired) !== 1)
+    // The zero frame is one.
+    if (frames.count(FRAME_STATE.retired) !== 1)
       return `director ${life.name}: ${frames.count(FRAME_STATE.retired)} frames stay retired`;
     for (let frame = 0; frame < frames.pins.length; frame++) {
       if (frames.pins[frame]! > 0 && frame !== frames.zeroFrame) return `director ${life.name}: frame ${frame} stays pinned`;

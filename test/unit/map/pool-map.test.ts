@@ -265,6 +265,25 @@ describe("PoolMap: checkpoint and log (invariants 1 and 2)", () => {
     expect(await places(alone, [[1, 1]])).toEqual([2]);
   });
 
+  test("a drive that can't be given what it lacks of the log is lost, and the map is there without it", async () => {
+    const states = await formatted();
+    const { map } = await openMap(states);
+    await map.load();
+    await openZone(map);
+    await put(map, [[1, 0, 1]]);
+    states[0]!.metadata.delete(logKey(2));
+    const { map: again, group } = await openMap(states);
+    const member = group.members[0]!;
+    member.drive = interceptDrive(member.drive!, async (operation, parameters, work) => {
+      const isPut = operation === "metadataBatch" && JSON.stringify(parameters).includes(logKey(2));
+      if (isPut) throw new DriveError("unknown", "00", "no answer");
+      return work();
+    });
+    await again.load();
+    expect(await places(again, [[1, 0]])).toEqual([1]);
+    expect(member.state).toBe("failed");
+  });
+
   test("a gap in the log, and no whole checkpoint, are refused", async () => {
     const states = await formatted();
     const { map } = await openMap(states);
