@@ -29,10 +29,12 @@ import {
 } from "./map-log.ts";
 import { decodePage, encodePage, PAGE_BYTES, pageKey, pageOfKey, pageRange } from "./map-page.ts";
 import { MapPages, PAGE_BLOCKS } from "./map-pages.ts";
-import { deleteRange, type MetadataStore } from "./metadata-store.ts";
+import { decodeDocument, deleteRange, encodeDocument, type MetadataStore } from "./metadata-store.ts";
 import { ZONE_STATE, ZoneTable } from "./zone-table.ts";
 
 const CHECKPOINT_KEY = "checkpoint";
+/** Log sequence of the newest checkpoint of which the drive has all pages: written to all before that checkpoint is to any. */
+const PAGES_KEY = "checkpointPages";
 const PAGES_RANGE = { from: "p/", below: "p0" } as const;
 /** A checkpoint is due after so many entries: they are replayed at start. */
 const LOG_ENTRIES_BEFORE_CHECKPOINT = 262_144;
@@ -108,8 +110,8 @@ export class PoolMap {
   }
 
   /**
-   * The newest whole checkpoint. A crash may have left it on one drive only. So does an older copy of a drive, whose pages
-   * are older too, and nothing tells the two apart: a drive that has another checkpoint does not have the map.
+   * The newest whole checkpoint. A crash may have left it on one drive only: the others have its pages, and say so. An older
+   * copy of a drive, whose pages are older too, does not have the map.
    */
   async #loadCheckpoint(onStale: (positions: readonly number[]) => Promise<void>): Promise<void> {
     let best: { checkpoint: Checkpoint; value: Uint8Array } | undefined;
@@ -126,8 +128,12 @@ export class PoolMap {
     this.#checkpointSequence = logSequence;
     this.#logSequence = logSequence;
     const newest = best.value;
-    const stale = [...copies].filter(([, value]) => value === undefined || Buffer.compare(value, newest) !== 0);
-    if (stale.length > 0) await onStale(stale.map(([position]) => position));
+    const other = [...copies].filter(([, value]) => value === undefined || Buffer.compare(value, newest) !== 0);
+    if (other.length > 0) {
+      const pages = await this.#store.mapCopiesAt(PAGES_KEY);
+      const stale = other.map(([position]) => position).filter((position) => sequenceOf(pages.get(position)) < logSequence);
+      if (stale.length > 0) await onStale(stale);
+    }
     await this.#store.putMap([{ type: "put", key: CHECKPOINT_KEY, value: newest }]);
     this.#reached("map.checkpointUnited");
     await this.#store.deleteMapRange({ from: LOG_RANGE.from, below: logKey(logSequence + 1) });
@@ -366,7 +372,7 @@ export class PoolMap {
    * @throws DriveError when the drive can't take it
    */
   async copyTo(drive: Drive, between: () => Promise<void>): Promise<void> {
-    await drive.metadataBatch([{ type: "delete", key: CHECKPOINT_KEY }]);
+    await drive.metadataBatch([CHECKPOINT_KEY, PAGES_KEY].map((key) => ({ type: "delete", key })));
     // Records that it has may be of a history that was given up. Those that come from now on are in the checkpoint below.
     await this.exclusive(() => deleteRange(drive, LOG_RANGE));
     await this.#aside(() => deleteRange(drive, PAGES_RANGE));
@@ -417,6 +423,8 @@ export class PoolMap {
       this.#reached("map.pagesWritten");
       for (const slot of taken) this.pages.written(slot);
     }
+    await this.#store.putMap([{ type: "put", key: PAGES_KEY, value: encodeDocument(sequence) }]);
+    this.#reached("map.pagesComplete");
     await this.#store.putMap([{ type: "put", key: CHECKPOINT_KEY, value: table }]);
     this.#reached("map.checkpointWritten");
     this.#checkpointSequence = sequence;
@@ -445,4 +453,10 @@ export class PoolMap {
     await this.#aside(() => this.#store.deleteMapRange(pageRange(volume)));
     this.#reached("map.volumeDropped");
   }
+}
+
+/** What `PAGES_KEY` says; −1: nothing, or what is damaged. */
+function sequenceOf(value: Uint8Array | undefined): number {
+  const sequence = value === undefined ? undefined : decodeDocument(value);
+  return typeof sequence === "number" ? sequence : -1;
 }

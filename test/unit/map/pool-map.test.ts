@@ -319,6 +319,33 @@ describe("PoolMap: checkpoint and log (invariants 1 and 2)", () => {
     }
   });
 
+  test("a crash between the copies of a checkpoint leaves the map on both drives; an older copy of a drive has it no more", async () => {
+    const states = await formatted();
+    const { map } = await openMap(states);
+    await map.load();
+    await openZone(map);
+    await put(map, [[1, 0, 1]]);
+    await map.checkpoint();
+    const older = new Map(states[1]!.metadata);
+    await put(map, [[1, 0, 2]]);
+    const before = states[1]!.metadata.get("checkpoint")!;
+    await map.checkpoint();
+    const stale = async (): Promise<readonly number[]> => {
+      let found: readonly number[] = [];
+      const { map: again } = await openMap(states);
+      await again.load(async (positions) => {
+        found = positions;
+      });
+      expect(await places(again, [[1, 0]])).toEqual([2]);
+      return found;
+    };
+    states[1]!.metadata.set("checkpoint", before);
+    expect(await stale()).toEqual([]);
+    states[1]!.metadata.clear();
+    for (const [key, value] of older) states[1]!.metadata.set(key, value);
+    expect(await stale()).toEqual([1]);
+  });
+
   test("a change that is made while a checkpoint is written stays in the log", async () => {
     const states = await formatted();
     const { map } = await openMap(states);
