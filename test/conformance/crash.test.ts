@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { CrashRig, printRound, type RoundReport } from "../support/crash/crash-rig.ts";
 
-const ROUNDS = Number(process.env.VARRAY_CRASH_ROUNDS ?? 20);
+const ROUNDS = Number(process.env.VARRAY_CRASH_ROUNDS ?? 10);
 /** After those, with a drive of each pool lost. */
 const DEGRADED_ROUNDS = Math.ceil(ROUNDS / 7);
 const SEED = Number(process.env.VARRAY_CRASH_SEED ?? Math.floor(Math.random() * 2 ** 31));

@@ -24,7 +24,14 @@ const READERS = 4;
 const READ_SECTORS = 128;
 const LOAD_MILLISECONDS_MIN = 1500;
 const LOAD_MILLISECONDS_MAX = 60_000;
-const ENV = { VARRAY_MEMORY_FRAMES: "64MiB", VARRAY_DESTAGE_AGE_SECONDS: "1", VARRAY_DRIVE_HEALTH_SLOW_SECONDS: "5" };
+/** Without spares: a drive that was told to be bad stays in its place for the next fault. */
+const ENV = {
+  VARRAY_MEMORY_FRAMES: "64MiB",
+  VARRAY_DESTAGE_AGE_SECONDS: "1",
+  VARRAY_DRIVE_HEALTH_SLOW_SECONDS: "5",
+  VARRAY_POOLS_A_SPARES: ",",
+  VARRAY_POOLS_B_SPARES: ",",
+};
 
 class FaultRig {
   readonly array: RunningArray;
@@ -226,7 +233,7 @@ describe("faults that are made good", () => {
 
 describe("faults that end a drive's membership", () => {
   test.each(FATAL_FAULTS)("$name: hosts notice nothing", async (scenario) => {
-    const rig = new FaultRig(await startArray({ env: ENV }), SECTORS_FEW);
+    const rig = new FaultRig(await startArray({ env: ENV }), scenario.cold === true ? SECTORS_MANY : SECTORS_FEW);
     try {
       await rig.fill();
       await runScenario(rig, scenario);

@@ -15,7 +15,8 @@ import { Random } from "../support/random.ts";
 
 const MEBIBYTE = 2 ** 20;
 const FRAMES_BYTES = 512 * MEBIBYTE;
-const DRIVES = 8;
+/** Of the default configuration: four of each pool, and a spare of each. */
+const DRIVES = 10;
 const RESIDENT_BYTES_MAX = FRAMES_BYTES + 150 * MEBIBYTE + DRIVES * 16 * MEBIBYTE;
 const SECONDS = Number(process.env.VARRAY_MEMORY_SECONDS ?? 20);
 const SESSIONS = 64;

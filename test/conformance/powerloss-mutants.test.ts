@@ -27,7 +27,7 @@ const STRIPS_NOT_SYNCED: Patch = {
 };
 const ACKNOWLEDGED_BEFORE_THE_SYNC: Patch = {
   file: "src/volume/write-path.js",
-  find: /else if \(io\.forceUnitAccess \|\| this\.#hooks\.writesThrough\(io\.volume\)\)/,
+  find: /else if \(io\.forceUnitAccess \|\| journal\.held \|\| this\.#hooks\.writesThrough\(io\.volume\)\)/,
   replace: "else if (this.#hooks.writesThrough(io.volume))",
 };
 

@@ -16,6 +16,8 @@ export interface FaultScenario {
   readonly hosts: "nothing";
   /** What becomes of the fault. */
   readonly outcome: string;
+  /** Only reads that miss the cache meet it: more is written than memory holds. */
+  readonly cold?: boolean;
   /** Types of events that come, each at least once. */
   readonly events: readonly string[];
   /** And that must not come. */
@@ -97,13 +99,16 @@ export const REPAIRED_FAULTS: readonly FaultScenario[] = [
 
 /** Those that end the drive's membership. */
 export const FATAL_FAULTS: readonly FaultScenario[] = [
-  ended(
-    "read errors, a hundred",
-    { fault: "readError", operations: ["read"], everyNth: 2 },
-    "drive.failed",
-    errors("unrecoveredRead"),
-    "made good, until there are `driveHealth.failedErrors` of them: out",
-  ),
+  {
+    ...ended(
+      "read errors, a hundred",
+      { fault: "readError", operations: ["read"], everyNth: 2 },
+      "drive.failed",
+      errors("unrecoveredRead"),
+      "made good, until there are `driveHealth.failedErrors` of them: out",
+    ),
+    cold: true,
+  },
   ended(
     "write error",
     { fault: "writeError", skip: 20 },
