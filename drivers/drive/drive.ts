@@ -95,6 +95,11 @@ export interface StripRead {
   readonly count: number;
   readonly address: Address;
   readonly strideBytes: number;
+  /**
+   * For who counts errors, and no drive's concern: that a strip is not there says nothing against the drive. Rebuilds leave
+   * out stripes in which nothing lives, and whoever reads a zone as it is meets the gaps.
+   */
+  readonly mayLack?: boolean | undefined;
 }
 
 /**

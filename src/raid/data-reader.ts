@@ -79,7 +79,7 @@ export class DataReader {
     const drive = this.#group.readable(position, strips.zone);
     if (drive === undefined) return false;
     try {
-      await drive.readStrips({ ...strips, strideBytes: this.#geometry.shape.stripBytes });
+      await drive.readStrips({ ...strips, strideBytes: this.#geometry.shape.stripBytes, mayLack: true });
       return true;
     } catch (error) {
       if (error instanceof DriveError && error.landed !== undefined) late.push(error.landed);
@@ -91,7 +91,8 @@ export class DataReader {
   async #readOne(place: StripPlace, address: Address): Promise<void> {
     const { shape } = this.#geometry;
     const merge = new BlockMerge(this.#global, address, shape, place.zone);
-    await this.#reader.read({ zone: place.zone, stripe: place.stripe, column: place.role }, (strip, rebuilt) => {
+    const at = { zone: place.zone, stripe: place.stripe, column: place.role, mayLack: true };
+    await this.#reader.read(at, (strip, rebuilt) => {
       if (!rebuilt && !stripIsSound(this.#global, strip, shape, place)) return false;
       merge.add(strip);
       return merge.isWhole;

@@ -61,7 +61,7 @@ export class ObservedDrive implements Drive {
   }
 
   readStrips(read: StripRead): Promise<void> {
-    return this.#timed("read", this.#drive.readStrips(read));
+    return this.#timed("read", this.#drive.readStrips(read), read.mayLack);
   }
 
   readParts(read: PartsRead): Promise<void> {
@@ -89,11 +89,11 @@ export class ObservedDrive implements Drive {
   }
 
   /** One promise for each operation: this is on the way of every read that misses. */
-  #timed(operation: OperationClass, ending: Promise<void>): Promise<void> {
+  #timed(operation: OperationClass, ending: Promise<void>, mayLack?: boolean): Promise<void> {
     const began = this.#now();
     return ending.then(
       () => this.#health.took(this.name, operation, this.#now() - began),
-      (error: unknown) => this.#failed(error),
+      (error: unknown) => this.#failed(error, mayLack),
     );
   }
 
@@ -101,10 +101,10 @@ export class ObservedDrive implements Drive {
     return ending.catch((error: unknown) => this.#failed(error));
   }
 
-  #failed(error: unknown): never {
+  #failed(error: unknown, mayLack = false): never {
     if (error instanceof DriveError) {
       if (error.kind === "unrecoveredRead") this.#health.found(this.name, "readError", this.#now());
-      if (error.kind === "notFound") this.#health.found(this.name, "notFound", this.#now());
+      if (error.kind === "notFound" && !mayLack) this.#health.found(this.name, "notFound", this.#now());
     }
     throw error;
   }

@@ -36,6 +36,8 @@ export interface StripAddressing {
   readonly zone: number;
   readonly stripe: number;
   readonly column: number;
+  /** It is not known whether anything lives in the stripe (StripRead.mayLack). */
+  readonly mayLack?: boolean | undefined;
 }
 
 /** Why a drive gave nothing; `landed`: it may still write to the memory that the read named, until then. */
@@ -221,7 +223,7 @@ export class StripeReader {
   /** False: the strip can't be had from this drive. A drive that is gone is lost; a bad strip alone does not fail it. */
   async #readFrom(
     position: number,
-    at: { zone: number; stripe: number },
+    at: { zone: number; stripe: number; mayLack?: boolean | undefined },
     address: Address,
     late: Promise<void>[],
   ): Promise<boolean> {
@@ -234,6 +236,7 @@ export class StripeReader {
         count: 1,
         address,
         strideBytes: this.#geometry.shape.stripBytes,
+        mayLack: at.mayLack,
       });
       return true;
     } catch (error) {

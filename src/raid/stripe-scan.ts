@@ -20,7 +20,7 @@ import { solveStrip } from "./solve-strip.ts";
 import type { Staging } from "./staging.ts";
 import { blockProof, stripIsSound, TAG_BYTES, tagAddress, writeStripHeader } from "./strip.ts";
 import { stripAddress } from "./stripe-builder.ts";
-import type { StripeReader } from "./stripe-reader.ts";
+import type { StripAddressing, StripeReader } from "./stripe-reader.ts";
 
 export type StripVerdict = "good" | "spoiled" | "unsound" | "gone";
 
@@ -96,7 +96,7 @@ export class StripeScan {
     const solved = (await this.#solve(run, n, role, out)) || before === "spoiled";
     const isWhole = solved && (role < 0 || this.#allGood(run.zone, out));
     // Another way to compute it, or another copy, may have what this one lacks.
-    if (!isWhole && (role < 0 || !(await this.#gather({ zone: run.zone, stripe, column: role }, out, solved)))) {
+    if (!isWhole && (role < 0 || !(await this.#gather({ zone: run.zone, stripe, column: role, mayLack: true }, out, solved)))) {
       if (!solved) return false;
     }
     writeStripHeader(this.#global, out, this.#geometry.shape, stripPlace(this.#geometry, run.zone, stripe, role));
@@ -150,7 +150,7 @@ export class StripeScan {
   }
 
   /** The blocks that `out` lacks, from whatever has them; says whether there is any of the strip now. */
-  async #gather(at: { zone: number; stripe: number; column: number }, out: Address, hasSome: boolean): Promise<boolean> {
+  async #gather(at: StripAddressing, out: Address, hasSome: boolean): Promise<boolean> {
     const { shape } = this.#geometry;
     const { kernels } = this.#global;
     if (!hasSome) kernels.fill(out, 0, shape.stripBytes);
@@ -188,6 +188,7 @@ export class StripeScan {
         count: strips,
         address: this.#addressAt(run, n, position),
         strideBytes: this.#geometry.shape.stripBytes,
+        mayLack: true,
       });
     if (await read(0, count)) {
       for (let n = 0; n < count; n++) this.#there.add(this.#key(position, n));

@@ -222,6 +222,30 @@ describe("healing of RAID-5", () => {
     again.kill();
   });
 
+  test("what a rebuild leaves out, as nothing lives in it, is held against no drive", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 2));
+    const pulled = pullable(media);
+    const pool = await filled(media);
+    const { parts, compactor } = pool.service.pool(0);
+    // Stripes here and there in which nothing lives any more.
+    for (let block = 0; block < BLOCKS; block += 24) await writeBytes(pool, 1, block * BLOCK, content(1, 12 * BLOCK));
+    await pool.service.pool(0).destageAll();
+    for (const position of [1, 2]) {
+      pulled.add(position);
+      await writeBytes(pool, 1, 0, content(1, BLOCK));
+      await pool.service.pool(0).destageAll();
+      await until(() => parts.group.members[position]!.name === `0${position + 3}`);
+      await healed(pool);
+    }
+    const written = (position: number): number => {
+      return [...media.drives[position]!.zones.values()].reduce((sum, { strips }) => sum + strips.size, 0);
+    };
+    expect(written(4)).toBeLessThan(written(0));
+    for (let slot = 0; slot < parts.map.zones.slotCount; slot++) await compactor.evacuate(slot);
+    for (const { name } of parts.group.members) expect(parts.driveHealth.status(name, 0).errors, name).toBe(0);
+    pool.kill();
+  });
+
   test("the map is on two good drives again", async () => {
     const media = new MemoryPoolMedia(shapeOf(raid, 1));
     const pulled = pullable(media);
