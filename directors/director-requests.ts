@@ -15,6 +15,7 @@ import type {
 } from "../src/control/contract.ts";
 import type { DeviceServer } from "../src/scsi/device-server.ts";
 import type { Target } from "../src/scsi/target.ts";
+import { mayReplaceDrive, scrubPool, setShares } from "../src/volume/healing-commands.ts";
 import type { PoolService } from "../src/volume/pool-service.ts";
 import { PoolChangeError } from "../src/volume/volume-changes.ts";
 import type { Channel } from "./channel/channel.ts";
@@ -93,6 +94,16 @@ export class DirectorRequests {
         return deviceServer.onVolumeDeleted(request.volume);
       case "destagePool":
         return pools.pool(request.pool).destageAll();
+      case "scrubPool":
+        return scrubPool(pools.pool(request.pool), request.action);
+      case "setShares":
+        return setShares(pools.pool(request.pool), request);
+      case "rebuildPool":
+        return pools.pool(request.pool).healing.hurry();
+      case "mayReplaceDrive":
+        return mayReplaceDrive(pools.pool(request.pool), request.drive);
+      case "drivePlaced":
+        return pools.pool(request.pool).healing.placed(request.drive);
       case "status":
         return this.#status();
       case "stop":

@@ -1,10 +1,12 @@
 /**
- * What people ask of the drives themselves (faults on command, pull, insert), handed on to the drives' threads; and what
+ * What people ask of the drives themselves (faults on command, pull, insert, replace), handed on to the drives' threads; and what
  * those threads notice by themselves, told to people.
  *
  * Runs on: main. Nothing here waits for long: a thread that does not answer leaves the asker to its own deadline.
  * Invariant: what was done to a drive and not undone is in the conditions that the control plane shows.
  */
+import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import type { DriveState, DriveThreadDrive, FromDriveThread, ToDriveThread } from "../drivers/drive/drive-thread-messages.ts";
 import type { DriveAnswer, DriveCommand, DriveCondition, FaultyDrive, MainToControl } from "../src/control/contract.ts";
 import type { PoolThreads } from "./pool-threads.ts";
@@ -13,6 +15,7 @@ import type { PoolThreads } from "./pool-threads.ts";
 const ANSWER_MILLISECONDS_MAX = 60_000;
 
 type FaultsSet = Extract<FromDriveThread, { type: "faultsSet" }>;
+type DriveAnswered = Extract<FromDriveThread, { type: "drive" }>;
 
 interface Slot {
   readonly pool: PoolThreads;
@@ -69,6 +72,8 @@ export class DriveControl {
         return this.#pull(this.#slot(command.drive));
       case "insert":
         return this.#insert(this.#slot(command.drive));
+      case "replace":
+        return this.#replace(this.#slot(command.drive), command.erasable);
       case "throw":
         return this.#pools.find(({ pool }) => pool.index === command.pool)?.driveThread.post({ type: "throw" });
     }
@@ -109,6 +114,28 @@ export class DriveControl {
     this.#note({ pool, drive }, { pulled: false, faultRules: 0 });
     if (answer.drive.state === "failed") throw new Refused("conflict", answer.drive.message);
     this.#closed.delete(name);
+  }
+
+  /**
+   * A new, empty drive. The pool's owner has said which may go; what is found there is asked who it is all the same, as
+   * people may have put something else there. Cut off on the way it leaves no drive, and is done again.
+   */
+  async #replace({ pool, drive }: Slot, erasable: readonly string[]): Promise<void> {
+    const { driveIndex, name, folder } = drive;
+    const { format: _, ...known } = drive;
+    const isOurs = (message: FromDriveThread): message is DriveAnswered => isOf(message, driveIndex);
+    const found = await this.#ask(pool, { type: "openDrive", drive: known }, isOurs);
+    await this.#ask(pool, { type: "closeDrive", driveIndex }, isOurs);
+    this.#closed.add(name);
+    const why = whyNotErase(found.drive, folder, erasable);
+    if (why !== undefined) throw new Refused("conflict", `drive ${name} is not formatted: ${why}`);
+    eraseDrive(folder);
+    const format = pool.newFormat();
+    const made = await this.#ask(pool, { type: "openDrive", drive: { ...known, format } }, isOurs);
+    if (made.drive.state === "failed") throw new Refused("failed", made.drive.message);
+    pool.drivePlaced(made.drive);
+    this.#closed.delete(name);
+    this.#note({ pool, drive }, { pulled: false, faultRules: 0 });
   }
 
   /** The thread had to close a drive: the pool's owner finds it unreachable, and people hear why. */
@@ -176,6 +203,24 @@ export class DriveControl {
   }
 }
 
-function isOf(message: FromDriveThread, driveIndex: number): message is Extract<FromDriveThread, { type: "drive" }> {
+/** Why what was found in a drive's folder is to stay. */
+function whyNotErase(found: DriveState, folder: string, erasable: readonly string[]): string | undefined {
+  if (found.state === "open") {
+    const { driveId } = found.identity;
+    return erasable.includes(driveId)
+      ? undefined
+      : `its folder holds drive ${driveId}, which the pool does not know as one to be replaced`;
+  }
+  // One that is damaged can't say who it is; one that says so, and is not of here, is somebody's.
+  return existsSync(join(folder, "meta")) && found.kind === "foreign" ? found.message : undefined;
+}
+
+/** Its metadata first: what is left of it, if this is cut off, is no drive. Anything else in the folder stays, and is refused. */
+function eraseDrive(folder: string): void {
+  for (const part of ["meta", "meta.new", "zones"]) rmSync(join(folder, part), { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+}
+
+function isOf(message: FromDriveThread, driveIndex: number): message is DriveAnswered {
   return message.type === "drive" && message.drive.driveIndex === driveIndex;
 }

@@ -2,7 +2,7 @@
  * The threads of one pool that outlive its directors: one for its drives, one for its journal's fdatasync.
  *
  * Runs on: main. New drives are formatted here, once in their life: a drive that the data folder knows never is again,
- * so that one that lost its data is missing, and not empty.
+ * so that one that lost its data is missing, and not empty. (Another in its place, on command: drive-control.ts.)
  */
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -51,6 +51,10 @@ export interface PoolThreads {
   readonly states: readonly DriveState[];
   readonly journal: JournalPlace;
   readonly mirror?: JournalPlace;
+  /** How a new drive of the pool is to be formatted. */
+  newFormat(): NonNullable<DriveThreadDrive["format"]>;
+  /** Durably: from now on this is the drive that is known in its place. */
+  drivePlaced(state: DriveState): void;
   /** Resolves when no drive has a request of this director any more: it is dead, and its epoch fenced. */
   quiet(director: number): Promise<void>;
   /** Once no director uses the pool any more. */
@@ -70,6 +74,8 @@ export async function startPoolThreads(options: StartPoolThreads): Promise<PoolT
     states,
     journal,
     ...(mirror === undefined ? {} : { mirror }),
+    newFormat: () => ({ driveId: newDriveId(), geometry: poolDriveGeometry(options.config, pool, folder) }),
+    drivePlaced: (state) => folder.addDrives(knownDrives([state])),
     quiet: (director) => driveThread.quiet(director),
     async stop() {
       await Promise.all([
@@ -177,7 +183,7 @@ async function startDriveThread(options: StartPoolThreads): Promise<StartedDrive
   if (unformatted?.state === "failed") {
     throw new StartError(EXIT_STATUS.failed, `pool ${pool.name} can't be made: ${unformatted.message}`);
   }
-  folder.addDrives(formattedDrives(drives, states));
+  folder.addDrives(knownDrives(states.filter(({ driveIndex }) => drives[driveIndex]?.format !== undefined)));
   return { thread, drives, states };
 }
 
@@ -199,13 +205,13 @@ function threadDrives(config: Config, pool: PoolConfig, folder: DataFolder): Dri
   });
 }
 
-function formattedDrives(drives: readonly DriveThreadDrive[], states: readonly DriveState[]): Record<string, KnownDrive> {
-  const formatted: Record<string, KnownDrive> = {};
-  for (const state of states) {
-    if (state.state !== "open" || drives[state.driveIndex]?.format === undefined) continue;
+function knownDrives(formatted: readonly DriveState[]): Record<string, KnownDrive> {
+  const known: Record<string, KnownDrive> = {};
+  for (const state of formatted) {
+    if (state.state !== "open") continue;
     // The identity that it has: a start that was cut off may have formatted it before.
     const { driveId, capacityBytes, stripBytes, stripsPerZone, zoneCount } = state.identity;
-    formatted[state.name] = { driveId, geometry: { capacityBytes, stripBytes, stripsPerZone, zoneCount } };
+    known[state.name] = { driveId, geometry: { capacityBytes, stripBytes, stripsPerZone, zoneCount } };
   }
-  return formatted;
+  return known;
 }

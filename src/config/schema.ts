@@ -256,6 +256,22 @@ export const SETTINGS = group("varray's settings", {
       description:
         "Whether a new drive in the place of one that was replaced gets it back from the spare, which then stands by again.",
     }),
+    scrubSharePercent: count({
+      minimum: 1,
+      maximum: 100,
+      default: HEALING_SETTINGS.scrubSharePercent,
+      unit: "percent",
+      description:
+        "Share of the time that scrubbing takes while hosts are active; all of it while they are quiet for a second. It has a week: 10 is hardly seen by hosts.",
+    }),
+    scrubIntervalHours: count({
+      minimum: 0,
+      maximum: 8760,
+      default: HEALING_SETTINGS.scrubIntervalHours,
+      unit: "hours",
+      description:
+        "Hours that a pool is served from one scrub, which reads and checks everything on its drives, to the next. 168 is a week, so that a fault is found before a second one meets it. 0: only on command.",
+    }),
   }),
   driveHealth: group("When a drive counts as unsound, by what redundancy makes good and by its peers.", {
     predictiveErrors: count({

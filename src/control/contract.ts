@@ -112,6 +112,21 @@ export type DirectorRequestBody =
   | { readonly kind: "deleteVolume"; readonly volume: VolumeNumber }
   /** Answered when everything that was dirty is on the drives and the journal is empty. */
   | { readonly kind: "destagePool"; readonly pool: number }
+  /** start: also goes on with one that is paused. Refused where there is nothing to pause or to cancel. */
+  | { readonly kind: "scrubPool"; readonly pool: number; readonly action: ScrubAction }
+  /** Until the next start; the shares that are not given stay. */
+  | {
+      readonly kind: "setShares";
+      readonly pool: number;
+      readonly rebuildSharePercent?: number | undefined;
+      readonly scrubSharePercent?: number | undefined;
+    }
+  /** What is lost is rebuilt without waiting for it to come back. */
+  | { readonly kind: "rebuildPool"; readonly pool: number }
+  /** Answered by the identities (string[]) that may be wiped out in that drive's place; refused where it may be needed. */
+  | { readonly kind: "mayReplaceDrive"; readonly pool: number; readonly drive: string }
+  /** People put another drive into its place. */
+  | { readonly kind: "drivePlaced"; readonly pool: number; readonly drive: string }
   | { readonly kind: "status" }
   /** Stops portals, ends sessions, makes journals durable. */
   | { readonly kind: "stop" };
@@ -146,6 +161,35 @@ export interface RebuildStatus {
   /** At the rate so far. */
   readonly secondsLeft?: number;
 }
+
+/** What one scrub of a pool did. Of one that a restart cut: since then. */
+export interface ScrubResult {
+  readonly bytesRead: number;
+  /** Strips that were not what was written: their zones were moved. */
+  readonly badStrips: number;
+  readonly movedZones: number;
+  /** Blocks that nothing had any more: medium errors. */
+  readonly lostBlocks: number;
+  /** Strips of which not even tags were left: what was in them is not known. */
+  readonly lostStrips: number;
+}
+
+export interface ScrubStatus {
+  readonly state: "idle" | "running" | "paused";
+  /** Of the time, while hosts are active. */
+  readonly sharePercent: number;
+  /** 0: on command only. */
+  readonly intervalHours: number;
+  /** That the pool was served, since the last scrub ended. */
+  readonly hoursSinceLast: number;
+  readonly zonesDone?: number;
+  readonly zonesTotal?: number;
+  readonly found?: ScrubResult;
+  readonly secondsLeft?: number;
+  readonly last?: ScrubResult;
+}
+
+export type ScrubAction = "start" | "pause" | "cancel";
 
 /** A volume as its director found it. */
 export interface FoundVolume extends VolumeDocument {
@@ -183,6 +227,8 @@ export interface PoolStatus {
   readonly zonesFree: number;
   readonly zonesUsed: number;
   readonly rebuild?: RebuildStatus;
+  readonly rebuildSharePercent?: number;
+  readonly scrub?: ScrubStatus;
 }
 
 export interface SessionStatus {
@@ -271,6 +317,8 @@ export type DriveCommand =
   | { readonly kind: "pull"; readonly drive: string }
   /** Opens the drive in its slot again. */
   | { readonly kind: "insert"; readonly drive: string }
+  /** Makes a new, empty drive in its slot; what is there goes, if it is one of `erasable`, or no drive at all. */
+  | { readonly kind: "replace"; readonly drive: string; readonly erasable: readonly string[] }
   /** The thread of a pool's drives throws. */
   | { readonly kind: "throw"; readonly pool: number };
 

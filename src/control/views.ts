@@ -24,6 +24,8 @@ export function poolView(array: ArrayState, pool: PoolStatus) {
     zonesFree: pool.zonesFree,
     zonesUsed: pool.zonesUsed,
     ...(pool.rebuild === undefined ? {} : { rebuild: pool.rebuild }),
+    ...(pool.rebuildSharePercent === undefined ? {} : { rebuildSharePercent: pool.rebuildSharePercent }),
+    ...(pool.scrub === undefined ? {} : { scrub: pool.scrub }),
     provisionedBytes: provisionedBytes(array, pool.index),
     drives: pool.drives.map((drive) => driveView(pool.name, drive)),
   };

@@ -6,6 +6,16 @@ export interface HealingSettings {
   readonly missingSeconds: number;
   /** Whether a drive that was replaced gets its place back from the spare. */
   readonly copyBack: boolean;
+  /** As for rebuilds; the two never run at one time. */
+  readonly scrubSharePercent: number;
+  /** Hours that the pool is served, from the end of a scrub to the beginning of the next; 0: on command only. */
+  readonly scrubIntervalHours: number;
 }
 
-export const HEALING_SETTINGS: HealingSettings = { rebuildSharePercent: 30, missingSeconds: 10, copyBack: true };
+export const HEALING_SETTINGS: HealingSettings = {
+  rebuildSharePercent: 30,
+  missingSeconds: 10,
+  copyBack: true,
+  scrubSharePercent: 10,
+  scrubIntervalHours: 168,
+};

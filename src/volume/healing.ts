@@ -102,6 +102,21 @@ export class Healing {
     this.poke();
   }
 
+  get shelf(): DriveShelf {
+    return this.#options.shelf;
+  }
+
+  /** On command: nobody waits for a drive that is missing to come back. */
+  async hurry(): Promise<void> {
+    for (const member of this.#pool.group.members) {
+      if (member.state === "missing") this.#missingSince.set(member.position, Number.NEGATIVE_INFINITY);
+    }
+    for (const shelf of this.#options.shelf.drives) {
+      if (shelf.state !== "used" && shelf.state !== "spare" && !this.#isMember(shelf)) await this.look(shelf);
+    }
+    this.poke();
+  }
+
   get isBusy(): boolean {
     return this.#running !== undefined;
   }

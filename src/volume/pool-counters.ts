@@ -137,6 +137,23 @@ export const POOL_COUNTERS = defineCounters("pool", {
     metric: "varray_rebuilt_bytes_total",
     help: "Bytes of strips that rebuilds wrote.",
   },
+  scrubbedZones: {
+    type: "counter",
+    metric: "varray_scrubbed_zones_total",
+    help: "Zones that scrubs read and checked whole.",
+  },
+  scrubbedBytes: { type: "counter", metric: "varray_scrubbed_bytes_total", help: "Bytes of strips that scrubs read." },
+  scrubBadStrips: {
+    type: "counter",
+    metric: "varray_scrub_bad_strips_total",
+    help: "Strips that scrubs found to be gone, or not what was written: their zones were moved.",
+  },
+  scrubLostBlocks: {
+    type: "counter",
+    metric: "varray_scrub_lost_blocks_total",
+    help: "Blocks that scrubs found and redundancy could not rebuild.",
+  },
+  scrubActive: { type: "gauge", metric: "varray_scrub_active", help: "1 while a scrub is under way." },
   repairedBlocks: {
     type: "counter",
     metric: "varray_repaired_blocks_total",

@@ -5,7 +5,7 @@
  * is more than one version behind was not there, whatever it says of itself. One that is a single version behind was there
  * when the array stopped, or is an older copy: what it holds tells (zone-check.ts, and the map's own checkpoint).
  */
-import type { VolumeDocument } from "../control/contract.ts";
+import type { ScrubResult, VolumeDocument } from "../control/contract.ts";
 import { isWritable, type MemberState } from "../raid/raid-group.ts";
 import type { RaidShape } from "../raid/raid-level.ts";
 import type { RecordsDigest } from "./volume-records.ts";
@@ -42,6 +42,14 @@ export interface PoolVolumeDocument extends VolumeDocument {
   readonly deleting?: boolean;
 }
 
+export interface ScrubDocument {
+  /** Hours that the pool was served since the last scrub ended, or since it was made. */
+  readonly sinceHours: number;
+  /** Under way: zones with a lower number than `nextZone` are done. */
+  readonly pass?: { readonly nextZone: number; readonly untilZone: number };
+  readonly last?: ScrubResult;
+}
+
 export interface PoolDocument extends RecordsDigest {
   readonly formatVersion: number;
   readonly version: number;
@@ -59,6 +67,8 @@ export interface PoolDocument extends RecordsDigest {
   readonly members: readonly MemberDocument[];
   /** Drives that failed as members, or were suspect: not taken again until people replace them. At most RETIRED_MAX. */
   readonly retired?: readonly { readonly driveId: string; readonly name: string; readonly reason: string }[];
+  /** Of the schedule of scrubs, and of the one that is under way. */
+  readonly scrub?: ScrubDocument;
   /** The map's log was durable up to here when this was written: a map that ends before is an older one. */
   readonly mapSequence?: number;
   /** More drives were lost than the level makes good: what is gone is answered with medium errors, the rest is served. */

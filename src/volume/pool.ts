@@ -25,6 +25,7 @@ import type { PoolParts } from "./pool-parts.ts";
 import { PoolRecord } from "./pool-record.ts";
 import { ReadPath } from "./read-path.ts";
 import { breathe } from "./runtime.ts";
+import { Scrub } from "./scrub.ts";
 import { COMPACTION_ZONES } from "./space.ts";
 import { VolumeChanges } from "./volume-changes.ts";
 import { WritePath } from "./write-path.ts";
@@ -53,6 +54,7 @@ export class Pool {
   readonly record: PoolRecord;
   readonly volumes: VolumeChanges;
   readonly healing: Healing;
+  readonly scrub: Scrub;
   readonly #fill: FillWatch;
   readonly #driveWatch: DriveWatch;
   readonly #store: MetadataStore;
@@ -128,6 +130,14 @@ export class Pool {
       appenders: [destageAppender, compactionAppender],
       mapPositions: () => options.store.mapPositions,
       document: (key) => options.store.documentBytes(key),
+    });
+    this.scrub = new Scrub({
+      pool: parts,
+      record: this.record,
+      compactor: this.compactor,
+      settings: options.healing,
+      appenders: [destageAppender, compactionAppender],
+      isRebuilding: () => this.healing.status !== undefined,
     });
   }
 
@@ -289,6 +299,7 @@ export class Pool {
     this.#noRoomTicks = this.parts.group.waitingForRoom > 0 ? this.#noRoomTicks + 1 : 0;
     if (this.#noRoomTicks >= NO_ROOM_TICKS) this.#writes.refuseWaiting();
     this.healing.poke();
+    this.scrub.tick();
   }
 
   #gauge(): void {
@@ -324,7 +335,13 @@ export class Pool {
     if (this.parts.health.failed) return;
     this.#writes.flush();
     await this.#journalDurable();
-    const stopped = Promise.all([this.#destager.stop(), this.compactor.stop(), this.healing.stop(), volumesStopped]);
+    const stopped = Promise.all([
+      this.#destager.stop(),
+      this.compactor.stop(),
+      this.healing.stop(),
+      this.scrub.stop(),
+      volumesStopped,
+    ]);
     // Compaction makes no more room: a batch that waits for a zone would keep its frames, and us waiting.
     this.#stopping = true;
     this.#endZoneWaiters(new PoolClosedError());
@@ -422,6 +439,8 @@ export class Pool {
       zonesFree: space.freeZones,
       zonesUsed,
       ...(rebuild === undefined ? {} : { rebuild }),
+      rebuildSharePercent: this.healing.pace.sharePercent,
+      scrub: this.scrub.status,
     };
   }
 }

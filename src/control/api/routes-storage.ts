@@ -252,7 +252,7 @@ function poolsOf(statuses: readonly DirectorStatus[]): PoolStatus[] {
 }
 
 /** The pool's index. */
-function requirePool(plane: ControlPlane, name: string): number {
+export function requirePool(plane: ControlPlane, name: string): number {
   const index = plane.config.pools.findIndex((pool) => pool.name === name);
   if (index >= 0) return index;
   const names = plane.config.pools.map((pool) => pool.name).join(", ");

@@ -6,6 +6,7 @@ import type { Metrics } from "../metrics/registry.ts";
 import { addDirectorRoutes } from "./routes-directors.ts";
 import { addDriveRoutes, addFaultRoutes } from "./routes-drives.ts";
 import { addEventRoutes } from "./routes-events.ts";
+import { addHealingRoutes } from "./routes-healing.ts";
 import { addHostRoutes } from "./routes-hosts.ts";
 import { addLunRoutes, addPoolRoutes, addVolumeRoutes } from "./routes-storage.ts";
 import { addSystemRoutes } from "./routes-system.ts";
@@ -18,6 +19,7 @@ export function addRoutes(app: FastifyInstance, plane: ControlPlane, metrics: Me
   addDirectorRoutes(app, plane);
   addPoolRoutes(app, plane);
   addDriveRoutes(app, plane);
+  addHealingRoutes(app, plane);
   addFaultRoutes(app, plane);
   addVolumeRoutes(app, plane);
   addLunRoutes(app, plane);

@@ -52,6 +52,15 @@ const Chap = object({
 
 export const PoolParams = object({ pool: PoolName });
 export const MovePool = object({ to: Type.String({ pattern: DIRECTOR_NAME, description: "The director that is to serve it." }) });
+const share = Type.Optional(
+  Type.Integer({ minimum: 1, maximum: 100, description: "Percent of the time, while hosts are active." }),
+);
+export const SetShares = object({ rebuildSharePercent: share, scrubSharePercent: share });
+export const ScrubBody = object({
+  action: Type.Union([Type.Literal("start"), Type.Literal("pause"), Type.Literal("cancel")], {
+    description: "start also goes on with one that is paused.",
+  }),
+});
 export const DirectorParams = object({ director: Type.String({ pattern: DIRECTOR_NAME }) });
 export const DirectorFaultBody = object({
   kind: Type.Union([
@@ -184,6 +193,13 @@ export const DriveFaultsView = object({
     }),
   ),
 });
+const ScrubFound = object({
+  bytesRead: bytes("Read and checked."),
+  badStrips: Type.Integer({ description: "Strips that were gone, or not what was written." }),
+  movedZones: Type.Integer({ description: "Zones whose data were written anew for that." }),
+  lostBlocks: Type.Integer({ description: "Blocks that nothing had any more: medium errors." }),
+  lostStrips: Type.Integer({ description: "Strips of which nothing was left to say what was in them." }),
+});
 export const Pool = object({
   name: text(),
   state: text("optimal, degraded or failed"),
@@ -208,6 +224,20 @@ export const Pool = object({
       lostStrips: Type.Integer({ description: "Strips that nothing had any more." }),
       sharePercent: Type.Integer({ description: "Of the time, while hosts are active." }),
       secondsLeft: Type.Optional(Type.Integer({ description: "At the rate so far." })),
+    }),
+  ),
+  rebuildSharePercent: Type.Optional(Type.Integer({ description: "Of the time that rebuilds get while hosts are active." })),
+  scrub: Type.Optional(
+    object({
+      state: text("idle, running or paused"),
+      sharePercent: Type.Integer({ description: "Of the time, while hosts are active." }),
+      intervalHours: Type.Integer({ description: "From one scrub to the next; 0: on command only." }),
+      hoursSinceLast: Type.Number({ description: "That the pool was served since the last scrub ended." }),
+      zonesDone: Type.Optional(Type.Integer()),
+      zonesTotal: Type.Optional(Type.Integer()),
+      found: Type.Optional(ScrubFound),
+      secondsLeft: Type.Optional(Type.Integer({ description: "At the rate so far." })),
+      last: Type.Optional(ScrubFound),
     }),
   ),
   zonesFree: Type.Integer(),

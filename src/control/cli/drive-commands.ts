@@ -1,4 +1,4 @@
-/** drives pull and insert; faults: what drives are to do wrong on command. */
+/** drives pull, insert and replace; faults: what drives are to do wrong on command. */
 import type { Command } from "commander";
 import type { DriveFaults } from "./answers.ts";
 import { CliError, EXIT } from "./api-client.ts";
@@ -9,6 +9,7 @@ export function addDriveCommands(drives: Command, context: CliContext): void {
   for (const [name, does, did] of [
     ["pull", "pull a drive, as if out of its slot", "is pulled"],
     ["insert", "insert a drive again that was pulled or could not be reached", "is inserted"],
+    ["replace", "make a new, empty drive in the place of one that failed or is missing", "is new, and gets its place back"],
   ] as const) {
     drives
       .command(name)

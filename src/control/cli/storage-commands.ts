@@ -4,6 +4,7 @@ import { parseSize } from "../../config/size.ts";
 import type { Drive, LunMapping, Pool, Volume } from "./answers.ts";
 import { CliError, EXIT } from "./api-client.ts";
 import { addDriveCommands } from "./drive-commands.ts";
+import { addHealingCommands } from "./healing-commands.ts";
 import type { CliContext } from "./run.ts";
 import { percent, readableBytes, table } from "./table.ts";
 
@@ -28,6 +29,7 @@ export function addStorageCommands(program: Command, context: CliContext): void 
       const answer = await context.client().post(`/api/v1/pools/${encodeURIComponent(pool)}/move`, { to }, MOVE_SECONDS);
       context.show(answer, () => `pool ${pool} is served by director ${to}\n`);
     });
+  addHealingCommands(pools, context);
   const drives = program.command("drives").description("drives");
   addDriveCommands(drives, context);
   drives

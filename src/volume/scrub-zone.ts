@@ -1,0 +1,229 @@
+/**
+ * Scrubs one zone: reads all that its drives have of it, and judges every strip, every block, parity and copies.
+ *
+ *   runs of stripes ─▶ checked in bulk (verify-stripes.ts) ─▶ stripes with something wrong ─▶ looked at one by one: does
+ *     anything live in it, and is all of that to be had? ─▶ findings, blocks that are lost
+ *
+ * Runs on: the owning director's thread; the checking itself on its thread pool.
+ * Invariants:
+ *  1. Nothing here writes to a drive: what is wrong is moved afterwards, whole zones at a time (scrub.ts).
+ *  2. A zone can't be removed while one of its runs is read (`reading`); between two runs it may be.
+ *  3. Nothing is waited for but reads and checks while a region of staging is held.
+ */
+import { DriveError } from "../../drivers/drive/drive.ts";
+import type { Address } from "../../drivers/shared-memory/global-memory.ts";
+import { PAGE_NOT_LOADED } from "../map/map-pages.ts";
+import { ZONE_STATE } from "../map/zone-table.ts";
+import { placeOf } from "../raid/geometry.ts";
+import { isFenced } from "../raid/raid-group.ts";
+import { blockProof, PADDING_VOLUME, readTag } from "../raid/strip.ts";
+import { type ScanRun, StripeScan } from "../raid/stripe-scan.ts";
+import { NO_STRIPS, SCRATCH_STRIPS } from "../raid/stripes-job.ts";
+import type { StripFinding } from "../raid/verify-stripes.ts";
+import type { BackgroundPace } from "./background-pace.ts";
+import type { PoolParts } from "./pool-parts.ts";
+
+/** Runs of a zone under way: one is read while another is checked. */
+const LANES = 2;
+
+export interface LostBlock {
+  readonly volume: number;
+  readonly block: number;
+}
+
+export interface ZoneFindings {
+  /** By drive position: strips of stripes in which something lives that are not what they should be. */
+  readonly badStrips: Map<number, number>;
+  /** Blocks that live, and that nothing has any more. */
+  readonly lost: LostBlock[];
+  /** Strips of data of which not even a tag is to be had: what lived in them is not known. */
+  lostStrips: number;
+  bytesRead: number;
+}
+
+export interface ScrubZoneOptions {
+  readonly pool: PoolParts;
+  readonly pace: BackgroundPace;
+  /** Before each run: resolves when it may go on; false: no more. */
+  readonly mayGoOn: () => Promise<boolean>;
+}
+
+export class ScrubZone {
+  readonly #options: ScrubZoneOptions;
+  readonly #pool: PoolParts;
+  readonly #scan: StripeScan;
+  /** Stripes of a run: all drives' strips of it, and what checking needs, fit a region of staging. */
+  readonly #stripesPerRun: number;
+
+  constructor(options: ScrubZoneOptions) {
+    const { geometry, staging } = options.pool;
+    this.#options = options;
+    this.#pool = options.pool;
+    this.#scan = new StripeScan(options.pool);
+    const strips = staging.batchStripes * geometry.stripCount - SCRATCH_STRIPS;
+    this.#stripesPerRun = Math.max(1, Math.min(staging.batchStripes, Math.floor(strips / geometry.driveCount)));
+    if (strips < geometry.driveCount) throw new Error("invariant: a region of staging holds a stripe and what checks it");
+  }
+
+  /** @returns undefined when it was stopped, or the zone went away meanwhile */
+  async run(slot: number): Promise<ZoneFindings | undefined> {
+    const { map } = this.#pool;
+    const zone = map.zones.zone[slot]!;
+    const stripes = map.zones.stripes[slot]!;
+    const found: ZoneFindings = { badStrips: new Map(), lost: [], lostStrips: 0, bytesRead: 0 };
+    const doubtful: StripFinding[] = [];
+    let next = 0;
+    let whole = true;
+    const isThere = (): boolean => map.zones.zone[slot] === zone && map.zones.state[slot] === ZONE_STATE.sealed;
+    const lane = async (): Promise<void> => {
+      while (whole && next < stripes) {
+        if (!(await this.#options.mayGoOn()) || !isThere()) {
+          whole = false;
+          return;
+        }
+        if (next >= stripes) return;
+        const firstStripe = next;
+        const count = Math.min(this.#stripesPerRun, stripes - firstStripe);
+        next += count;
+        const began = this.#pool.runtime.nowMilliseconds();
+        doubtful.push(...(await this.#check(slot, { zone, firstStripe, count, found })));
+        await this.#options.pace.rest(this.#pool.runtime.nowMilliseconds() - began);
+      }
+    };
+    await Promise.all(Array.from({ length: LANES }, lane));
+    for (const [stripe, findings] of groupByStripe(doubtful)) {
+      if (!whole || !(await this.#options.mayGoOn()) || !isThere()) return undefined;
+      await this.#look(slot, { zone, stripe, findings, found });
+    }
+    return whole ? found : undefined;
+  }
+
+  /** Reads a run and has it checked. */
+  async #check(
+    slot: number,
+    { zone, firstStripe, count, found }: { zone: number; firstStripe: number; count: number; found: ZoneFindings },
+  ): Promise<StripFinding[]> {
+    const { bulk, geometry, staging, zoneUse } = this.#pool;
+    const { level, shape } = geometry;
+    const late: Promise<void>[] = [];
+    const base = await staging.batches.take();
+    zoneUse.reading[slot]! += 1;
+    try {
+      const laneBytes = count * shape.stripBytes;
+      const strips = await Promise.all(
+        Array.from({ length: level.driveCount }, (_, position) =>
+          this.#read({ zone, firstStripe, count, position, address: base + position * laneBytes, late }),
+        ),
+      );
+      found.bytesRead += strips.filter((address) => address !== NO_STRIPS).length * laneBytes;
+      const { config: raid } = level;
+      const scratch = base + level.driveCount * laneBytes;
+      return await bulk.verify({ raid, blocksPerStrip: shape.blocksPerStrip, zone, firstStripe, count, strips, scratch });
+    } finally {
+      zoneUse.reading[slot]! -= 1;
+      staging.batches.giveLanded(base, late);
+    }
+  }
+
+  /** Where the strips of a drive are; a strip that it does not give is zeros there. NO_STRIPS: the drive is not there. */
+  async #read(run: {
+    readonly zone: number;
+    readonly firstStripe: number;
+    readonly count: number;
+    readonly position: number;
+    readonly address: Address;
+    readonly late: Promise<void>[];
+  }): Promise<Address> {
+    const { group, geometry, global } = this.#pool;
+    const { stripBytes } = geometry.shape;
+    const { zone, firstStripe, count, position, address, late } = run;
+    const drive = group.readable(position, zone);
+    if (drive === undefined) return NO_STRIPS;
+    const read = async (n: number, strips: number): Promise<boolean> => {
+      const at = address + n * stripBytes;
+      try {
+        await drive.readStrips({
+          zone,
+          firstStrip: firstStripe + n,
+          count: strips,
+          address: at,
+          strideBytes: stripBytes,
+          mayLack: true,
+        });
+        return true;
+      } catch (error) {
+        if (isFenced(error) || !(error instanceof DriveError)) throw error;
+        if (error.landed !== undefined) late.push(error.landed);
+        if (error.kind !== "notFound" && error.kind !== "unrecoveredRead") await group.lose(position, error, drive);
+        return false;
+      }
+    };
+    if (await read(0, count)) return address;
+    // One that is not there hides the others.
+    for (let n = 0; n < count && group.readable(position, zone) === drive; n++) {
+      if (count === 1 || !(await read(n, 1))) global.kernels.fill(address + n * stripBytes, 0, stripBytes);
+    }
+    return group.readable(position, zone) === drive ? address : NO_STRIPS;
+  }
+
+  /** A stripe with something wrong: counts only if something lives in it. */
+  async #look(
+    slot: number,
+    { zone, stripe, findings, found }: { zone: number; stripe: number; findings: readonly StripFinding[]; found: ZoneFindings },
+  ): Promise<void> {
+    const { geometry, reader, staging, zoneUse } = this.#pool;
+    const base = await staging.batches.take();
+    zoneUse.reading[slot]! += 1;
+    try {
+      const run: ScanRun = { zone, firstStripe: stripe, count: 1, base, copy: 0 };
+      await this.#scan.read(run);
+      const lost: LostBlock[] = [];
+      let lives = false;
+      let lostStrips = 0;
+      for (let column = 0; column < geometry.dataDrives; column++) {
+        if (await this.#scan.restore(run, 0, column)) lives = this.#lookAtStrip({ slot, run, column, lost }) || lives;
+        else lostStrips += 1;
+      }
+      // Of a strip that is gone without a trace nobody can say whether something lives in it.
+      if (!lives && lostStrips === 0) return;
+      found.lost.push(...lost);
+      found.lostStrips += lostStrips;
+      for (const position of new Set(findings.map((finding) => finding.position))) {
+        found.badStrips.set(position, (found.badStrips.get(position) ?? 0) + 1);
+        // What no source proves any more is held against nobody: it may have been written so.
+        if (lost.length === 0 && lostStrips === 0) reader.blame(position, { zone, stripe });
+      }
+    } finally {
+      zoneUse.reading[slot]! -= 1;
+      staging.batches.giveLanded(base, this.#scan.late.splice(0));
+    }
+  }
+
+  /** Whether something lives in a strip, as far as the part of the map in memory tells; and what of that is lost. */
+  #lookAtStrip({ slot, run, column, lost }: { slot: number; run: ScanRun; column: number; lost: LostBlock[] }): boolean {
+    const { geometry, global, map } = this.#pool;
+    const { shape } = geometry;
+    const strip = this.#scan.addressOf(run, 0, column);
+    let lives = false;
+    for (let index = 0; index < shape.blocksPerStrip; index++) {
+      const tag = readTag(global, strip, shape, index);
+      if (tag.volume === PADDING_VOLUME || !map.pages.hasVolume(tag.volume)) continue;
+      const mapped = map.lookup(tag.volume, tag.block);
+      const place = placeOf(geometry, { slot, stripe: run.firstStripe, column, index });
+      if (mapped !== PAGE_NOT_LOADED && mapped !== place) continue;
+      lives = true;
+      if (blockProof(global, strip, shape, index, run.zone) !== "good") lost.push({ volume: tag.volume, block: tag.block });
+    }
+    return lives;
+  }
+}
+
+function groupByStripe(findings: readonly StripFinding[]): Map<number, StripFinding[]> {
+  const groups = new Map<number, StripFinding[]>();
+  for (const finding of findings) {
+    const group = groups.get(finding.stripe);
+    if (group === undefined) groups.set(finding.stripe, [finding]);
+    else group.push(finding);
+  }
+  return groups;
+}
