@@ -22,6 +22,7 @@ import { BackgroundPace } from "./background-pace.ts";
 import { BLOCK_BYTES } from "./block-io.ts";
 import type { Compactor } from "./compactor.ts";
 import type { HealingSettings } from "./healing-settings.ts";
+import { PoolClosedError } from "./pool-closed-error.ts";
 import { POOL_COUNT } from "./pool-counters.ts";
 import type { ScrubDocument } from "./pool-document.ts";
 import type { PoolParts } from "./pool-parts.ts";
@@ -144,7 +145,9 @@ export class Scrub {
     this.#cancelled = false;
     counters[POOL_COUNT.scrubActive] = 1;
     this.#running = this.#run()
-      .catch((error: unknown) => health.fail(error))
+      .catch((error: unknown) => {
+        if (!(error instanceof PoolClosedError)) health.fail(error);
+      })
       .finally(() => {
         this.#running = undefined;
         this.#isPaused = false;
