@@ -31,26 +31,50 @@ export const SIMULATION_SITES: readonly string[] = [
   "journalFile.synced",
 ];
 
+/** How often the array came by each site so far in this run. */
+export type SitePasses = Map<string, number>;
+
+/**
+ * Three kinds, so that every site has its share, those that are rarely come by included:
+ *   aimed     at one site, one of the next times; where it is not come by in time, weighed
+ *   weighed   at any, the likelier the fewer times the run came by it
+ *   blind     between two events
+ */
 export class CrashPlan {
-  readonly site: string | undefined;
+  readonly #random: Random;
+  readonly #passes: SitePasses;
+  readonly #site: string | undefined;
   #countdown: number;
+  /** Likelihood at a site that was never come by; 0: not by weight. */
+  #weight: number;
   /** Whatever the plan: no life has more events than this. */
   #events: number;
+  /** Until an aimed plan is weighed instead. */
+  #aimed: number;
 
-  constructor(random: Random, sites: readonly string[], eventsMax: number) {
-    const bySite = random.chance(0.85);
-    this.site = bySite ? sites[random.between(0, sites.length - 1)]! : undefined;
+  constructor(random: Random, options: { sites: readonly string[]; eventsMax: number; passes: SitePasses }) {
+    const { sites, eventsMax, passes } = options;
+    this.#random = random;
+    this.#passes = passes;
+    const dice = random.next();
+    this.#site = dice < 0.45 ? sites[random.between(0, sites.length - 1)]! : undefined;
+    this.#weight = dice >= 0.45 && dice < 0.88 ? 0.01 * 40 ** random.next() : 0;
     // Mostly one of the first times: sites of recovery have few. But what is reached often is reached late, too.
     this.#countdown = random.chance(0.6) ? random.between(1, 3) : 1 + Math.floor(random.next() ** 3 * 40);
-    this.#events = bySite ? eventsMax : Math.floor(random.next() ** 2 * eventsMax);
+    this.#aimed = this.#site === undefined ? Number.POSITIVE_INFINITY : Math.floor(eventsMax * random.next());
+    this.#events = dice < 0.88 ? eventsMax : Math.floor(random.next() ** 2 * eventsMax);
   }
 
   /** Whether the crash is now. */
   at(site: string): boolean {
-    return site === this.site && --this.#countdown <= 0;
+    const passes = this.#passes.get(site) ?? 0;
+    if (site === this.#site && --this.#countdown <= 0) return true;
+    return this.#weight > 0 && this.#random.chance(this.#weight / (1 + passes));
   }
 
+  /** Whether the crash is now, between two events. */
   afterEvent(): boolean {
+    if (--this.#aimed === 0) this.#weight = 1;
     return --this.#events <= 0;
   }
 }

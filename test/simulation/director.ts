@@ -33,6 +33,8 @@ export interface PoolMedia {
   readonly trouble: Trouble;
   /** Positions whose drive is not there in this life of the process. */
   absent: readonly number[];
+  /** It was opened once: from then on drives may misbehave. (A pool is made on drives that are there and well.) */
+  isMade: boolean;
   journal: SimJournalState | undefined;
   readonly journalBytes: number;
 }

@@ -127,7 +127,9 @@ function checkZones(pool: Pool, media: PoolMedia): void {
     }
   }
   for (const [position, drive] of media.drives.entries()) {
-    if (media.trouble.concerns(position)) continue;
+    // What a drive that lies was told to remove may be there still.
+    const lies = media.trouble.concerns(position) && media.trouble.kind === "faults";
+    if (lies || media.absent.includes(position) || pool.parts.group.trusted(position) === undefined) continue;
     for (const zone of drive.zones.keys())
       if (!known.has(zone)) throw new Error(`drive ${drive.identity.name} has zone ${zone}, which the map does not know`);
   }

@@ -301,10 +301,10 @@ export const MUTATIONS: readonly Mutation[] = [
   mutation(
     "zones that the map does not know are left on the drives",
     "zones",
-    30,
-    RECOVERY,
-    /if \(!known\.has\(zone\)\)\s+await drive\.resetZone\(zone\);/,
-    "if (!known.has(zone)) continue;",
+    300,
+    "src/volume/zone-check.js",
+    /await drive\.resetZone\(zone\);/,
+    "continue;",
   ),
   mutation(
     "drives do not wait for what the old owner has under way",

@@ -63,6 +63,9 @@ interface Pending {
 export type Site = (site: string, life: Life | undefined) => void;
 
 const REQUEST_MILLISECONDS = 0.02;
+/** A drive thread that is busy with something else: what lies in its rings may be older than the owner that it hears of next. */
+const STALL_SHARE = 0.003;
+const STALL_MILLISECONDS = 25;
 /** Between two that keep their order. */
 const ORDER_MILLISECONDS = 0.0001;
 const FOLDER_MILLISECONDS = 8;
@@ -354,7 +357,8 @@ export class SimDrive implements DamageableDrive {
     return new Promise<T>((resolve, reject) => {
       this.#site(`drive.${name}`, this.#life);
       this.inFlight += 1;
-      this.#lastArrival = Math.max(this.#lastArrival + ORDER_MILLISECONDS, engine.now + engine.latency(REQUEST_MILLISECONDS));
+      const transport = engine.random.chance(STALL_SHARE) ? STALL_MILLISECONDS : REQUEST_MILLISECONDS;
+      this.#lastArrival = Math.max(this.#lastArrival + ORDER_MILLISECONDS, engine.now + engine.latency(transport));
       engine.at(this.#lastArrival, undefined, () => {
         if (state.process !== process) return;
         const answer = (tell: () => void): void => {

@@ -17,7 +17,7 @@ import { raidLevel } from "../../src/raid/raid-levels.ts";
 import { stripShape } from "../../src/raid/strip.ts";
 import type { Pool } from "../../src/volume/pool.ts";
 import { Addresses } from "./addresses.ts";
-import { BETWEEN_EVENTS, CrashPlan } from "./crash-plan.ts";
+import { BETWEEN_EVENTS, CrashPlan, type SitePasses } from "./crash-plan.ts";
 import { Director, type PoolMedia } from "./director.ts";
 import { Engine, type Life, Stopped } from "./engine.ts";
 import { HostVolume, type Mood, type Server } from "./host.ts";
@@ -102,7 +102,7 @@ export class World {
   #hostsUntil = 0;
   readonly #crashes = new Map<string, number>();
   #crashCount = 0;
-  readonly #reached = new Set<string>();
+  readonly #passes: SitePasses = new Map();
   /** What drives were at an earlier start. */
   readonly #snapshots = new Map<SimDriveState, () => void>();
 
@@ -114,7 +114,8 @@ export class World {
     this.#memory = memoryOf(this.#shape);
     this.#memory.reset();
     this.#sparse = random.chance(0.3);
-    this.#mapPagesMax = this.#sparse ? 200 : 64;
+    // More pages than there is memory for, and enough for what all batches together pin.
+    this.#mapPagesMax = this.#sparse ? 156 : 64;
     this.#pools = [0, 1].map((index) => ({
       media: this.#makeMedia(index),
       volumes: [],
@@ -143,7 +144,7 @@ export class World {
       lines: engine.violation === undefined ? [] : engine.lastLines(300),
       crashes: this.#crashes,
       crashCount: this.#crashCount,
-      reached: this.#reached,
+      reached: new Set(this.#passes.keys()),
       events: engine.steps,
       traceHash: engine.traceHash,
       seen: this.#seen(),
@@ -158,7 +159,7 @@ export class World {
     this.#memory.restart();
     this.#mood = this.#newMood();
     this.#directors = [0, 1].map((index) => this.#newDirector(index));
-    this.#plan = crashes ? new CrashPlan(random, this.#options.sites, LIFE_EVENTS_MAX) : undefined;
+    this.#plan = crashes ? this.#newPlan() : undefined;
     for (const { media } of this.#pools) this.#newTrouble(media);
     this.#startMain();
     this.#hostsUntil = Number.POSITIVE_INFINITY;
@@ -179,7 +180,7 @@ export class World {
           this.#processEnds("process");
           return;
         }
-        this.#plan = crashes ? new CrashPlan(random, this.#options.sites, LIFE_EVENTS_MAX) : undefined;
+        this.#plan = crashes ? this.#newPlan() : undefined;
       }
       if (this.engine.now >= restAfter && this.#isSettled()) {
         this.#plan = undefined;
@@ -290,6 +291,7 @@ export class World {
           if (director.life.dead) return;
           engine.trace("opened", director.life.name, state.media.name);
           state.open = { director, pool };
+          state.media.isMade = true;
           this.#afterOpening(state);
           state.moving = false;
           opened();
@@ -383,7 +385,7 @@ export class World {
 
   #newAddresses(): Addresses {
     const { random } = this.engine;
-    if (this.#sparse) return new Addresses({ clusters: 24, clusterBlocks: 4, strideBlocks: 1024 });
+    if (this.#sparse) return new Addresses({ clusters: 90, clusterBlocks: 2, strideBlocks: 1024 });
     return random.chance(0.5)
       ? new Addresses({ clusters: 3, clusterBlocks: 32, strideBlocks: 2048 })
       : new Addresses({ clusters: 6, clusterBlocks: 12, strideBlocks: 700 });
@@ -422,6 +424,7 @@ export class World {
     const engine = this.engine;
     const { random } = engine;
     const { director, pool } = state.open!;
+    const house = random.chance(0.5) ? 200 : 20;
     const turn = (): void => {
       if (engine.now >= this.#hostsUntil || state.closing || state.open?.director !== director) return;
       const dice = random.next();
@@ -431,10 +434,12 @@ export class World {
       else if (dice < 0.8 && state.volumes.length > 0) this.#switchWriteCache(state);
       else if (dice < 0.84 && state.volumes.length > 1) this.#deleteVolume(state);
       else if (dice < 0.95 && state.media.trouble.kind === "faults") this.#changeFaults(state.media);
+      // Somebody copies the folder of a running drive.
+      else if (dice < 0.95 && state.media.trouble.kind === "rolledBack") this.#keepCopies(state.media);
       else if (dice > 0.96) this.#command(pool.parts.index, director.index);
-      engine.after(random.next() * 200, director.life, turn);
+      engine.after(random.next() * house, director.life, turn);
     };
-    engine.after(random.next() * 100, director.life, turn);
+    engine.after((random.next() * house) / 2, director.life, turn);
   }
 
   /** Gone when it is acknowledged; until then it may be there or not. */
@@ -480,6 +485,10 @@ export class World {
     faults[position]!.set(settings);
   }
 
+  #keepCopies({ trouble, drives }: PoolMedia): void {
+    for (const position of trouble.positions) this.#snapshots.set(drives[position]!, drives[position]!.snapshot());
+  }
+
   #switchWriteCache(state: PoolState): void {
     const engine = this.engine;
     const { director } = state.open!;
@@ -508,10 +517,15 @@ export class World {
 
   // — crashes —
 
+  #newPlan(): CrashPlan {
+    return new CrashPlan(this.engine.random, { sites: this.#options.sites, eventsMax: LIFE_EVENTS_MAX, passes: this.#passes });
+  }
+
   #site(site: string, life: Life | undefined): void {
     if (life?.dead === true) throw new Stopped();
-    this.#reached.add(site);
-    if (this.#crash !== undefined || this.#plan?.at(site) !== true) return;
+    const isNow = this.#crash === undefined && this.#plan?.at(site) === true;
+    this.#passes.set(site, (this.#passes.get(site) ?? 0) + 1);
+    if (!isNow) return;
     this.#trigger(site, life);
     if (this.#crash !== undefined && life !== undefined && isDead(life)) throw new Stopped();
   }
@@ -538,8 +552,7 @@ export class World {
     const sleep = (milliseconds: number): Promise<void> =>
       new Promise((resolve) => void this.engine.after(milliseconds, undefined, resolve));
     media.faults = media.drives.map(() => new DriveFaults(sleep));
-    // A pool is made on drives that are there.
-    const isMade = media.drives.some((drive) => drive.metadata.has("pool"));
+    const { isMade } = media;
     media.absent = trouble.kind === "absent" && isMade ? trouble.positions.filter(() => random.chance(0.3)) : [];
     for (const position of trouble.positions) {
       if (trouble.kind === "faults" && isMade && random.chance(0.3)) media.faults[position]!.set(trouble.settings(random));
@@ -769,6 +782,7 @@ export class World {
       faults: [],
       trouble: new Trouble(random, raidLevel(raid)),
       absent: [],
+      isMade: false,
       journal: undefined,
       journalBytes: 8192 + 4096 * random.between(56, 160),
     };
