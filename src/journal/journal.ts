@@ -455,6 +455,7 @@ export class Journal {
       const target = mirror.follow(copy);
       try {
         await this.#copyLive(this.#tail, target, breathe);
+        this.#endAtHead(target);
         const head = Buffer.alloc(JOURNAL_DATA_START);
         this.#file.read(0, head);
         target.write(0, [head]);
@@ -466,6 +467,14 @@ export class Journal {
       }
     }
     return mended;
+  }
+
+  /** A copy that was ahead when it was lost has records behind the end that would count as the next ones. */
+  #endAtHead(target: JournalFile): void {
+    const bytes = Math.min(RECORD_HEADER_BYTES, this.#dataBytes - this.liveBytes);
+    const toEnd = Math.min(bytes, this.#dataBytes - (this.#head % this.#dataBytes));
+    target.write(this.#positionOf(this.#head), [Buffer.alloc(toEnd)]);
+    if (toEnd < bytes) target.write(JOURNAL_DATA_START, [Buffer.alloc(bytes - toEnd)]);
   }
 
   async #equalize(other: JournalFile, breathe: () => Promise<void>): Promise<void> {

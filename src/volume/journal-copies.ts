@@ -162,14 +162,13 @@ async function openLive(
     }
     throw new PoolRefusedError(config.name, noneFits(copies, recorded, mirrored), volumeNames);
   }
-  const truth = newest(copies);
+  const epochs = { known: document.epoch, own: epoch };
+  const truth = await claimNewest(copies, document, epochs);
   for (const [copy, found] of copies.entries()) {
     if (copy !== truth && found.reason === undefined && found.ownerEpoch !== copies[truth]!.ownerEpoch) {
       found.reason = `it is an older copy: its last owner had epoch ${found.ownerEpoch}, the other's ${copies[truth]!.ownerEpoch}`;
     }
   }
-  const epochs = { known: document.epoch, own: epoch };
-  await Journal.claim(copies[truth]!.file!, document.journalId, epochs);
   for (const [copy, found] of copies.entries()) {
     if (copy === truth || found.reason !== undefined) continue;
     await Journal.claim(found.file!, document.journalId, epochs).catch((error: unknown) => {
@@ -185,6 +184,31 @@ async function openLive(
     });
   }
   return new JournalCopies(options, document.journalId, { copies, mirrored });
+}
+
+/**
+ * Claims the newest copy that can be written; those that can't are told so by `reason`. Each copy in step has all that was
+ * acknowledged, so the next one will do.
+ */
+async function claimNewest(
+  copies: readonly Copy[],
+  document: PoolDocument,
+  epochs: { readonly known: number; readonly own: number },
+): Promise<number> {
+  for (;;) {
+    const truth = newest(copies);
+    try {
+      await Journal.claim(copies[truth]!.file!, document.journalId, epochs);
+      return truth;
+    } catch (error) {
+      if (!(error instanceof JournalFileError)) throw error;
+      copies[truth]!.reason = error.message;
+      // Of a single one, or when no other is in step, there is nothing else to open.
+      const { ownerEpoch } = copies[truth]!;
+      const next = newest(copies);
+      if (next < 0 || copies[next]!.ownerEpoch !== ownerEpoch) throw error;
+    }
+  }
 }
 
 const MISSING = "it is missing";

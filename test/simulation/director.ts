@@ -10,6 +10,7 @@ import { FramePool } from "../../src/cache/frame-pool.ts";
 import type { PoolConfig } from "../../src/config/config.ts";
 import type { RaidConfig } from "../../src/raid/raid-level.ts";
 import type { Pool } from "../../src/volume/pool.ts";
+import type { JournalBay } from "../../src/volume/pool-members.ts";
 import { openPool } from "../../src/volume/pool-open.ts";
 import type { BayDrive } from "../../src/volume/pool-parts.ts";
 import { PoolService } from "../../src/volume/pool-service.ts";
@@ -35,7 +36,10 @@ export interface PoolMedia {
   absent: readonly number[];
   /** It was opened once: from then on drives may misbehave. (A pool is made on drives that are there and well.) */
   isMade: boolean;
-  journal: SimJournalState | undefined;
+  /** One, or two that hold the same. */
+  readonly journals: (SimJournalState | undefined)[];
+  /** Which of two misbehaves. */
+  readonly journalOfTrouble: number;
   readonly journalBytes: number;
 }
 
@@ -97,20 +101,23 @@ export class Director {
       owner: this.index,
       reachedBy: [0, 1],
     };
-    const openFile = (): SimJournalFile | undefined =>
-      media.journal === undefined ? undefined : new SimJournalFile({ state: media.journal, engine, life, site });
+    const journalBay = (copy: number): JournalBay => {
+      const open = (): SimJournalFile | undefined => {
+        const state = media.journals[copy];
+        return state === undefined ? undefined : new SimJournalFile({ state, engine, life, site });
+      };
+      const create = (): SimJournalFile => {
+        media.journals[copy] = new SimJournalState(media.journalBytes);
+        return open()!;
+      };
+      return { open, create };
+    };
     const pool = await openPool({
       config,
       global,
       frames: this.frames,
       bays,
-      journal: {
-        open: openFile,
-        create: () => {
-          media.journal = new SimJournalState(media.journalBytes);
-          return openFile()!;
-        },
-      },
+      journal: media.journals.length > 1 ? { ...journalBay(0), mirror: journalBay(1) } : journalBay(0),
       runtime: this.runtime,
       ageSeconds: 2,
       mapPagesMax: this.#options.mapPagesMax,

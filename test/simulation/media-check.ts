@@ -123,7 +123,9 @@ function checkZones(pool: Pool, media: PoolMedia): void {
       if (zone === undefined && zones.live[slot]! > 0)
         throw new Error(`zone ${zones.zone[slot]} is not on drive ${drive.identity.name}`);
       if (zone !== undefined && !zone.finished)
-        throw new Error(`zone ${zones.zone[slot]} is sealed, and not finished on drive ${drive.identity.name}`);
+        throw new Error(
+          `zone ${zones.zone[slot]} (${zones.live[slot]} live) is sealed, and not finished on drive ${drive.identity.name}`,
+        );
     }
   }
   for (const [position, drive] of media.drives.entries()) {

@@ -176,14 +176,19 @@ export const MUTATIONS: readonly Mutation[] = [
     /const run = this\.#lock\.then\(work, work\);/,
     "const run = work();",
   ),
-  mutation(
-    "the log is deleted past the checkpoint",
-    "the map's log",
-    60,
-    MAP,
-    /for \(let old = before \+ 1; old <= sequence; old\+\+\)/,
-    "for (let old = before + 1; old <= this.#logSequence; old++)",
-  ),
+  {
+    name: "the log is deleted past the checkpoint",
+    breaks: "the map's log",
+    seedsMax: 60,
+    patches: [
+      {
+        file: MAP,
+        find: /for \(let old = before \+ 1; old <= sequence; old\+\+\)/,
+        replace: "for (let end = this.#logSequence, old = before + 1; old <= end; old++)",
+      },
+      { file: MAP, find: /=== 1000 \|\| old === sequence/, replace: "=== 1000 || old === end" },
+    ],
+  },
   mutation(
     "the checkpoint comes before its pages",
     "the map's pages",

@@ -2,7 +2,8 @@
  * A simulated journal file with the kernel's page cache over it.
  *
  * A killed process loses nothing of what `write` took, but may be killed in the middle of one. When the power fails, of what
- * no fdatasync covered any 512-byte sectors are there and any others are not.
+ * no fdatasync covered any 512-byte sectors are there and any others are not. A write that fails leaves a first part of
+ * itself; an fdatasync that fails leaves what it was for in the page cache, until another one covers it.
  */
 import { type JournalFile, JournalFileError } from "../../drivers/journal-file/journal-file.ts";
 import type { Random } from "../support/random.ts";
@@ -27,6 +28,8 @@ export class SimJournalState {
   /** Oldest first. */
   unsynced: Written[] = [];
   process = 0;
+  /** Of writes and syncs, so many fail: only where there is another copy. */
+  failShare = 0;
 
   constructor(bytes: number) {
     this.bytes = bytes;
@@ -120,7 +123,10 @@ export class SimJournalFile implements JournalFile {
       this.#state.write(position, data.slice(0, Math.min(bytes, pages * PAGE - (pages > 0 ? position % PAGE : 0))));
       throw error;
     }
-    if (bytes > 0) this.#state.write(position, data);
+    const fails = this.#fails();
+    const taken = fails ? this.#engine.random.between(0, Math.floor(bytes / PAGE)) * PAGE : bytes;
+    if (taken > 0) this.#state.write(position, data.slice(0, taken));
+    if (fails) throw new JournalFileError("io", "write error");
   }
 
   read(position: number, target: Uint8Array): number {
@@ -153,14 +159,20 @@ export class SimJournalFile implements JournalFile {
     const last = state.unsynced.at(-1);
     engine.after(engine.latency(SYNC_MILLISECONDS), undefined, () => {
       if (state.process !== process) return;
-      if (last !== undefined) state.harden(state.unsynced.indexOf(last) + 1);
+      const error = this.#fails() ? new JournalFileError("io", "fdatasync error") : undefined;
+      if (last !== undefined && error === undefined) state.harden(state.unsynced.indexOf(last) + 1);
       this.#running = false;
       if (this.#waiting.length > 0) this.#begin();
       engine.after(engine.latency(0.02), this.#life, () => {
-        for (const done of served) done(undefined);
+        for (const done of served) done(error);
       });
       this.#site("journalFile.synced", undefined);
     });
+  }
+
+  #fails(): boolean {
+    const { failShare } = this.#state;
+    return failShare > 0 && this.#engine.random.chance(failShare);
   }
 
   #checkUsable(): void {

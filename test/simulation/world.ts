@@ -160,7 +160,10 @@ export class World {
     this.#mood = this.#newMood();
     this.#directors = [0, 1].map((index) => this.#newDirector(index));
     this.#plan = crashes ? this.#newPlan() : undefined;
-    for (const { media } of this.#pools) this.#newTrouble(media);
+    for (const { media } of this.#pools) {
+      this.#newTrouble(media);
+      this.#newJournalTrouble(media);
+    }
     this.#startMain();
     this.#hostsUntil = Number.POSITIVE_INFINITY;
     const restAfter = random.chance(0.15) || !crashes ? this.engine.now + 100 + 700 * random.next() : Number.POSITIVE_INFINITY;
@@ -339,6 +342,7 @@ export class World {
     if (share > 0) for (const volume of volumes) volume.verify(this.#server(state)!, share);
     const waitForAll = share === 1;
     const begin = (): void => {
+      if (state.closing || state.open?.pool !== pool) return;
       if (waitForAll && volumes.some(({ inFlight }) => inFlight > 0)) {
         engine.after(1, director.life, begin);
         return;
@@ -565,6 +569,15 @@ export class World {
     }
   }
 
+  /** Of two copies of a journal one may be gone, or fail. */
+  #newJournalTrouble({ journals, journalOfTrouble, isMade }: PoolMedia): void {
+    if (journals.length < 2 || !isMade) return;
+    const { random } = this.engine;
+    if (random.chance(0.1)) journals[journalOfTrouble] = undefined;
+    const journal = journals[journalOfTrouble];
+    if (journal !== undefined) journal.failShare = random.chance(0.3) ? 0.3 * random.next() ** 2 : 0;
+  }
+
   #processEnds(mode: "process" | "power"): void {
     const { random } = this.engine;
     this.engine.trace("the process ends", mode);
@@ -577,7 +590,7 @@ export class World {
       state.moving = false;
       state.changes = 0;
       for (const drive of state.media.drives) drive.crash(mode, random);
-      state.media.journal?.crash(mode, random);
+      for (const journal of state.media.journals) journal?.crash(mode, random);
       for (const volume of state.volumes) {
         volume.serverDied();
         if (mode === "power") volume.registers.powerFailed();
@@ -783,7 +796,8 @@ export class World {
       trouble: new Trouble(random, raidLevel(raid)),
       absent: [],
       isMade: false,
-      journal: undefined,
+      journals: random.chance(0.3) ? [undefined, undefined] : [undefined],
+      journalOfTrouble: random.between(0, 1),
       journalBytes: 8192 + 4096 * random.between(56, 160),
     };
   }

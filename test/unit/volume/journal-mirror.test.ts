@@ -208,6 +208,56 @@ describe("a journal in two copies", () => {
     again.kill();
   });
 
+  test("a copy that can't be written when the pool opens is lost, and the pool opens from the other", async () => {
+    for (const failing of ["journal", "mirror"] as const) {
+      const media = new MemoryPoolMedia();
+      const { pool } = await mirroredPool(media);
+      await writeBytes(pool, 1, 0, content(1));
+      pool.kill();
+      const again = await openMemoryPool(media, {
+        mirrored: true,
+        wrapJournal: (file, copy) => {
+          if (copy === failing)
+            file.write = () => {
+              throw new JournalFileError("io", "write error");
+            };
+          return file;
+        },
+      });
+      expect(await blockOf(again, 0)).toBe(1);
+      expect(events(again, "journal.copyLost")).toBeGreaterThan(0);
+      again.kill();
+    }
+  });
+
+  test("a copy that was ahead when it was lost brings nothing back that the pool went on without", async () => {
+    const media = new MemoryPoolMedia();
+    const { pool, files } = await mirroredPool(media);
+    await writeBytes(pool, 1, 0, content(1));
+    // As after a power failure that left the newest record in one copy only.
+    files.get("mirror")!.write = () => undefined;
+    await writeBytes(pool, 1, 0, content(2));
+    pool.kill();
+    let failures = 1;
+    const again = await openMemoryPool(media, {
+      mirrored: true,
+      wrapJournal: (file, copy) => {
+        const write = file.write.bind(file);
+        file.write = (position, buffers) => {
+          if (copy === "journal" && failures-- > 0) throw new JournalFileError("io", "write error");
+          write(position, buffers);
+        };
+        return file;
+      },
+    });
+    expect(await blockOf(again, 0)).toBe(1);
+    expect(events(again, "journal.copyRestored")).toBe(1);
+    again.kill();
+    const { pool: last } = await mirroredPool(media);
+    expect(await blockOf(last, 0)).toBe(1);
+    last.kill();
+  });
+
   test("a mirror that can't be opened is lost, and the pool opens all the same", async () => {
     const media = new MemoryPoolMedia();
     const { pool } = await mirroredPool(media);
