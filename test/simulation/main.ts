@@ -1,5 +1,5 @@
 /**
- * `npm run simulate -- --seed N --seeds K --seconds S [--only 26,35] [--jobs 2] [--verbose]`
+ * `npm run simulate -- --seed N --seeds K --seconds S [--only 26,35] [--jobs 2] [--mirrored] [--verbose]`
  *
  * Runs seeds N, N + 1, … until K are done or S seconds have passed, on as many processes as `--jobs` says. Prints what was
  * run, crashes by site, and for a violation its seed, the last steps and how to repeat it. The exit status says whether all
@@ -26,6 +26,7 @@ const { values } = parseArgs({
     jobs: { type: "string", default: String(Math.min(2, availableParallelism())) },
     only: { type: "string" },
     crashes: { type: "string" },
+    mirrored: { type: "boolean", default: false },
     verbose: { type: "boolean", default: false },
   },
 });
@@ -59,7 +60,11 @@ function job(): Promise<void> {
         return;
       }
       watchdog = setTimeout(() => child.kill("SIGKILL"), SEED_SECONDS_MAX * 1000);
-      child.send({ seed: running, ...(values.crashes === undefined ? {} : { crashes: Number(values.crashes) }) });
+      child.send({
+        seed: running,
+        mirrored: values.mirrored,
+        ...(values.crashes === undefined ? {} : { crashes: Number(values.crashes) }),
+      });
     };
     child.on("message", (report: SeedReport) => {
       totals.add(report);

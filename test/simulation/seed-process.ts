@@ -17,8 +17,8 @@ export interface SeedReport {
 
 const sites = crashSites();
 
-process.on("message", ({ seed, crashes }: { seed: number; crashes?: number }) => {
-  void runSeed({ seed, sites, ...(crashes === undefined ? {} : { crashes }) }).then((result) => {
+process.on("message", ({ seed, crashes, mirrored }: { seed: number; crashes?: number; mirrored: boolean }) => {
+  void runSeed({ seed, sites, mirrored, ...(crashes === undefined ? {} : { crashes }) }).then((result) => {
     const report: SeedReport = { ...result, crashes: [...result.crashes], reached: [...result.reached] };
     process.send!(report);
   });

@@ -32,6 +32,8 @@ export interface RunOptions {
   readonly sites: readonly string[];
   /** Ends here; 12 unless given. */
   readonly crashes?: number;
+  /** Half of the journals have two copies, one of which misbehaves. */
+  readonly mirrored?: boolean;
 }
 
 export interface RunResult {
@@ -796,7 +798,7 @@ export class World {
       trouble: new Trouble(random, raidLevel(raid)),
       absent: [],
       isMade: false,
-      journals: random.chance(0.3) ? [undefined, undefined] : [undefined],
+      journals: this.#options.mirrored === true && random.chance(0.5) ? [undefined, undefined] : [undefined],
       journalOfTrouble: random.between(0, 1),
       journalBytes: 8192 + 4096 * random.between(56, 160),
     };
