@@ -26,6 +26,13 @@ function choose(zoneSlots) {
     counters: new Float64Array(256),
     zoneUse: { uncommitted: new Uint32Array(zoneSlots), reading: new Uint32Array(zoneSlots) },
   };
-  const compactor = new Compactor({ pool, appender: undefined, stripesPerBatch: 1, onFreed: () => undefined });
+  const compactor = new Compactor({
+    pool,
+    appender: undefined,
+    stripesPerBatch: 1,
+    onFreed: () => undefined,
+    onDamaged: () => undefined,
+    onDamaged: () => undefined,
+  });
   return () => compactor.poke();
 }

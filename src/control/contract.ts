@@ -229,6 +229,14 @@ export interface PoolStatus {
   readonly rebuild?: RebuildStatus;
   readonly rebuildSharePercent?: number;
   readonly scrub?: ScrubStatus;
+  /** Blocks of 4 KiB that are lost for good; absent: none. */
+  readonly lost?: {
+    readonly blocks: number;
+    /** Sorted; bounded. */
+    readonly ranges: readonly { readonly volume: number; readonly firstBlock: number; readonly blockCount: number }[];
+    /** Lost, and not among the ranges. */
+    readonly unlistedBlocks: number;
+  };
 }
 
 export interface SessionStatus {

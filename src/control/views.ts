@@ -7,6 +7,9 @@ import type { DirectorStatus, DriveStatus, HostDocument, PoolStatus, VolumesUsag
 import { provisionedBytes } from "./overcommit.ts";
 import type { Portals } from "./portals.ts";
 
+/** The array keeps blocks of this size; one is lost whole. */
+const LOST_BLOCK_BYTES = 4096;
+
 export function poolView(array: ArrayState, pool: PoolStatus) {
   return {
     name: pool.name,
@@ -26,8 +29,29 @@ export function poolView(array: ArrayState, pool: PoolStatus) {
     ...(pool.rebuild === undefined ? {} : { rebuild: pool.rebuild }),
     ...(pool.rebuildSharePercent === undefined ? {} : { rebuildSharePercent: pool.rebuildSharePercent }),
     ...(pool.scrub === undefined ? {} : { scrub: pool.scrub }),
+    ...(pool.lost === undefined ? {} : { lost: lostView(array, pool.lost) }),
     provisionedBytes: provisionedBytes(array, pool.index),
     drives: pool.drives.map((drive) => driveView(pool.name, drive)),
+  };
+}
+
+/** In the blocks that hosts count in: what a restore needs to know. */
+function lostView(array: ArrayState, { blocks, ranges, unlistedBlocks }: NonNullable<PoolStatus["lost"]>) {
+  return {
+    lostBytes: blocks * LOST_BLOCK_BYTES,
+    unlistedBytes: unlistedBlocks * LOST_BLOCK_BYTES,
+    ranges: ranges.map(({ volume, firstBlock, blockCount }) => {
+      const document = array.volumes.get(volume)?.document;
+      const logicalBlockBytes = document?.logicalBlockBytes ?? LOST_BLOCK_BYTES;
+      const each = LOST_BLOCK_BYTES / logicalBlockBytes;
+      return {
+        volume,
+        name: document?.name ?? "",
+        logicalBlockBytes,
+        firstLba: firstBlock * each,
+        lbaCount: blockCount * each,
+      };
+    }),
   };
 }
 

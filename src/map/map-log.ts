@@ -6,6 +6,7 @@
  * that replay can keep the zones' live counts without reading pages.
  */
 import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
+import { LostBlocks, type LostRange } from "./lost-blocks.ts";
 import { ZONE_STATE, type ZoneState, ZoneTable } from "./zone-table.ts";
 
 const HEADER_BYTES = 32;
@@ -125,18 +126,21 @@ export interface Checkpoint {
   readonly zones: ZoneTable;
   /** Mapped blocks of each volume. */
   readonly mapped: Map<number, number>;
+  readonly lost: LostBlocks;
 }
 
 const CHECKPOINT_HEADER_WORDS = 8;
 
-export function encodeCheckpoint({ logSequence, zones, mapped }: Checkpoint): Uint8Array {
-  const words = new Uint32Array(CHECKPOINT_HEADER_WORDS + zones.slotCount * 4 + mapped.size * 2);
+export function encodeCheckpoint(checkpoint: Omit<Checkpoint, "lost"> & { readonly lost?: LostBlocks }): Uint8Array {
+  const { logSequence, zones, mapped, lost = new LostBlocks() } = checkpoint;
+  const words = new Uint32Array(CHECKPOINT_HEADER_WORDS + zones.slotCount * 4 + mapped.size * 2 + lostWords(lost));
   words[0] = CHECKPOINT_MAGIC;
   words[2] = logSequence % 2 ** 32;
   words[3] = Math.floor(logSequence / 2 ** 32);
   words[4] = zones.slotCount;
   words[5] = zones.nextZone;
   words[6] = mapped.size;
+  words[7] = lost.counts.size;
   let at = CHECKPOINT_HEADER_WORDS;
   for (let slot = 0; slot < zones.slotCount; slot++) {
     words[at] = zones.zone[slot]!;
@@ -150,6 +154,7 @@ export function encodeCheckpoint({ logSequence, zones, mapped }: Checkpoint): Ui
     words[at + 1] = blocks;
     at += 2;
   }
+  at = encodeLost(words, at, lost);
   const bytes = new Uint8Array(words.buffer);
   words[1] = dataChecksum(bytes.subarray(8));
   return bytes;
@@ -160,7 +165,10 @@ export function decodeCheckpoint(value: Uint8Array, slotCount: number): Checkpoi
   if (value.length < (CHECKPOINT_HEADER_WORDS + slotCount * 4) * 4 || value.length % 4 !== 0) return undefined;
   const words = new Uint32Array(new Uint8Array(value).buffer);
   if (words[0] !== CHECKPOINT_MAGIC || words[1] !== dataChecksum(new Uint8Array(words.buffer).subarray(8))) return undefined;
-  if (words[4] !== slotCount || words.length !== CHECKPOINT_HEADER_WORDS + slotCount * 4 + words[6]! * 2) return undefined;
+  const lostAt = CHECKPOINT_HEADER_WORDS + slotCount * 4 + words[6]! * 2;
+  if (words[4] !== slotCount || words.length < lostAt) return undefined;
+  const lost = decodeLost(words, lostAt);
+  if (lost === undefined) return undefined;
   const zones = new ZoneTable(slotCount);
   zones.nextZone = words[5]!;
   let at = CHECKPOINT_HEADER_WORDS;
@@ -175,5 +183,42 @@ export function decodeCheckpoint(value: Uint8Array, slotCount: number): Checkpoi
   }
   const mapped = new Map<number, number>();
   for (let n = 0; n < words[6]!; n++) mapped.set(words[at + n * 2]!, words[at + n * 2 + 1]!);
-  return { logSequence: words[2]! + words[3]! * 2 ** 32, zones, mapped };
+  return { logSequence: words[2]! + words[3]! * 2 ** 32, zones, mapped, lost };
+}
+
+/** Where nothing is lost there is no such part, as in checkpoints from before there was one. */
+function lostWords({ counts, ranges }: LostBlocks): number {
+  return counts.size === 0 ? 0 : counts.size * 2 + 1 + ranges.length * 3;
+}
+
+function encodeLost(words: Uint32Array, from: number, { counts, ranges }: LostBlocks): number {
+  if (counts.size === 0) return from;
+  let at = from;
+  for (const [volume, count] of counts) {
+    words[at++] = volume;
+    words[at++] = count;
+  }
+  words[at++] = ranges.length;
+  for (const { volume, firstBlock, blockCount } of ranges) {
+    words[at++] = volume;
+    words[at++] = firstBlock;
+    words[at++] = blockCount;
+  }
+  return at;
+}
+
+/** Undefined: it does not fill the rest of the words. */
+function decodeLost(words: Uint32Array, from: number): LostBlocks | undefined {
+  const lost = new LostBlocks();
+  const countsSize = words[7]!;
+  if (countsSize === 0) return words.length === from ? lost : undefined;
+  const rangesAt = from + countsSize * 2 + 1;
+  if (words.length < rangesAt || words.length !== rangesAt + words[rangesAt - 1]! * 3) return undefined;
+  const counts = new Map<number, number>();
+  for (let at = from; at < rangesAt - 1; at += 2) counts.set(words[at]!, words[at + 1]!);
+  const ranges: LostRange[] = [];
+  for (let at = rangesAt; at < words.length; at += 3)
+    ranges.push({ volume: words[at]!, firstBlock: words[at + 1]!, blockCount: words[at + 2]! });
+  lost.assign(counts, ranges);
+  return lost;
 }

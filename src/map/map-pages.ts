@@ -108,7 +108,7 @@ export class MapPages {
     return this.#volumes.has(volume);
   }
 
-  /** Place of the block, NOT_MAPPED, or PAGE_NOT_LOADED. */
+  /** Place of the block, NOT_MAPPED, LOST_PLACE, or PAGE_NOT_LOADED. */
   lookup(volume: number, block: number): number {
     const entry = this.#find(volume, block >>> 10);
     if (entry >= this.pagesMax || entry === NEVER_TOUCHED) return NOT_MAPPED;

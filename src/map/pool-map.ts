@@ -13,7 +13,8 @@
  */
 import type { Drive, MetadataOperation } from "../../drivers/drive/drive.ts";
 import { keyAfter } from "../../drivers/drive/drive-checks.ts";
-import { decodePlace, type GroupGeometry, NOT_MAPPED, slotOfPlace } from "../raid/geometry.ts";
+import { decodePlace, type GroupGeometry, isPlace, LOST_PLACE, NOT_MAPPED, slotOfPlace } from "../raid/geometry.ts";
+import { LostBlocks } from "./lost-blocks.ts";
 import {
   type Checkpoint,
   decodeCheckpoint,
@@ -54,6 +55,8 @@ export class MapDamagedError extends Error {
 export class PoolMap {
   readonly zones: ZoneTable;
   readonly pages: MapPages;
+  /** What is lost for good. Changed by the map's own changes only. */
+  readonly lost = new LostBlocks();
   readonly #store: MetadataStore;
   readonly #geometry: GroupGeometry;
   readonly #reached: (site: string) => void;
@@ -122,8 +125,9 @@ export class PoolMap {
         best = { checkpoint, value: value! };
     }
     if (best === undefined) throw new MapDamagedError("no drive has a whole checkpoint of the map");
-    const { zones, mapped, logSequence } = best.checkpoint;
+    const { zones, mapped, logSequence, lost } = best.checkpoint;
     this.zones.assign(zones);
+    this.lost.assign(lost.counts, lost.ranges);
     this.#mapped = mapped;
     this.#checkpointSequence = logSequence;
     this.#logSequence = logSequence;
@@ -190,7 +194,7 @@ export class PoolMap {
 
   // — lookup —
 
-  /** Place of a block, NOT_MAPPED, or PAGE_NOT_LOADED (then `loadPage` first). */
+  /** Place of a block, NOT_MAPPED, LOST_PLACE, or PAGE_NOT_LOADED (then `loadPage` first). */
   lookup(volume: number, block: number): number {
     return this.pages.lookup(volume, block);
   }
@@ -326,8 +330,10 @@ export class PoolMap {
     for (let n = 0; n < change.count; n++) {
       const place = change.place[n]!;
       const old = change.old[n]!;
-      if (old !== NOT_MAPPED) zones.addLive(slotOfPlace(this.#geometry, old), -1);
-      if (place !== NOT_MAPPED) {
+      if (isPlace(old)) zones.addLive(slotOfPlace(this.#geometry, old), -1);
+      if (old === LOST_PLACE) this.lost.remove(change.volume[n]!, change.block[n]!);
+      if (place === LOST_PLACE) this.lost.add(change.volume[n]!, change.block[n]!);
+      if (isPlace(place)) {
         const { slot, stripe } = decodePlace(this.#geometry, place);
         zones.addLive(slot, 1);
         // For a zone that is still open when the array stops: how far it must be looked at.
@@ -345,7 +351,7 @@ export class PoolMap {
   }
 
   #encodeCheckpoint(logSequence: number): Uint8Array {
-    return encodeCheckpoint({ logSequence, zones: this.zones, mapped: this.#mapped });
+    return encodeCheckpoint({ logSequence, zones: this.zones, mapped: this.#mapped, lost: this.lost });
   }
 
   /** Writes dirty pages and the zone table, then deletes the log before them. Runs beside changes; one at a time. */

@@ -77,6 +77,8 @@ export interface DriveHealthStatus {
 
 export class DriveHealth {
   readonly limits: DriveHealthLimits;
+  /** Zones of which a rebuild left strips out that nothing had any more: that they are not there is not held against a drive. */
+  readonly damagedZones = new Set<number>();
   readonly #drives = new Map<string, Known>();
   #windowEnds = Number.NEGATIVE_INFINITY;
 

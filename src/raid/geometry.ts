@@ -7,13 +7,20 @@
  *
  * `slot` numbers the zones that may exist at one time (the zone table says which zone fills a slot), `column` the data
  * strips of a stripe, `index` the block in its strip. 0 means: not mapped. 2^32 places of 4 KiB are 16 TiB for a pool.
- * Which drive holds a column is its RAID level's to say (raid-level.ts).
+ * Which drive holds a column is its RAID level's to say (raid-level.ts). The highest number means: lost, beyond what
+ * redundancy makes good; such a block has no place, and is no longer looked for.
  */
 import type { RaidLevel, RaidShape } from "./raid-level.ts";
 import { raidLevel } from "./raid-levels.ts";
 import { type StripPlace, type StripShape, stripShape } from "./strip.ts";
 
 export const NOT_MAPPED = 0;
+export const LOST_PLACE = 2 ** 32 - 1;
+
+/** Whether the number stands for a place on the drives. */
+export function isPlace(place: number): boolean {
+  return place > NOT_MAPPED && place < LOST_PLACE;
+}
 
 export interface GroupGeometry {
   readonly level: RaidLevel;
@@ -37,7 +44,7 @@ export function groupGeometry(
   const level = raidLevel(options);
   const blocksPerStripe = dataDrives * blocksPerStrip;
   const places = zoneSlots * stripesPerZone * blocksPerStripe;
-  if (places >= 2 ** 32)
+  if (places >= LOST_PLACE)
     throw new RangeError(`a pool has at most 2^32 places of 4 KiB (16 TiB); these drives would make ${places}`);
   return {
     level,

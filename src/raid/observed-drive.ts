@@ -57,15 +57,15 @@ export class ObservedDrive implements Drive {
   }
 
   writeStrips(write: StripWrite): Promise<void> {
-    return this.#timed("write", this.#drive.writeStrips(write));
+    return this.#timed("write", write.zone, this.#drive.writeStrips(write));
   }
 
   readStrips(read: StripRead): Promise<void> {
-    return this.#timed("read", this.#drive.readStrips(read), read.mayLack);
+    return this.#timed("read", read.zone, this.#drive.readStrips(read), read.mayLack);
   }
 
   readParts(read: PartsRead): Promise<void> {
-    return this.#timed("read", this.#drive.readParts(read));
+    return this.#timed("read", read.zone, this.#drive.readParts(read));
   }
 
   metadataGet(key: string): Promise<Uint8Array | undefined> {
@@ -89,11 +89,11 @@ export class ObservedDrive implements Drive {
   }
 
   /** One promise for each operation: this is on the way of every read that misses. */
-  #timed(operation: OperationClass, ending: Promise<void>, mayLack?: boolean): Promise<void> {
+  #timed(operation: OperationClass, zone: ZoneNumber, ending: Promise<void>, mayLack?: boolean): Promise<void> {
     const began = this.#now();
     return ending.then(
       () => this.#health.took(this.name, operation, this.#now() - began),
-      (error: unknown) => this.#failed(error, mayLack),
+      (error: unknown) => this.#failed(error, zone, mayLack),
     );
   }
 
@@ -101,10 +101,11 @@ export class ObservedDrive implements Drive {
     return ending.catch((error: unknown) => this.#failed(error));
   }
 
-  #failed(error: unknown, mayLack = false): never {
+  #failed(error: unknown, zone?: ZoneNumber, mayLack = false): never {
     if (error instanceof DriveError) {
       if (error.kind === "unrecoveredRead") this.#health.found(this.name, "readError", this.#now());
-      if (error.kind === "notFound" && !mayLack) this.#health.found(this.name, "notFound", this.#now());
+      const isExcused = mayLack || (zone !== undefined && this.#health.damagedZones.has(zone));
+      if (error.kind === "notFound" && !isExcused) this.#health.found(this.name, "notFound", this.#now());
     }
     throw error;
   }

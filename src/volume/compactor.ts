@@ -12,8 +12,8 @@
  * Invariants:
  *  1. A zone is removed only when the map names nothing in it, nothing written to it waits for its map entry, and no
  *     read of it is under way.
- *  2. A block that can't be read is moved as unreadable: it stays a medium error, and never blocks compaction. (Where
- *     not even the tags of a strip can be had, the zone is kept and people are told.)
+ *  2. A block that can't be read stays where it is, and its zone with it, until it is on record as lost (losses.ts):
+ *     nothing is made of it here. It may be that only a drive is away.
  */
 import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import type { Address } from "../../drivers/shared-memory/global-memory.ts";
@@ -23,7 +23,7 @@ import { PAGE_NOT_LOADED } from "../map/map-pages.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
 import { DataReader } from "../raid/data-reader.ts";
 import { placeOf } from "../raid/geometry.ts";
-import { blockMatches, PADDING_VOLUME, readTag, tagAddress, tagMatches, unreadableChecksum } from "../raid/strip.ts";
+import { blockMatches, PADDING_VOLUME, readTag, tagAddress, tagMatches } from "../raid/strip.ts";
 import { StripeBatch } from "../raid/stripe-batch.ts";
 import { stripAddress } from "../raid/stripe-builder.ts";
 import type { ZoneAppender } from "../raid/zone-appender.ts";
@@ -52,6 +52,8 @@ export interface CompactorOptions {
   readonly stripesPerBatch: number;
   /** Zones became free: appenders and writes that waited may go on. */
   readonly onFreed: () => void;
+  /** A zone has blocks that can't be read. */
+  readonly onDamaged: (slot: number) => void;
 }
 
 export class Compactor {
@@ -64,7 +66,7 @@ export class Compactor {
   /** Writes under way, oldest first. */
   readonly #writes: Promise<void>[] = [];
   #running: Promise<void> | undefined;
-  /** Zones whose live blocks could not all be found. Looked at again after the next start. */
+  /** Zones whose live blocks could not all be read. Looked at again when someone wants them empty, or after the next start. */
   readonly #stuck = new Set<number>();
   /** Zones that are to be emptied whatever they hold, and who waits for that. */
   readonly #wanted = new Map<number, (() => void)[]>();
@@ -90,6 +92,7 @@ export class Compactor {
   evacuate(slot: number): Promise<void> {
     if (this.#stopping) return Promise.resolve();
     return new Promise((resolve) => {
+      this.#stuck.delete(slot);
       const waiting = this.#wanted.get(slot);
       if (waiting !== undefined) waiting.push(resolve);
       else this.#wanted.set(slot, [resolve]);
@@ -163,6 +166,7 @@ export class Compactor {
     if (map.zones.live[slot]! > 0 && !(await this.#moveLive(slot))) return false;
     if (map.zones.live[slot]! > 0) {
       this.#stuck.add(slot);
+      this.#options.onDamaged(slot);
       this.#pool.runtime.raise({
         severity: "critical",
         type: "zone.unreadable",
@@ -250,6 +254,7 @@ export class Compactor {
         if (this.#batch.isFull) await this.#flush();
         const address = read.gather + this.#batch.count * FRAME_BYTES;
         const crc = await this.#gathered(read.slot, found, n, address);
+        if (crc === undefined) continue;
         this.#batch.add({
           volume: found.volumes[n]!,
           block: found.blocks[n]!,
@@ -291,9 +296,9 @@ export class Compactor {
 
   /**
    * Brings the block to `address`, and answers with its checksum once it is there what the map expects: what was read may
-   * still change under a drive that is late. Rebuilt when it is not what the map expects.
+   * still change under a drive that is late. Rebuilt when it is not what the map expects; undefined where that can't be.
    */
-  async #gathered(slot: number, found: Candidates, n: number, address: Address): Promise<number> {
+  async #gathered(slot: number, found: Candidates, n: number, address: Address): Promise<number | undefined> {
     const { geometry, global, map, reader } = this.#pool;
     const { shape, dataDrives, stripesPerZone } = geometry;
     const place = found.places[n]!;
@@ -312,7 +317,7 @@ export class Compactor {
       crc = readTag(global, whole, shape, index).crc;
       return true;
     });
-    return outcome === "lost" ? unreadableChecksum(crc) : crc;
+    return outcome === "lost" ? undefined : crc;
   }
 
   /** Begins to write what was gathered; resolves when the gathering place may be used again. */

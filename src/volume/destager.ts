@@ -17,7 +17,7 @@ import { observe } from "../../drivers/shared-memory/counters.ts";
 import { FRAME_STATE, MASK_FULL } from "../cache/frame-pool.ts";
 import { MapChange } from "../map/map-log.ts";
 import { PAGE_BLOCKS, PAGE_NOT_LOADED } from "../map/map-pages.ts";
-import { NOT_MAPPED } from "../raid/geometry.ts";
+import { LOST_PLACE, NOT_MAPPED } from "../raid/geometry.ts";
 import { unreadableChecksum } from "../raid/strip.ts";
 import { StripeBatch } from "../raid/stripe-batch.ts";
 import type { ZoneAppender } from "../raid/zone-appender.ts";
@@ -366,7 +366,8 @@ export class Destager {
         counters[POOL_COUNT.destagedSupersededBlocks]! += 1;
         continue;
       }
-      change.add(volume, block, batch.place[n]!, old);
+      // What can't be read is on record as lost, whatever was written of it.
+      change.add(volume, block, frames.poisoned[batch.frame[n]!] === 1 ? LOST_PLACE : batch.place[n]!, old);
       mapped.push(batch.frame[n]!);
     }
     await map.commit(change);

@@ -24,11 +24,13 @@ import { BackgroundPace } from "./background-pace.ts";
 import type { Compactor } from "./compactor.ts";
 import type { DriveShelf, ShelfDrive } from "./drive-shelf.ts";
 import type { HealingSettings } from "./healing-settings.ts";
+import type { Losses } from "./losses.ts";
 import { PoolClosedError } from "./pool-closed-error.ts";
 import { ARRAY_KEY, withRetired } from "./pool-document.ts";
 import type { PoolParts } from "./pool-parts.ts";
 import type { PoolRecord } from "./pool-record.ts";
 import { Rebuild } from "./rebuild.ts";
+import { lostZones } from "./zone-check.ts";
 
 /** How often drives that are away are asked whether they are there again. */
 const ASK_MILLISECONDS = 5000;
@@ -37,6 +39,7 @@ export interface HealingOptions {
   readonly pool: PoolParts;
   readonly record: PoolRecord;
   readonly compactor: Compactor;
+  readonly losses: Losses;
   readonly shelf: DriveShelf;
   readonly settings: HealingSettings;
   /** Streams of new stripes: a drive becomes a member while none of them has an open zone. */
@@ -263,7 +266,14 @@ export class Healing {
   async #bringUp(member: Member): Promise<void> {
     const { group, runtime, name } = this.#pool;
     const hasMap = this.#options.mapPositions().includes(member.position);
-    const rebuild = new Rebuild({ pool: this.#pool, compactor: this.#options.compactor, member, pace: this.pace, hasMap });
+    const rebuild = new Rebuild({
+      pool: this.#pool,
+      compactor: this.#options.compactor,
+      noteDamage: (slot) => this.#options.losses.note(slot),
+      member,
+      pace: this.pace,
+      hasMap,
+    });
     this.#rebuild = rebuild;
     this.#rebuildSince = runtime.nowMilliseconds();
     const event = (severity: "info" | "warning", type: string, message: string): void =>
@@ -296,7 +306,8 @@ export class Healing {
     member.former = undefined;
     member.state = "online";
     member.reason = undefined;
-    await this.#options.record.updateMembers(group.members);
+    const lossy = lostZones(this.#pool).length > 0;
+    await this.#options.record.updateMembers(group.members, lossy);
     runtime.reached("rebuild.finished");
     if (former === undefined) return;
     const shelf = this.#options.shelf.of(former.drive);

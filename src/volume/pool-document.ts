@@ -73,6 +73,8 @@ export interface PoolDocument extends RecordsDigest {
   readonly mapSequence?: number;
   /** More drives were lost than the level makes good: what is gone is answered with medium errors, the rest is served. */
   readonly lossy?: boolean;
+  /** Zones with strips that can't be had, until what they held is on record in the map (losses.ts). */
+  readonly damagedZones?: readonly number[];
   /** Of version 1 only: since then each volume has a record of its own (volume-records.ts). */
   readonly volumes?: readonly PoolVolumeDocument[];
 }

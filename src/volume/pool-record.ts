@@ -70,9 +70,16 @@ export class PoolRecord {
     });
   }
 
-  /** Puts it on record which members are trusted. */
-  updateMembers(members: readonly Member[]): Promise<void> {
-    return this.update((old) => ({ ...old, members: membersOf(members) }));
+  /**
+   * Puts it on record which members are trusted.
+   * @param lossy - whether something can't be had from the drives that are left; as it was unless given
+   */
+  updateMembers(members: readonly Member[], lossy?: boolean): Promise<void> {
+    return this.update(({ lossy: before, ...old }) => ({
+      ...old,
+      members: membersOf(members),
+      ...((lossy ?? before) === true ? { lossy: true } : {}),
+    }));
   }
 
   async #write(changed: PoolDocument, operations: readonly MetadataOperation[]): Promise<void> {

@@ -17,6 +17,7 @@ import { DriveWatch } from "./drive-watch.ts";
 import { FillWatch } from "./fill-watch.ts";
 import { Healing } from "./healing.ts";
 import type { HealingSettings } from "./healing-settings.ts";
+import { Losses } from "./losses.ts";
 import { findMapping } from "./mapping.ts";
 import { PoolClosedError } from "./pool-closed-error.ts";
 import { POOL_COUNT } from "./pool-counters.ts";
@@ -29,12 +30,16 @@ import { Scrub } from "./scrub.ts";
 import { COMPACTION_ZONES } from "./space.ts";
 import { VolumeChanges } from "./volume-changes.ts";
 import { WritePath } from "./write-path.ts";
+import { lostZones } from "./zone-check.ts";
 
 const TICK_MILLISECONDS = 1000;
 /** So long hosts wait for a full disk to have room again; then they are told, before they give up by themselves (30 s). */
 const NO_ROOM_TICKS = 10;
 /** Compaction and destage get so long to reach a safe point when the array stops. */
 const STOP_WAIT_MILLISECONDS = 3000;
+
+/** Of what is lost, so many ranges are told of; of the rest how much it is. */
+const LOST_RANGES_SHOWN = 256;
 
 export interface PoolOptions {
   readonly parts: PoolParts;
@@ -55,6 +60,7 @@ export class Pool {
   readonly volumes: VolumeChanges;
   readonly healing: Healing;
   readonly scrub: Scrub;
+  readonly losses: Losses;
   readonly #fill: FillWatch;
   readonly #driveWatch: DriveWatch;
   readonly #store: MetadataStore;
@@ -81,7 +87,10 @@ export class Pool {
       journalDurable: () => this.#journalDurable(),
       trim: () => this.#destager.trim(),
     });
-    this.#reads = new ReadPath(parts, (volume, block, place) => this.#destager.repair(volume, block, place));
+    this.#reads = new ReadPath(parts, {
+      repaired: (volume, block, place) => this.#destager.repair(volume, block, place),
+      damaged: (slot) => this.losses.damaged(slot),
+    });
     this.#writes = new WritePath(parts, {
       writesThrough: (volume) => parts.volumes.get(volume)?.document.writeCacheEnabled === false,
       onPressure: () => {
@@ -120,11 +129,20 @@ export class Pool {
       appender: compactionAppender,
       stripesPerBatch,
       onFreed: () => this.#zonesFreed(),
+      onDamaged: (slot) => this.losses.damaged(slot),
+    });
+    this.losses = new Losses({
+      pool: parts,
+      record: this.record,
+      closeZones: () => destageAppender.closed(() => compactionAppender.closed(() => Promise.resolve())),
+      evacuate: (slot) => this.compactor.evacuate(slot),
+      repair: (volume, block, place) => this.#destager.repair(volume, block, place),
     });
     this.healing = new Healing({
       pool: parts,
       record: this.record,
       compactor: this.compactor,
+      losses: this.losses,
       shelf: options.shelf,
       settings: options.healing,
       appenders: [destageAppender, compactionAppender],
@@ -224,7 +242,9 @@ export class Pool {
       return;
     }
     runtime.reached("member.lost");
-    await this.record.updateMembers(group.members);
+    // Beyond what the level makes good, but new stripes are safe: the rest is served, also after a restart.
+    const isLossy = lostZones(this.parts).length > 0;
+    await this.record.updateMembers(group.members, isLossy || undefined);
     runtime.reached("member.recorded");
     this.healing.poke();
   }
@@ -300,6 +320,7 @@ export class Pool {
     if (this.#noRoomTicks >= NO_ROOM_TICKS) this.#writes.refuseWaiting();
     this.healing.poke();
     this.scrub.tick();
+    this.losses.tick();
   }
 
   #gauge(): void {
@@ -340,6 +361,7 @@ export class Pool {
       this.compactor.stop(),
       this.healing.stop(),
       this.scrub.stop(),
+      this.losses.stop(),
       volumesStopped,
     ]);
     // Compaction makes no more room: a batch that waits for a zone would keep its frames, and us waiting.
@@ -407,6 +429,15 @@ export class Pool {
     return usage;
   }
 
+  #lost(): Pick<PoolStatus, "lost"> {
+    const { lost } = this.parts.map;
+    const blocks = lost.total;
+    if (blocks === 0) return {};
+    const ranges = lost.ranges.slice(0, LOST_RANGES_SHOWN);
+    const listed = ranges.reduce((sum, { blockCount }) => sum + blockCount, 0);
+    return { lost: { blocks, ranges, unlistedBlocks: blocks - listed } };
+  }
+
   status(): PoolStatus {
     const { cache, driveHealth, group, health, index, journal, map, name, runtime, space } = this.parts;
     const zonesUsed = map.zones.slotCount - map.zones.count(ZONE_STATE.free);
@@ -441,6 +472,7 @@ export class Pool {
       ...(rebuild === undefined ? {} : { rebuild }),
       rebuildSharePercent: this.healing.pace.sharePercent,
       scrub: this.scrub.status,
+      ...this.#lost(),
     };
   }
 }

@@ -3,6 +3,7 @@
  *
  *   each block: cache ─hit─▶ pin the frame
  *                 └miss─▶ zeroed, or not mapped ─▶ the zero frame
+ *                         lost for good, by the map ─▶ medium error
  *                         mapped ─▶ wanted of its strip (strip-fetcher.ts) ─▶ in its frame, checked ─▶ published, pinned for all who wait
  *
  * Blocks that a host is going to read next are wanted too, with nobody waiting (read-streams.ts says which). Where memory
@@ -23,7 +24,7 @@ import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 import { FRAME_STATE, MASK_FULL } from "../cache/frame-pool.ts";
 import { Regroup } from "../cache/regroup.ts";
 import { PAGE_BLOCKS, PAGE_NOT_LOADED } from "../map/map-pages.ts";
-import { NOT_MAPPED } from "../raid/geometry.ts";
+import { LOST_PLACE, NOT_MAPPED } from "../raid/geometry.ts";
 import { growFrameRun } from "../scsi/task.ts";
 import { BLOCK_BYTES, BLOCK_STATUS, type BlockIo, type BlockStatus } from "./block-io.ts";
 import { overlay, zeroMissing } from "./block-merge.ts";
@@ -39,6 +40,7 @@ const READ_AHEAD_SHARE = 1 / 8;
 export class ReadPath implements FetchResults {
   readonly #pool: PoolParts;
   readonly repaired: FetchResults["repaired"];
+  readonly damaged: FetchResults["damaged"];
   readonly #streams = new ReadStreams();
   readonly #regroup: Regroup;
   readonly #fetcher: StripFetcher;
@@ -46,9 +48,10 @@ export class ReadPath implements FetchResults {
   readonly #freeWaiters: BlockWaiter[] = [];
   readonly #freeReads: PendingRead[] = [];
 
-  constructor(pool: PoolParts, onRepaired: (volume: number, block: number, place: number) => void) {
+  constructor(pool: PoolParts, on: Pick<FetchResults, "repaired" | "damaged">) {
     this.#pool = pool;
-    this.repaired = onRepaired;
+    this.repaired = on.repaired;
+    this.damaged = on.damaged;
     this.#fetcher = new StripFetcher(pool, this);
     this.#regroup = new Regroup(pool.frames, pool.cache, pool.global);
   }
@@ -220,6 +223,10 @@ export class ReadPath implements FetchResults {
       else this.#deliver(waiter, frames.zeroFrame, BLOCK_STATUS.good);
       return false;
     }
+    if (place === LOST_PLACE) {
+      this.#deliver(waiter, -1, BLOCK_STATUS.mediumError);
+      return false;
+    }
     counters[POOL_COUNT.readBlocksMissed]! += 1;
     waiter.overPartial = cached >= 0;
     return this.#want(place, waiter, volume, block);
@@ -244,7 +251,7 @@ export class ReadPath implements FetchResults {
         this.#streams.stopped(stream, block, false);
         return;
       }
-      if (place === NOT_MAPPED) continue;
+      if (place === NOT_MAPPED || place === LOST_PLACE) continue;
       if (this.#fetcher.isUnderWay(place)) continue;
       if (!this.#want(place, undefined, volume, block)) {
         this.#streams.stopped(stream, block, true);

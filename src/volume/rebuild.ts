@@ -12,7 +12,7 @@
  * Runs on: the owning director's thread; a share of its time while hosts are active.
  * Invariants:
  *  1. A zone counts as had (`member.hasZone`) only once the drive has finished it.
- *  2. A strip that can't be had is left out: whoever reads it is told so. What it held is lost if nothing else has it.
+ *  2. A strip that can't be had is left out, and its zone is on record as damaged before the drive counts as having it.
  *  3. The zone that is read can't be removed meanwhile (`reading`), and is not chosen for compaction (`uncommitted`).
  */
 import { type Drive, DriveError } from "../../drivers/drive/drive.ts";
@@ -38,6 +38,8 @@ export interface RebuildOptions {
   readonly pace: BackgroundPace;
   /** Whether the position has a copy of the map. */
   readonly hasMap: boolean;
+  /** Puts it on record that a zone has strips that can't be had. */
+  readonly noteDamage: (slot: number) => Promise<void>;
 }
 
 export interface RebuildProgress {
@@ -136,7 +138,10 @@ export class Rebuild {
     zoneUse.reading[slot]! += 1;
     zoneUse.uncommitted[slot]! += 1;
     try {
+      const before = this.#lostStrips;
       if (!(await this.#fill(slot, zone))) return;
+      // Once the drive has the zone, nothing else tells that something is missing in it.
+      if (this.#lostStrips > before) await this.#options.noteDamage(slot);
       await this.#drive.finishZone(zone);
     } finally {
       zoneUse.reading[slot]! -= 1;
@@ -212,9 +217,9 @@ export class Rebuild {
   }
 
   async #restored(run: ScanRun, n: number, role: number): Promise<boolean> {
-    if (await this.#scan.restore(run, n, role)) return true;
-    this.#lostStrips += 1;
-    return false;
+    const isThere = await this.#scan.restore(run, n, role);
+    if (!isThere || this.#scan.verdict(run, n, role) !== "good") this.#lostStrips += 1;
+    return isThere;
   }
 
   async #writeStrips(run: ScanRun, from: number, count: number): Promise<void> {

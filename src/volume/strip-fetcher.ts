@@ -33,6 +33,8 @@ export interface FetchResults {
   /** The block has moved meanwhile. */
   resolveAgain(waiters: BlockWaiter | undefined): void;
   deliverAll(waiters: BlockWaiter | undefined, frame: number, status: BlockStatus): void;
+  /** A block in the zone of this slot can be had from nowhere. */
+  damaged(slot: number): void;
 }
 
 export class StripFetcher {
@@ -278,6 +280,7 @@ export class StripFetcher {
         continue;
       }
       counters[POOL_COUNT.lostBlocks]! += 1;
+      this.#served.damaged(fetch.at.slot);
       this.#pool.runtime.raise({
         severity: "critical",
         type: "block.lost",

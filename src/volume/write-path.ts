@@ -20,7 +20,7 @@ import { MASK_FULL } from "../cache/frame-pool.ts";
 import { PayloadGather } from "../journal/payload-gather.ts";
 import { RECORD_ENTRIES_MAX } from "../journal/record.ts";
 import { PAGE_BLOCKS, PAGE_NOT_LOADED } from "../map/map-pages.ts";
-import { NOT_MAPPED } from "../raid/geometry.ts";
+import { isPlace, LOST_PLACE } from "../raid/geometry.ts";
 import { BLOCK_BYTES, BLOCK_STATUS, type BlockIo, type BlockStatus } from "./block-io.ts";
 import { sectorMask } from "./block-merge.ts";
 import { completeBlock } from "./complete-block.ts";
@@ -232,31 +232,25 @@ export class WritePath {
       this.#hooks.onPressure();
       return false;
     }
+    if (this.#pool.map.lost.count(io.volume) > 0 && !this.#admitOverLost(io)) return false;
     return space.hasRoomFor(blocks, cache.dirtyCount) || this.#admitIntoFullPool(io, blocks);
   }
 
   /** The pool may be full: only blocks that have no place yet need room, so the map must be asked. */
   #admitIntoFullPool(io: BlockIo, blocks: number): boolean {
-    const { cache, map, space, zeros, counters, health } = this.#pool;
+    const { cache, map, space, zeros, counters } = this.#pool;
     const { waiting } = io;
     const first = Math.floor(io.offsetBytes / BLOCK_BYTES);
     let newBlocks = 0;
     for (let block = first; block < first + blocks; block++) {
       const place = map.lookup(io.volume, block);
       if (place === PAGE_NOT_LOADED) {
-        waiting.parkedFor = "page";
-        map.loadPage(io.volume, Math.floor(block / PAGE_BLOCKS)).then(
-          () => this.retry(false),
-          (error: unknown) => {
-            health.fail(error);
-            this.retry(true);
-          },
-        );
+        this.#parkForPage(io, block);
         return false;
       }
       const cached = cache.find(io.volume, block);
       const dirty = cached >= 0 && cache.isDirty(cached);
-      if ((place === NOT_MAPPED || zeros.covers(io.volume, block)) && !dirty) newBlocks++;
+      if ((!isPlace(place) || zeros.covers(io.volume, block)) && !dirty) newBlocks++;
     }
     if (newBlocks === 0 || space.hasRoomFor(newBlocks, cache.dirtyCount)) return true;
     // Dirty blocks count as new ones until they are destaged; then it is known exactly.
@@ -270,6 +264,43 @@ export class WritePath {
     this.#hooks.onRefusedForSpace();
     this.#refuse(io, BLOCK_STATUS.spaceExhausted);
     return false;
+  }
+
+  /**
+   * A write of a part of a block that is lost for good is refused, as a disk does that can't read the rest of its sector:
+   * the rest can't be made up, and what would be acknowledged could not be read. A whole block is welcome.
+   */
+  #admitOverLost(io: BlockIo): boolean {
+    const end = io.offsetBytes + io.bytes;
+    if (io.offsetBytes % BLOCK_BYTES !== 0 && !this.#admitPartOf(io, Math.floor(io.offsetBytes / BLOCK_BYTES))) return false;
+    return end % BLOCK_BYTES === 0 || this.#admitPartOf(io, Math.floor(end / BLOCK_BYTES));
+  }
+
+  #admitPartOf(io: BlockIo, block: number): boolean {
+    const { cache, frames, map, zeros } = this.#pool;
+    const cached = cache.find(io.volume, block);
+    if ((cached >= 0 && frames.mask[cached] === MASK_FULL) || zeros.covers(io.volume, block)) return true;
+    const place = map.lookup(io.volume, block);
+    if (place === PAGE_NOT_LOADED) {
+      this.#parkForPage(io, block);
+      return false;
+    }
+    if (place !== LOST_PLACE) return true;
+    io.errorOffsetBytes = Math.max(io.offsetBytes, block * BLOCK_BYTES);
+    this.#refuse(io, BLOCK_STATUS.mediumError);
+    return false;
+  }
+
+  #parkForPage(io: BlockIo, block: number): void {
+    const { map, health } = this.#pool;
+    io.waiting.parkedFor = "page";
+    map.loadPage(io.volume, Math.floor(block / PAGE_BLOCKS)).then(
+      () => this.retry(false),
+      (error: unknown) => {
+        health.fail(error);
+        this.retry(true);
+      },
+    );
   }
 
   #addWrite(io: BlockIo, sequence: number): void {

@@ -240,6 +240,21 @@ export const Pool = object({
       last: Type.Optional(ScrubFound),
     }),
   ),
+  lost: Type.Optional(
+    object({
+      lostBytes: bytes("Lost for good: reads get MEDIUM ERROR until it is written anew, or unmapped."),
+      unlistedBytes: bytes("Lost, and in none of the ranges: there are too many of them."),
+      ranges: Type.Array(
+        object({
+          volume: Type.Integer(),
+          name: text("Of the volume."),
+          logicalBlockBytes: Type.Integer(),
+          firstLba: Type.Integer({ description: "In the volume's logical blocks." }),
+          lbaCount: Type.Integer(),
+        }),
+      ),
+    }),
+  ),
   zonesFree: Type.Integer(),
   zonesUsed: Type.Integer(),
   provisionedBytes: bytes("Sizes of its volumes together; thin, so it may exceed what is usable."),

@@ -21,6 +21,15 @@ export function addStorageCommands(program: Command, context: CliContext): void 
       context.show(answer, (shown) => poolTable(shown.pools));
     });
   pools
+    .command("lost")
+    .description("what is lost for good, by volume and LBA: reads of it get MEDIUM ERROR until it is written anew")
+    .action(async () => {
+      const answer = await context.client().get<{ pools: Pool[] }>("/api/v1/pools");
+      context.show({ pools: answer.pools.map(({ name, lost }) => ({ name, ...(lost === undefined ? {} : { lost }) })) }, () =>
+        lostTable(answer.pools),
+      );
+    });
+  pools
     .command("move")
     .description("move a pool to another director, without an error to any host; done when it is served there")
     .argument("<pool>")
@@ -146,7 +155,30 @@ function addLunCommands(luns: Command, context: CliContext): void {
     });
 }
 
+function lostTable(pools: readonly Pool[]): string {
+  const rows = pools.flatMap(({ name, lost }) => (lost?.ranges ?? []).map((range) => ({ pool: name, ...range })));
+  const unlisted = pools.flatMap(({ name, lost }) =>
+    lost === undefined || lost.unlistedBytes === 0 ? [] : [`\npool ${name}: ${readableBytes(lost.unlistedBytes)} more\n`],
+  );
+  if (rows.length === 0 && unlisted.length === 0) return "nothing is lost\n";
+  type Row = (typeof rows)[number];
+  const shown = table<Row>(
+    [
+      { title: "POOL", value: ({ pool }) => pool },
+      { title: "VOLUME", value: ({ volume, name }) => (name === "" ? String(volume) : name) },
+      { title: "FIRST LBA", value: ({ firstLba }) => String(firstLba) },
+      { title: "BLOCKS", value: ({ lbaCount }) => String(lbaCount) },
+      { title: "BLOCK SIZE", value: ({ logicalBlockBytes }) => String(logicalBlockBytes) },
+    ],
+    rows,
+  );
+  return `${shown}${unlisted.join("")}`;
+}
+
 function poolTable(pools: readonly Pool[]): string {
+  const lost = pools.flatMap(({ name, lost }) =>
+    lost === undefined ? [] : [`\npool ${name}: ${readableBytes(lost.lostBytes)} are lost (varray pools lost)\n`],
+  );
   const reasons = pools.flatMap(({ name, reason }) => (reason === undefined ? [] : [`\npool ${name}: ${reason}\n`]));
   const rows = table<Pool>(
     [
@@ -167,7 +199,7 @@ function poolTable(pools: readonly Pool[]): string {
     ],
     pools,
   );
-  return rows + reasons.join("");
+  return rows + reasons.join("") + lost.join("");
 }
 
 function changedVolumeText(volume: Volume): string {

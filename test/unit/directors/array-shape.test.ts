@@ -6,6 +6,7 @@ import { layoutOf } from "../../../drivers/shared-memory/layout.ts";
 import type { ConfigError } from "../../../src/config/config-error.ts";
 import { loadConfig } from "../../../src/config/load.ts";
 import { VOLUMES_MAX } from "../../../src/control/contract.ts";
+import { LOST_RANGES_MAX, LostBlocks } from "../../../src/map/lost-blocks.ts";
 import { encodeCheckpoint } from "../../../src/map/map-log.ts";
 import { ZoneTable } from "../../../src/map/zone-table.ts";
 
@@ -59,7 +60,11 @@ describe("zones, as drives grow", () => {
     const { capacityBytes, zoneBytes } = config.drive;
     const slots = Math.floor(capacityBytes / zoneBytes);
     const mapped = new Map(Array.from({ length: VOLUMES_MAX }, (_, n) => [n + 1, 1] as const));
-    const checkpoint = encodeCheckpoint({ logSequence: 1, zones: new ZoneTable(slots), mapped });
+    // As much lost as can be named, of every volume.
+    const lost = new LostBlocks();
+    const range = { volume: 1, firstBlock: 0, blockCount: 1 };
+    lost.assign(mapped, new Array<typeof range>(LOST_RANGES_MAX).fill(range));
+    const checkpoint = encodeCheckpoint({ logSequence: 1, zones: new ZoneTable(slots), mapped, lost });
     expect(checkpoint.byteLength).toBeLessThanOrEqual(METADATA_VALUE_BYTES_MAX);
   });
 });

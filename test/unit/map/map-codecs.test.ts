@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { LostBlocks } from "../../../src/map/lost-blocks.ts";
 import {
   decodeCheckpoint,
   decodeLogRecord,
@@ -135,7 +136,7 @@ describe("map checkpoint", () => {
     ]);
     const value = encodeCheckpoint({ logSequence: 2 ** 35, zones, mapped });
     const decoded = decodeCheckpoint(value, 5)!;
-    expect(decoded).toEqual({ logSequence: 2 ** 35, zones, mapped });
+    expect(decoded).toEqual({ logSequence: 2 ** 35, zones, mapped, lost: new LostBlocks() });
     expect([0, 1, 2, 3].map((state) => decoded.zones.count(state as ZoneState))).toEqual([2, 1, 1, 1]);
     expect(decodeCheckpoint(value, 4)).toBeUndefined();
     expect(decodeCheckpoint(value, 6)).toBeUndefined();

@@ -1,0 +1,283 @@
+import { describe, expect, test } from "vitest";
+import { decodePlace } from "../../../src/raid/geometry.ts";
+import type { RaidShape } from "../../../src/raid/raid-level.ts";
+import { raidLevel } from "../../../src/raid/raid-levels.ts";
+import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
+import { DriveGate, interceptDrive, until } from "../../support/gated-drive.ts";
+import {
+  MemoryPoolMedia,
+  type OpenedPool,
+  openMemoryPool,
+  readBytes,
+  SMALL_POOL,
+  unreachable,
+  volumeDocument,
+  writeBytes,
+  zeroBytes,
+} from "../../support/memory-pool.ts";
+
+const BLOCK = 4096;
+const BLOCKS = 300;
+const TURNS = 200_000;
+
+/** All levels in which one more failure than tolerated leaves something. Of a mirror it takes all copies. */
+const LEVELS: readonly RaidShape[] = [
+  { level: 5, dataDrives: 2, copies: 1 },
+  { level: 5, dataDrives: 3, copies: 1 },
+  { level: 6, dataDrives: 2, copies: 1 },
+  { level: 6, dataDrives: 4, copies: 1 },
+  { level: 10, dataDrives: 2, copies: 2 },
+  { level: 10, dataDrives: 4, copies: 2 },
+];
+
+function content(seed: number, blocks = BLOCKS): Uint8Array {
+  return new Uint8Array(blocks * BLOCK).map((_, n) => (n * 31 + (n >> 12) * 7 + seed * 101) & 0xff);
+}
+
+interface Rig {
+  readonly media: MemoryPoolMedia;
+  readonly pulled: Set<number>;
+  /** Closed: spares take no zone of the past, as if rebuild had no time. */
+  readonly gate: DriveGate;
+}
+
+function rigOf(raid: RaidShape): Rig {
+  const level = raidLevel(raid);
+  const media = new MemoryPoolMedia({ ...SMALL_POOL, ...raid, zoneSlots: 40, spareCount: level.tolerance + 1 });
+  const pulled = new Set<number>();
+  const gate = new DriveGate();
+  media.wrap = (drive, position) => {
+    const gated = position < level.driveCount ? drive : gate.wrap(drive);
+    return interceptDrive(gated, async (operation, _parameters, run) => {
+      if (pulled.has(position) && operation !== "close") throw unreachable(drive.name);
+      return run();
+    });
+  };
+  return { media, pulled, gate };
+}
+
+async function filled(media: MemoryPoolMedia): Promise<OpenedPool> {
+  const pool = await openMemoryPool(media, { hurry: 200 });
+  await pool.service.createVolume(0, volumeDocument(1, 4000 * BLOCK));
+  await writeBytes(pool, 1, 0, content(1));
+  await pool.service.pool(0).destageAll();
+  return pool;
+}
+
+/** What is in memory proves nothing, and would be written anew. */
+function forget(pool: OpenedPool): void {
+  pool.service.pool(0).parts.cache.removeRange(1, 0, 4000);
+}
+
+/** Blocks of which, by where they lie, too little is left without these drives. */
+function expectedLoss(pool: OpenedPool, gone: ReadonlySet<number>): number[] {
+  const { geometry, map } = pool.service.pool(0).parts;
+  const { level } = geometry;
+  const lost: number[] = [];
+  for (let block = 0; block < BLOCKS; block++) {
+    const { stripe, column } = decodePlace(geometry, map.lookup(1, block));
+    const copies = Array.from({ length: level.copies }, (_, copy) => level.positionOf(stripe, column, copy));
+    if (copies.every((position) => gone.has(position)) && !level.survives([...gone])) lost.push(block);
+  }
+  return lost;
+}
+
+function listed(pool: OpenedPool): number[] {
+  const { lost } = pool.service.status()[0]!;
+  const blocks = (lost?.ranges ?? []).flatMap(({ firstBlock, blockCount }) =>
+    Array.from({ length: blockCount }, (_, n) => firstBlock + n),
+  );
+  expect(lost?.blocks ?? 0).toBe(blocks.length);
+  return blocks;
+}
+
+/** Every block by itself: what is lost is told, at its place; the rest is as it was written. */
+async function expectExactly(pool: OpenedPool, lost: readonly number[], wanted: Uint8Array): Promise<void> {
+  const gone = new Set(lost);
+  for (let block = 0; block < BLOCKS; block++) {
+    const { status, data, errorOffsetBytes } = await readBytes(pool, 1, block * BLOCK, BLOCK);
+    if (gone.has(block)) {
+      expect({ block, status, errorOffsetBytes }).toEqual({
+        block,
+        status: BLOCK_STATUS.mediumError,
+        errorOffsetBytes: block * BLOCK,
+      });
+    } else {
+      expect({ block, status }).toEqual({ block, status: BLOCK_STATUS.good });
+      expect(Buffer.compare(data, wanted.subarray(block * BLOCK, (block + 1) * BLOCK)), `block ${block}`).toBe(0);
+    }
+  }
+}
+
+async function healed(pool: OpenedPool): Promise<void> {
+  const { record, healing, losses } = pool.service.pool(0);
+  await until(() => record.document.members.every(({ state }) => state === "online") && !healing.isBusy && !losses.isBusy, TURNS);
+}
+
+/** One more drive is lost than the level makes good, while spares have had no time to be built. */
+async function loseTooMany({ media, pulled, gate }: Rig, raid: RaidShape): Promise<{ pool: OpenedPool; lost: number[] }> {
+  const level = raidLevel(raid);
+  const pool = await filled(media);
+  const { group } = pool.service.pool(0).parts;
+  gate.close("writeStrips");
+  const gone = new Set<number>();
+  // From the end: the first positions have the map.
+  for (let n = 0; n <= level.tolerance; n++) {
+    const position = level.driveCount - 1 - n;
+    gone.add(position);
+    pulled.add(position);
+    await group.lose(position, unreachable(`0${position}`));
+    if (n < level.tolerance) await until(() => group.members[position]!.state === "rebuilding", TURNS);
+  }
+  const lost = expectedLoss(pool, gone);
+  forget(pool);
+  return { pool, lost };
+}
+
+describe.each(LEVELS)("one failure more than RAID-$level, $dataDrives × $copies, makes good", (raid) => {
+  test("the rest is served at once; what is lost is listed exactly, and the group is whole again", async () => {
+    const rig = rigOf(raid);
+    const { pool, lost } = await loseTooMany(rig, raid);
+    expect(lost.length).toBeGreaterThan(0);
+    expect(lost.length).toBeLessThan(BLOCKS);
+    // Before anything is rebuilt.
+    await expectExactly(pool, lost, content(1));
+    rig.gate.open("writeStrips");
+    await healed(pool);
+    expect(listed(pool)).toEqual(lost);
+    expect(pool.service.status()[0]!.state).toBe("optimal");
+    const told = pool.events.flatMap(({ message }) => /^(\d+) blocks are lost for good/.exec(message)?.slice(1) ?? []);
+    expect(told.reduce((sum, count) => sum + Number(count), 0)).toBe(lost.length);
+    // What nothing had is not held against the drives that don't have it.
+    expect(pool.events.filter(({ type }) => type === "drive.predictive" || type === "drive.failed")).toEqual([]);
+    forget(pool);
+    await expectExactly(pool, lost, content(1));
+    // What is left is as redundant as ever.
+    await pool.service.stop();
+    pool.kill();
+    for (let n = 0; n < raidLevel(raid).tolerance; n++) rig.media.drives[n] = undefined;
+    const again = await openMemoryPool(rig.media, { hurry: 200 });
+    expect(listed(again)).toEqual(lost);
+    await expectExactly(again, lost, content(1));
+    again.kill();
+  });
+});
+
+describe("blocks that are lost for good", () => {
+  const raid = { level: 5, dataDrives: 3, copies: 1 } as const;
+
+  test("are on the list after a kill at any time, without a checkpoint too", async () => {
+    const rig = rigOf(raid);
+    const { pool, lost } = await loseTooMany(rig, raid);
+    rig.gate.open("writeStrips");
+    await until(() => pool.service.status()[0]!.lost !== undefined, TURNS);
+    pool.kill();
+    const again = await openMemoryPool(rig.media, { hurry: 200 });
+    await healed(again);
+    expect(listed(again)).toEqual(lost);
+    await expectExactly(again, lost, content(1));
+    again.kill();
+  });
+
+  test("the pool opens with the loss that it was serving with, before a spare was built", async () => {
+    const rig = rigOf(raid);
+    const { pool, lost } = await loseTooMany(rig, raid);
+    await until(() => pool.service.pool(0).record.document.lossy === true, TURNS);
+    await until(() => pool.service.pool(0).record.document.members.every(({ state }) => state !== "missing"), TURNS);
+    pool.kill();
+    rig.gate.open("writeStrips");
+    const again = await openMemoryPool(rig.media, { hurry: 200 });
+    await healed(again);
+    expect(listed(again)).toEqual(lost);
+    expect(again.service.pool(0).record.document.lossy).toBeUndefined();
+    again.kill();
+  });
+
+  test("are good again once written whole or unmapped; a part of one is refused, and makes nothing up", async () => {
+    const rig = rigOf(raid);
+    const { pool, lost } = await loseTooMany(rig, raid);
+    rig.gate.open("writeStrips");
+    await healed(pool);
+    const [part, zeroed, ...others] = lost as [number, number, ...number[]];
+    const refused = await writeBytes(pool, 1, part * BLOCK + 512, new Uint8Array(512).fill(9));
+    expect(refused).toEqual({ status: BLOCK_STATUS.mediumError, errorOffsetBytes: part * BLOCK + 512 });
+    expect((await readBytes(pool, 1, part * BLOCK, BLOCK)).status).toBe(BLOCK_STATUS.mediumError);
+    // The first sector is another block's: the whole write is refused, and that block is as it was.
+    const before = await readBytes(pool, 1, (part - 1) * BLOCK, BLOCK);
+    if (before.status === BLOCK_STATUS.good) {
+      expect((await writeBytes(pool, 1, part * BLOCK - 512, new Uint8Array(1024).fill(9))).status).toBe(BLOCK_STATUS.mediumError);
+      expect((await readBytes(pool, 1, (part - 1) * BLOCK, BLOCK)).data).toEqual(before.data);
+    }
+    expect((await zeroBytes(pool, 1, zeroed * BLOCK, BLOCK)).status).toBe(BLOCK_STATUS.good);
+    expect((await readBytes(pool, 1, zeroed * BLOCK, BLOCK)).data.every((byte) => byte === 0)).toBe(true);
+    const wanted = content(2);
+    for (const block of [part, ...others])
+      await writeBytes(pool, 1, block * BLOCK, wanted.subarray(block * BLOCK, (block + 1) * BLOCK));
+    await pool.service.pool(0).destageAll();
+    expect(pool.service.status()[0]!.lost).toBeUndefined();
+    forget(pool);
+    for (const block of [part, ...others]) {
+      const { status, data } = await readBytes(pool, 1, block * BLOCK, BLOCK);
+      expect(status).toBe(BLOCK_STATUS.good);
+      expect(Buffer.compare(data, wanted.subarray(block * BLOCK, (block + 1) * BLOCK))).toBe(0);
+    }
+    pool.kill();
+    const again = await openMemoryPool(rig.media);
+    expect(again.service.status()[0]!.lost).toBeUndefined();
+    again.kill();
+  });
+
+  test("nothing is given up while a drive is only away: with it back, all is there", async () => {
+    const rig = rigOf(raid);
+    const pool = await openMemoryPool(rig.media, { hurry: 200, healing: { missingSeconds: 1_000_000 } });
+    await pool.service.createVolume(0, volumeDocument(1, 4000 * BLOCK));
+    await writeBytes(pool, 1, 0, content(1));
+    await pool.service.pool(0).destageAll();
+    forget(pool);
+    const { media } = rig;
+    // Two strips of each stripe: one damaged, one on a drive that is away.
+    const kept = new Map([...media.drives[3]!.zones].map(([zone, { strips }]) => [zone, new Map(strips)]));
+    for (const { strips } of media.drives[3]!.zones.values()) strips.clear();
+    rig.pulled.add(2);
+    await pool.service.pool(0).parts.group.lose(2, unreachable("02"));
+    let lost = 0;
+    for (let block = 0; block < BLOCKS; block++)
+      if ((await readBytes(pool, 1, block * BLOCK, BLOCK)).status === BLOCK_STATUS.mediumError) lost += 1;
+    expect(lost).toBeGreaterThan(0);
+    // Time enough for a walk with all its patience.
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(pool.service.status()[0]!.lost).toBeUndefined();
+    for (const [zone, strips] of kept)
+      for (const [strip, value] of strips) media.drives[3]!.zones.get(zone)!.strips.set(strip, value);
+    rig.pulled.delete(2);
+    await healed(pool);
+    forget(pool);
+    await expectExactly(pool, [], content(1));
+    expect(pool.service.status()[0]!.lost).toBeUndefined();
+    pool.kill();
+  });
+
+  test("two bad strips of one stripe, all drives there: what they held, and nothing else", async () => {
+    const media = new MemoryPoolMedia({ ...SMALL_POOL, ...raid, zoneSlots: 40 });
+    const pool = await filled(media);
+    const { geometry, map } = pool.service.pool(0).parts;
+    const bad: number[] = [];
+    for (let block = 0; block < BLOCKS; block++) {
+      const { stripe, column } = decodePlace(geometry, map.lookup(1, block));
+      const position = geometry.level.positionOf(stripe, column, 0);
+      if (stripe === 3 && position < 2) bad.push(block);
+    }
+    for (const position of [0, 1]) for (const { strips } of media.drives[position]!.zones.values()) strips.delete(3);
+    forget(pool);
+    // A read in each zone: what else the zone has lost is found by itself.
+    const zones = new Map(bad.map((block) => [decodePlace(geometry, map.lookup(1, block)).slot, block]));
+    for (const block of zones.values())
+      expect((await readBytes(pool, 1, block * BLOCK, BLOCK)).status).toBe(BLOCK_STATUS.mediumError);
+    const { losses } = pool.service.pool(0);
+    await until(() => pool.service.status()[0]!.lost !== undefined && !losses.isBusy, TURNS);
+    expect(listed(pool)).toEqual(bad);
+    forget(pool);
+    await expectExactly(pool, bad, content(1));
+    pool.kill();
+  });
+});
