@@ -32,7 +32,6 @@ function choose(zoneSlots) {
     stripesPerBatch: 1,
     onFreed: () => undefined,
     onDamaged: () => undefined,
-    onDamaged: () => undefined,
   });
   return () => compactor.poke();
 }

@@ -134,7 +134,7 @@ describe("scrub of RAID-5", () => {
     const [zone] = zonesOf(media.drives[0]!);
     // The same block of two columns of a stripe: both are lost, and their neighbours are not.
     for (const column of [0, 1]) flip(media.drives[geometry.level.positionOf(0, column, 0)]!, zone!, 0, 2 * BLOCK + 5);
-    expect((await scrubbed(pool)).last).toMatchObject({ lostBlocks: 2, lostStrips: 0, movedZones: 1 });
+    expect((await scrubbed(pool)).last).toMatchObject({ lostBlocks: 2, lostStrips: 0 });
     const lost = pool.events.filter(({ type }) => type === "scrub.lost");
     expect(lost.map(({ subject }) => subject)).toEqual(["volume v1", "volume v1"]);
     const blocks = lost.map(({ message }) => Number(/blocks (\d+) to/.exec(message)![1]) / 8);
@@ -144,6 +144,9 @@ describe("scrub of RAID-5", () => {
       const { status } = await readBytes(pool, 1, block * BLOCK, BLOCK);
       expect(status === BLOCK_STATUS.good).toBe(!blocks.includes(block));
     }
+    // The zone goes once what is lost is on record.
+    const { losses } = pool.service.pool(0);
+    await until(() => pool.service.status()[0]!.lost?.blocks === 2 && !losses.isBusy, 1_000_000);
     const again = await scrubbed(pool);
     expect(again.last).toMatchObject({ badStrips: 0, lostBlocks: 0 });
     // A host's rewrite heals it.
