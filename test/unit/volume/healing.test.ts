@@ -167,9 +167,11 @@ describe("healing of RAID-5", () => {
     const pool = await filled(media);
     pulled.add(1);
     await writeBytes(pool, 1, 0, content(3));
+    // A drive that nobody writes to is missed by nobody.
+    const destaged = pool.service.pool(0).destageAll();
     await until(() => pool.service.pool(0).parts.group.members[1]!.state === "rebuilding");
     pulled.add(4);
-    await pool.service.pool(0).destageAll();
+    await destaged;
     await until(() => pool.service.pool(0).parts.group.members[1]!.name === "05");
     await healed(pool);
     pulled.add(0);
