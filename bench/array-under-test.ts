@@ -112,8 +112,12 @@ export class ArrayUnderTest {
     return { authorization: `Bearer ${readFileSync(join(this.#folder, "api-token"), "utf8").trim()}` };
   }
 
-  async api(method: "GET" | "POST", path: string): Promise<unknown> {
-    const answer = await fetch(`http://127.0.0.1:${this.#ports.api}${path}`, { method, headers: this.authorization });
+  async api(method: "GET" | "POST", path: string, body?: object): Promise<unknown> {
+    const answer = await fetch(`http://127.0.0.1:${this.#ports.api}${path}`, {
+      method,
+      headers: { ...this.authorization, ...(body === undefined ? {} : { "content-type": "application/json" }) },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
     if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
     return answer.json();
   }

@@ -18,6 +18,15 @@ export async function rawJournalRate(dataFolder: string, seconds: number): Promi
   return recordsPerSecond!;
 }
 
+/** Bytes a second: of one drive copied to another, and of four read at once. */
+export async function rawZoneCopy(
+  dataFolder: string,
+  mebibytesPerDrive: number,
+): Promise<{ readonly copyBytesPerSecond: number; readonly readBytesPerSecond: number }> {
+  const { copyBytesPerSecond, readBytesPerSecond } = await raw("zone-copy", dataFolder, "drives", `${mebibytesPerDrive}`);
+  return { copyBytesPerSecond: copyBytesPerSecond!, readBytesPerSecond: readBytesPerSecond! };
+}
+
 async function raw(program: string, dataFolder: string, place: string, ...args: string[]): Promise<Record<string, number>> {
   mkdirSync(dataFolder, { recursive: true });
   const folder = temporaryFolder(dataFolder);

@@ -21,6 +21,7 @@ import { type ScanRun, StripeScan } from "../raid/stripe-scan.ts";
 import { NO_STRIPS, SCRATCH_STRIPS } from "../raid/stripes-job.ts";
 import type { StripFinding } from "../raid/verify-stripes.ts";
 import type { BackgroundPace } from "./background-pace.ts";
+import { POOL_COUNT } from "./pool-counters.ts";
 import type { PoolParts } from "./pool-parts.ts";
 
 /** Runs of a zone under way: one is read while another is checked. */
@@ -103,7 +104,7 @@ export class ScrubZone {
     slot: number,
     { zone, firstStripe, count, found }: { zone: number; firstStripe: number; count: number; found: ZoneFindings },
   ): Promise<StripFinding[]> {
-    const { bulk, geometry, staging, zoneUse } = this.#pool;
+    const { bulk, counters, geometry, staging, zoneUse } = this.#pool;
     const { level, shape } = geometry;
     const late: Promise<void>[] = [];
     const base = await staging.batches.take();
@@ -115,7 +116,9 @@ export class ScrubZone {
           this.#read({ zone, firstStripe, count, position, address: base + position * laneBytes, late }),
         ),
       );
-      found.bytesRead += strips.filter((address) => address !== NO_STRIPS).length * laneBytes;
+      const bytesRead = strips.filter((address) => address !== NO_STRIPS).length * laneBytes;
+      found.bytesRead += bytesRead;
+      counters[POOL_COUNT.scrubbedBytes]! += bytesRead;
       const { config: raid } = level;
       const scratch = base + level.driveCount * laneBytes;
       return await bulk.verify({ raid, blocksPerStrip: shape.blocksPerStrip, zone, firstStripe, count, strips, scratch });

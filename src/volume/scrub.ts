@@ -190,7 +190,6 @@ export class Scrub {
     const found = await this.#zones.run(slot);
     if (found === undefined) return;
     counters[POOL_COUNT.scrubbedZones]! += 1;
-    counters[POOL_COUNT.scrubbedBytes]! += found.bytesRead;
     this.#tally.bytesRead += found.bytesRead;
     if (found.badStrips.size === 0 && found.lost.length === 0 && found.lostStrips === 0) return;
     this.#tell(zone, found);
