@@ -54,5 +54,9 @@ export type FromDirector =
   | { readonly type: "opened"; readonly pool: number; readonly served: boolean }
   | { readonly type: "prepared"; readonly pool: number }
   | { readonly type: "closed"; readonly pool: number }
+  /** Unasked: a pool that was open can't be served any more. */
+  | { readonly type: "poolFailed"; readonly pool: number }
+  /** Of such a one, whose drives could not be reached: they can again. */
+  | { readonly type: "poolReachable"; readonly pool: number }
   | { readonly type: "released"; readonly director: number }
   | { readonly type: "stopped" };

@@ -287,6 +287,7 @@ tellControl({
   },
 });
 tellMain({ type: "ready", failed: moves.failed.map(({ index }) => index) });
+moves.announce();
 
 const share = shareOf(global, directorIndex);
 counters[C.memoryToTouchBytes] = share.bytes;

@@ -5,6 +5,7 @@
  *                                    │                                      └─ died too often ─▶ down ─ restart ─▶ returning
  *                                    └─ restart ─▶ leaving (its pools move away) ─ stopped ─▶ dead
  *   pool:      opening ─ opened ─▶ serving ─ move ─▶ preparing ─ prepared ─▶ closing ─ closed ─▶ opening, at the other
+ *                 ▲                   ├─ it failed ─▶ failed ─ its drives can be reached again ─▶ closing
  *                 ▲                   └─ its owner failed ─▶ orphan ─ joined ─┐
  *                 └──────────────────────────────────────────────────────────┘
  *
@@ -39,6 +40,10 @@ export type FailoverEvent =
   | { readonly type: "ready"; readonly director: number; readonly failed: readonly number[] }
   | { readonly type: "opened"; readonly director: number; readonly pool: number; readonly served: boolean }
   | { readonly type: "prepared"; readonly director: number; readonly pool: number }
+  /** A pool that it served can't be served any more. */
+  | { readonly type: "poolFailed"; readonly director: number; readonly pool: number }
+  /** Of such a one, whose drives could not be reached: they can again. */
+  | { readonly type: "poolReachable"; readonly director: number; readonly pool: number }
   | { readonly type: "closed"; readonly director: number; readonly pool: number }
   /** Its thread ended, does not beat, or is to be killed. */
   | { readonly type: "failed"; readonly director: number; readonly cause: DeathCause; readonly reason: string }
@@ -88,6 +93,8 @@ interface PoolPlace {
   owner: number;
   phase: PoolPhase;
   command: number | undefined;
+  /** It failed, and is opened anew. */
+  reopening: boolean;
   /** When its owner failed; undefined while it is served. */
   downSince: number | undefined;
 }
@@ -136,6 +143,7 @@ export class Failover {
       owner,
       phase: { name: "opening" },
       command: undefined,
+      reopening: false,
       downSince: undefined,
     }));
   }
@@ -175,6 +183,12 @@ export class Failover {
         break;
       case "prepared":
         this.#prepared(event.director, event.pool);
+        break;
+      case "poolFailed":
+        this.#poolFailed(event.director, event.pool);
+        break;
+      case "poolReachable":
+        this.#poolReachable(event.director, event.pool);
         break;
       case "closed":
         this.#closed(event.director, event.pool);
@@ -357,11 +371,33 @@ export class Failover {
       place.downSince = undefined;
       const how = served ? `${where} serves it, ${milliseconds} ms after its owner failed` : `${where} could not open it`;
       this.#do({ type: "raise", event: poolEvent(served ? "warning" : "critical", "pool.takenOver", place.name, how) });
+    } else if (place.reopening) {
+      const how = served ? `${where} serves it again` : `${where} could not open it again`;
+      this.#do({ type: "raise", event: poolEvent(served ? "info" : "critical", "pool.reopened", place.name, how) });
     } else {
       const how = served ? `it was moved to ${where}` : `it was moved to ${where}, which could not open it`;
       this.#do({ type: "raise", event: poolEvent(served ? "info" : "critical", "pool.moved", place.name, how) });
     }
+    place.reopening = false;
     this.#endCommand(place, served ? undefined : `${where} could not open pool ${place.name}`);
+  }
+
+  /** Every host is told at once, at every director. */
+  #poolFailed(director: number, pool: number): void {
+    const place = this.#pools[pool]!;
+    const { name } = place.phase;
+    if (place.owner !== director || (name !== "serving" && name !== "preparing")) return;
+    this.#setPhase(pool, { name: "failed" });
+    this.#endCommand(place, `pool ${place.name} failed meanwhile`);
+  }
+
+  /** The one recovery brings it back, under a new epoch: it also settles what became of what was on its way to the drives. */
+  #poolReachable(director: number, pool: number): void {
+    const place = this.#pools[pool]!;
+    if (place.owner !== director || place.phase.name !== "failed") return;
+    place.reopening = true;
+    this.#setPhase(pool, { name: "closing", to: director, since: this.#now });
+    this.#do({ type: "close", director, pool });
   }
 
   #prepared(director: number, pool: number): void {

@@ -32,6 +32,8 @@ export class PoolMoves {
   readonly #options: PoolMovesOptions;
   readonly #owned = new Map<number, OwnedPool>();
   readonly #failed = new Map<number, PoolStatus>();
+  /** Pools that main was told to be open. */
+  readonly #announced = new Set<number>();
   #last: Promise<void> = Promise.resolve();
 
   constructor(options: PoolMovesOptions) {
@@ -41,6 +43,29 @@ export class PoolMoves {
   /** Pools that could not be opened, as people see them. */
   get failed(): readonly PoolStatus[] {
     return [...this.#failed.values()];
+  }
+
+  /** Main knows that the pools are open; those that have failed since are told of now, others when they do. */
+  announce(): void {
+    for (const index of this.#owned.keys()) {
+      if (this.#announced.has(index)) continue;
+      this.#announced.add(index);
+      const { health } = this.#owned.get(index)!.pool.parts;
+      if (health.failed) this.#onFailed(index, health.unreachable);
+    }
+  }
+
+  #onFailed(pool: number, unreachable: boolean): void {
+    if (!this.#announced.has(pool)) return;
+    const { tellMain } = this.#options;
+    tellMain({ type: "poolFailed", pool });
+    if (unreachable) void this.#watchPath(pool);
+  }
+
+  async #watchPath(pool: number): Promise<void> {
+    const owned = this.#owned.get(pool)!;
+    if (await owned.reachable(() => this.#owned.get(pool) !== owned || !this.#announced.has(pool)))
+      this.#options.tellMain({ type: "poolReachable", pool });
   }
 
   /** At start: opens all, one after the other. */
@@ -65,6 +90,7 @@ export class PoolMoves {
         tellControl({ director: directorIndex, status: owned.pool.status(), volumes: owned.pool.foundVolumes(), array });
       }
       tellMain({ type: "opened", pool: pool.index, served: owned !== undefined });
+      this.announce();
     });
   }
 
@@ -83,6 +109,7 @@ export class PoolMoves {
     this.#inTurn(async () => {
       const { served, tellMain } = this.#options;
       const owned = this.#owned.get(index);
+      this.#announced.delete(index);
       if (owned !== undefined) {
         const { pools, deviceServer } = served();
         await new Promise<void>((released) => deviceServer.release(volumesOf(owned), released));
@@ -98,7 +125,10 @@ export class PoolMoves {
 
   async #open(pool: DirectorPool, onRecovered: NonNullable<OpenPools["onRecovered"]> = () => {}): Promise<OwnedPool | undefined> {
     this.#failed.delete(pool.index);
-    const opened = await openOwnedPool({ ...this.#options.open, onRecovered }, pool);
+    const opened = await openOwnedPool(
+      { ...this.#options.open, onRecovered, onFailed: (index, unreachable) => this.#onFailed(index, unreachable) },
+      pool,
+    );
     if ("state" in opened) {
       this.#failed.set(pool.index, opened);
       return undefined;

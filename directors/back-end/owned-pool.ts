@@ -6,6 +6,7 @@
  */
 import { DriveError } from "../../drivers/drive/drive.ts";
 import type { DriveChannel } from "../../drivers/drive/drive-channel.ts";
+import { RemoteDrive } from "../../drivers/drive/remote-drive.ts";
 import { JournalFileError } from "../../drivers/journal-file/journal-file.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import type { FramePool } from "../../src/cache/frame-pool.ts";
@@ -25,6 +26,7 @@ import { openDriveBays } from "./drive-bays.ts";
 import { FileJournalBay } from "./journal-bay.ts";
 
 const IDLE_POLL_MILLISECONDS = 2;
+const REACHABLE_POLL_MILLISECONDS = 500;
 
 export interface OpenPools {
   readonly global: GlobalMemory;
@@ -36,11 +38,15 @@ export interface OpenPools {
   /** What the thread's doorbell is to drain from now on, besides what it drains already, until the answer is called. */
   readonly addDrain: (drain: () => boolean) => () => void;
   readonly onRecovered?: (request: RecoveredRequest) => void;
+  /** An open pool can't be served any more; `unreachable`: until its drives can be reached again. */
+  readonly onFailed?: (pool: number, unreachable: boolean) => void;
 }
 
 /** A pool that this director serves, with what it has open for it. */
 export interface OwnedPool {
   readonly pool: Pool;
+  /** Its drives could not be reached: resolves when one of them answers. Bounded by the pool's being served here. */
+  reachable(isOver: () => boolean): Promise<boolean>;
   /** The pool has stopped: resolves when nothing of it is left here. */
   letGo(): Promise<void>;
 }
@@ -50,7 +56,7 @@ const POOL_ERRORS = [PoolRefusedError, JournalError, JournalFileError, MapDamage
 
 /** One after the other: recovery of one takes all the frames that it can have. */
 export async function openOwnedPool(options: OpenPools, pool: DirectorPool): Promise<OwnedPool | PoolStatus> {
-  const { global, config, directorIndex, frames, runtime, bulk, addDrain, onRecovered } = options;
+  const { global, config, directorIndex, frames, runtime, bulk, addDrain, onRecovered, onFailed } = options;
   const poolConfig = config.pools[pool.index]!;
   const ends: (() => unknown)[] = [];
   const letGo = async (): Promise<void> => {
@@ -90,9 +96,11 @@ export async function openOwnedPool(options: OpenPools, pool: DirectorPool): Pro
       ageSeconds: config.destage.ageSeconds,
       pagesKept: pool.openedBefore,
       ...(onRecovered === undefined ? {} : { onRecovered }),
+      ...(onFailed === undefined ? {} : { onFailed: (unreachable) => onFailed(pool.index, unreachable) }),
     });
     return {
       pool: opened,
+      reachable: (isOver) => reachable(channel, poolConfig, runtime, isOver),
       letGo: async () => {
         await idle(channel, runtime);
         opened.letGo();
@@ -107,6 +115,17 @@ export async function openOwnedPool(options: OpenPools, pool: DirectorPool): Pro
     await letGo();
     return { ...failedPool(poolConfig, bays, reason), owner: directorIndex };
   }
+}
+
+/** False: it was over before. */
+async function reachable(channel: DriveChannel, pool: PoolConfig, runtime: PoolRuntime, isOver: () => boolean): Promise<boolean> {
+  const drives = pool.drives.map((name, driveIndex) => new RemoteDrive(channel, { name, driveIndex }));
+  while (!isOver()) {
+    const found = await Promise.any(drives.map((drive) => drive.identify())).catch(() => undefined);
+    if (found !== undefined) return !isOver();
+    await pause(runtime, REACHABLE_POLL_MILLISECONDS);
+  }
+  return false;
 }
 
 /** Every drive has answered, or was given up on: bounded by the deadlines of what is under way. */

@@ -13,9 +13,10 @@
  *     answered is asked again, before anything else: callers notice a delay, of HOLD_MILLISECONDS_MAX at most.
  */
 import { Doorbell } from "../shared-memory/doorbell.ts";
+import { RELAY, relayState } from "../shared-memory/drive-relay-state.ts";
 import { threadEpoch } from "../shared-memory/epoch.ts";
 import type { GlobalMemory } from "../shared-memory/global-memory.ts";
-import { drivePath, SLOT_WORDS, type ThreadNumber, threadNumber } from "../shared-memory/layout.ts";
+import { type DrivePath, drivePath, SLOT_WORDS, type ThreadNumber, threadNumber } from "../shared-memory/layout.ts";
 import { RingConsumer, RingProducer } from "../shared-memory/ring.ts";
 import { DriveError, type DriveErrorKind } from "./drive.ts";
 import { METADATA_BATCH_BYTES_MAX } from "./drive-checks.ts";
@@ -38,8 +39,8 @@ const REQUESTS_WAITING_MAX = 1024;
 const DEADLINE_MILLISECONDS = 20_000;
 const DEADLINE_GRACE_MILLISECONDS = 1000;
 const DEADLINE_CHECK_MILLISECONDS = 500;
-/** While a thread is started again nothing is late; main gives up earlier than this. */
-const HOLD_MILLISECONDS_MAX = 60_000;
+/** While a thread is started again its drives are waited for so long; then they can't be reached, and hosts are told. */
+const HOLD_MILLISECONDS_MAX = 10_000;
 /** Completions taken in one call of `drain`. */
 const DRAIN_SLOTS_MAX = 256;
 
@@ -117,6 +118,9 @@ export class DriveChannel {
   #nextId = Math.floor(Math.random() * 0x7fff_ffff);
   #timer: NodeJS.Timeout | undefined;
   #failure: DriveError | undefined;
+  readonly #path: DrivePath;
+  /** When an answer came last. */
+  #heardAt = 0;
 
   constructor(global: GlobalMemory, options: DriveChannelOptions) {
     const { layout } = global;
@@ -125,6 +129,7 @@ export class DriveChannel {
     if (layout.shape.mailboxBytes < MAILBOX_BYTES_MIN) throw new RangeError(`mailboxes need ${MAILBOX_BYTES_MIN} bytes`);
     this.global = global;
     this.pool = pool;
+    this.#path = path;
     this.#requests = new RingProducer(global, path.requests);
     this.#completions = new RingConsumer(global, path.completions);
     this.#completions.discard();
@@ -174,6 +179,7 @@ export class DriveChannel {
     while (taken < DRAIN_SLOTS_MAX) {
       const word = this.#completions.peek();
       if (word < 0) break;
+      this.#heardAt = this.#now();
       this.#complete(word);
       this.#completions.advance();
       taken += 1;
@@ -224,7 +230,7 @@ export class DriveChannel {
       request.operation === DRIVE_OPERATION.open && this.#opened.get(request.driveIndex) === request;
     this.#held = held.filter((pending) => !isOpening(pending));
     const until = this.#now() + HOLD_MILLISECONDS_MAX;
-    for (const pending of this.#held) pending.deadline = Math.max(pending.deadline, until);
+    for (const pending of this.#held) pending.deadline = until;
     this.#waiting = [];
     let opening = this.#opened.size;
     const opened = () => {
@@ -339,11 +345,11 @@ export class DriveChannel {
     return this.#nextId;
   }
 
-  #reject(pending: Pending, kind: DriveErrorKind, message: string): void {
+  #reject(pending: Pending, kind: DriveErrorKind, message: string, threadLost = this.#held !== undefined): void {
     if (pending.settled) return;
     pending.settled = true;
     const error = new DriveError(kind, pending.request.drive, message);
-    if (this.#held !== undefined) error.threadLost = true;
+    if (threadLost) error.threadLost = true;
     pending.reject(error);
   }
 
@@ -352,6 +358,9 @@ export class DriveChannel {
     if (pending.settled) return;
     pending.settled = true;
     const error = new DriveError("unknown", pending.request.drive, "no answer by the deadline");
+    // Cut off, and its partner has brought no answer of any drive since it was asked for: there is no way to the drives.
+    const isSilent = this.#heardAt < pending.deadline - this.#deadlineMilliseconds;
+    if (isSilent && relayState(this.global, this.#path) !== RELAY.direct) error.threadLost = true;
     error.landed = new Promise((resolve) => {
       pending.landed = resolve;
     });
@@ -378,8 +387,15 @@ export class DriveChannel {
     if (late.length > 0) {
       this.#waiting = this.#waiting.filter((pending) => !isLate(pending));
       if (this.#held !== undefined) this.#held = this.#held.filter((pending) => !isLate(pending));
+      // The last of the requests that open drives ends the hold.
+      const threadLost = this.#held !== undefined;
       for (const pending of late) {
-        this.#reject(pending, pending.repeated ? "unknown" : "unreachable", "its thread took no request by the deadline");
+        this.#reject(
+          pending,
+          pending.repeated ? "unknown" : "unreachable",
+          "its thread took no request by the deadline",
+          threadLost,
+        );
       }
     }
     this.#pump();

@@ -56,6 +56,7 @@ interface Access {
 export class TakenRequest {
   readonly words = new Int32Array(SLOT_WORDS);
   path: DirectorPath | undefined;
+  onEnd: (() => void) | undefined;
 }
 
 interface DirectorPath {
@@ -103,6 +104,8 @@ export class DriveServer {
   readonly #drives = new Map<number, ServedDrive>();
   readonly #queues = new Map<number, DriveQueue>();
   readonly #free: TakenRequest[] = [];
+  /** Taken, and not done at once. */
+  readonly #running = new Set<TakenRequest>();
   #underWay = 0;
   #idle: (() => void)[] = [];
 
@@ -169,8 +172,30 @@ export class DriveServer {
     while (this.#take(path)) {
       // What lies in its ring is taken now: it is refused as fenced.
     }
+    // Those that came through its partner, as it was cut off, lie in the partner's ring or are under way on its path.
+    for (const other of this.#paths) {
+      while (other !== path && this.#take(other)) {
+        // Likewise.
+      }
+    }
+    const relayed = [...this.#running].filter((request) => request.path !== path && this.#isOfFormerOwner(request));
+    await Promise.all([this.#quietPath(path), ...relayed.map((request) => this.#ends(request))]);
+  }
+
+  async #quietPath(path: DirectorPath): Promise<void> {
     if (path.underWay === 0) return;
     await new Promise<void>((resolve) => path.quiet.push(resolve));
+  }
+
+  #isOfFormerOwner({ words }: TakenRequest): boolean {
+    const epoch = words[REQUEST_WORD.epoch]!;
+    return epoch >= 0 && epoch < poolEpoch(this.#global, this.#pool);
+  }
+
+  #ends(request: TakenRequest): Promise<void> {
+    return new Promise((resolve) => {
+      request.onEnd = resolve;
+    });
   }
 
   /** A director that is cut off is not heard here, once it has all answers: its partner brings what it asks (drive-relay.ts). */
@@ -222,6 +247,7 @@ export class DriveServer {
       path.underWay += 1;
       const operation = words[REQUEST_WORD.operation];
       if (operation === DRIVE_OPERATION.readParts && this.#readAtOnce(request, path)) continue;
+      this.#running.add(request);
       if (operation === DRIVE_OPERATION.readParts || operation === DRIVE_OPERATION.readStrips) void this.#serve(request);
       else this.#queueOf(words[REQUEST_WORD.driveIndex]!).requests.push(request);
     }
@@ -289,6 +315,9 @@ export class DriveServer {
       this.#isCut(path);
     }
     request.path = undefined;
+    this.#running.delete(request);
+    request.onEnd?.();
+    request.onEnd = undefined;
     this.#free.push(request);
     this.#underWay -= 1;
     if (this.#underWay === 0) for (const ready of this.#idle.splice(0)) ready();

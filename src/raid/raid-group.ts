@@ -159,6 +159,7 @@ export class RaidGroup {
     const pending = this.#losing.get(position);
     if (pending !== undefined) return pending;
     if (!isWritable(member.state)) return Promise.resolve();
+    if (isFenced(error)) return Promise.reject(error as DriveError);
     member.state = error instanceof DriveError && error.kind === "unreachable" ? "missing" : "failed";
     member.reason = error instanceof Error ? error.message : String(error);
     const recorded = this.#hooks.onMemberLost(member);
@@ -243,9 +244,16 @@ export class RaidGroup {
   }
 }
 
-/** A newer owner has taken the drive. */
+/** A newer owner has taken the drive, or no drive of the pool can be reached: the pool ends here, and no drive is to blame. */
 export function isFenced(error: unknown): boolean {
-  return error instanceof DriveError && error.kind === "fenced";
+  return error instanceof DriveError && (error.kind === "fenced" || error.threadLost === true);
+}
+
+/** The pool ends here as its drives can't be reached, each and all: they are as they were once there is a way to them. */
+export function isPathLost(error: unknown): boolean {
+  for (let at = error, depth = 0; at instanceof Error && depth < 4; at = at.cause, depth += 1)
+    if (at instanceof DriveError && at.threadLost === true) return true;
+  return false;
 }
 
 export class GroupFailedError extends Error {

@@ -79,7 +79,7 @@ export class Target implements LogicalUnitServer {
     if (this.#held.count === 0) return;
     for (const held of this.#held.takeExpired(this.#now)) {
       if ("cdb" in held) this.#notAccessible(held);
-      else held.done(false);
+      else held.done(true, true);
     }
   }
 
@@ -162,7 +162,7 @@ export class Target implements LogicalUnitServer {
     this.#counters[slots.commandsHeld]! += 1;
     if (this.#held.add(held, this.#now)) return;
     if ("cdb" in held) this.#notAccessible(held);
-    else held.done(false);
+    else held.done(true, true);
   }
 
   #again(held: Held): void {

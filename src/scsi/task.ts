@@ -138,6 +138,7 @@ export function stretchesIn(run: FrameRun, first: number, end: number): number {
   return stretches;
 }
 
+/** `moved`: it was not done, as the unit has no owner now, or another one. */
 export type ResetDone = (exists: boolean, moved?: boolean) => void;
 
 export interface NexusInfo {

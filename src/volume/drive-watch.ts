@@ -13,7 +13,7 @@
  */
 import { DriveError } from "../../drivers/drive/drive.ts";
 import type { DriveHealth } from "../raid/drive-health.ts";
-import { isFenced, isWritable, type Member } from "../raid/raid-group.ts";
+import { isFenced, isPathLost, isWritable, type Member } from "../raid/raid-group.ts";
 import type { PoolParts } from "./pool-parts.ts";
 
 const QUESTION_SECONDS = 5;
@@ -59,8 +59,9 @@ export class DriveWatch {
     drive
       .flush()
       .catch((error: unknown) => {
-        if (isFenced(error) || this.#stopped || this.#parts.health.failed) return;
-        if (!(error instanceof DriveError)) throw error;
+        if (this.#stopped || this.#parts.health.failed) return;
+        if (isPathLost(error) || !(error instanceof DriveError)) throw error;
+        if (isFenced(error)) return;
         // Another drive may have taken the place meanwhile.
         if (member.drive === drive) this.#lose(member, error);
       })

@@ -29,7 +29,7 @@ const DIRTY_WALK_MAX = 16_384;
 export function findMapping(pool: PoolParts, query: MappingQuery): void {
   const volume = pool.volumes.get(query.volume);
   query.extents.length = 0;
-  if (pool.health.failed) finish(query, BLOCK_STATUS.failed);
+  if (pool.health.failed) finish(query, pool.health.status);
   else if (volume === undefined || query.offsetBytes >= volume.document.sizeBytes) finish(query, BLOCK_STATUS.noVolume);
   else new MappingScan(pool, query, volume).run();
 }
@@ -69,7 +69,7 @@ class MappingScan {
           () => this.run(),
           (error: unknown) => {
             health.fail(error);
-            finish(this.#query, BLOCK_STATUS.failed);
+            finish(this.#query, health.status);
           },
         );
         return;

@@ -58,6 +58,8 @@ export interface OpenPoolOptions {
   readonly pagesKept?: boolean;
   /** Told of each request of another director of which the journal has a part: it is executed, and must not be repeated. */
   readonly onRecovered?: (request: RecoveredRequest) => void;
+  /** Once it is open: it can't be served any more; `unreachable`: until its drives can be reached again. */
+  readonly onFailed?: (unreachable: boolean) => void;
 }
 
 /** Who asked for what a journal entry has: requester's epoch (16 bits) and number are unique together with its director. */

@@ -346,9 +346,11 @@ function assembleParts(
   const reached = (site: string): void => runtime.reached(site);
   const map = new PoolMap(store, geometry, options.mapPagesMax ?? MAP_PAGES_MAX, reached);
   const staging = new Staging(global.layout.staging[config.index]!, geometry);
-  const health = new PoolHealth((reason) => {
-    runtime.raise({ severity: "critical", type: "pool.failed", subject: `pool ${config.name}`, message: reason });
+  const health: PoolHealth = new PoolHealth((reason) => {
+    const type = health.unreachable ? "pool.unreachable" : "pool.failed";
+    runtime.raise({ severity: "critical", type, subject: `pool ${config.name}`, message: reason });
     box.pool?.hasFailed();
+    options.onFailed?.(health.unreachable);
   });
   const volumes = new Map<number, VolumeState>();
   for (const volume of opened.volumes) {

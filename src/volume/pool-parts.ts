@@ -12,9 +12,10 @@ import type { PoolMap } from "../map/pool-map.ts";
 import type { BulkWork } from "../raid/bulk-work.ts";
 import type { DriveHealth } from "../raid/drive-health.ts";
 import type { GroupGeometry } from "../raid/geometry.ts";
-import type { RaidGroup } from "../raid/raid-group.ts";
+import { isPathLost, type RaidGroup } from "../raid/raid-group.ts";
 import type { Staging } from "../raid/staging.ts";
 import type { StripeReader } from "../raid/stripe-reader.ts";
+import { BLOCK_STATUS } from "./block-io.ts";
 import type { PendingZeros } from "./pending-zeros.ts";
 import type { PoolVolumeDocument } from "./pool-document.ts";
 import type { PoolRuntime } from "./runtime.ts";
@@ -61,9 +62,10 @@ export interface PoolParts {
   readonly driveHealth: DriveHealth;
 }
 
-/** Whether the pool can serve; once failed it stays so until the next start. */
+/** Whether the pool can serve; once failed it stays so until it is opened anew. */
 export class PoolHealth {
   #reason: string | undefined;
+  #unreachable = false;
   readonly #onFail: (reason: string) => void;
 
   constructor(onFail: (reason: string) => void) {
@@ -74,6 +76,16 @@ export class PoolHealth {
     return this.#reason !== undefined;
   }
 
+  /** Nothing is broken: there is no way to the drives now. When there is one again, the pool can be opened anew. */
+  get unreachable(): boolean {
+    return this.#unreachable;
+  }
+
+  /** What I/O of a failed pool ends with. */
+  get status(): typeof BLOCK_STATUS.failed | typeof BLOCK_STATUS.unreachable {
+    return this.#unreachable ? BLOCK_STATUS.unreachable : BLOCK_STATUS.failed;
+  }
+
   get reason(): string | undefined {
     return this.#reason;
   }
@@ -81,6 +93,7 @@ export class PoolHealth {
   fail(error: unknown): void {
     if (this.#reason !== undefined) return;
     this.#reason = error instanceof Error ? error.message : String(error);
+    this.#unreachable = isPathLost(error);
     this.#onFail(this.#reason);
   }
 }

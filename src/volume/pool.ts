@@ -194,7 +194,7 @@ export class Pool {
     if (this.#refused(io)) return;
     const { journal } = this.parts;
     journal.whenSynced(journal.nextSequence - 1, (durable) => {
-      io.status = durable ? BLOCK_STATUS.good : BLOCK_STATUS.failed;
+      io.status = durable ? BLOCK_STATUS.good : this.parts.health.status;
       io.done(io);
     });
   }
@@ -204,7 +204,7 @@ export class Pool {
   }
 
   #refused(io: BlockIo): boolean {
-    if (this.parts.health.failed) io.status = BLOCK_STATUS.failed;
+    if (this.parts.health.failed) io.status = this.parts.health.status;
     else if (!this.parts.volumes.has(io.volume)) io.status = BLOCK_STATUS.noVolume;
     else return false;
     io.run.frameCount = 0;

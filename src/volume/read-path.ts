@@ -197,7 +197,7 @@ export class ReadPath implements FetchResults {
       return false;
     }
     if (health.failed) {
-      this.#deliver(waiter, -1, BLOCK_STATUS.failed);
+      this.#deliver(waiter, -1, health.status);
       return false;
     }
     // A partial frame is younger than a pending zero of its block, or it would have been made full at once.
@@ -212,7 +212,7 @@ export class ReadPath implements FetchResults {
         () => this.#resolve(waiter),
         (error: unknown) => {
           health.fail(error);
-          this.#deliver(waiter, -1, BLOCK_STATUS.failed);
+          this.#deliver(waiter, -1, health.status);
         },
       );
       return false;

@@ -12,6 +12,8 @@
  *     and only then is it lost.
  *  2. A frame that a drive may still write to is neither published nor free (StripeReader, invariant 1).
  */
+
+import { DriveError } from "../../drivers/drive/drive.ts";
 import { partChecksum, writePart } from "../../drivers/drive/strip-parts.ts";
 import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import type { Address } from "../../drivers/shared-memory/global-memory.ts";
@@ -304,11 +306,12 @@ export class StripFetcher {
     this.#leave(fetch);
     this.#pool.zoneUse.reading[fetch.at.slot]! -= 1;
     this.#pool.health.fail(error);
-    const refused = isFenced(error) || !fetch.sent;
+    const isLate = error instanceof DriveError && error.landed !== undefined;
+    const refused = (isFenced(error) && !isLate) || !fetch.sent;
     for (let index = 0; index < fetch.frame.length; index++) {
       if (!fetch.wants(index)) continue;
       const waiters = refused ? this.#drop(fetch, index) : fetch.take(index);
-      this.#served.deliverAll(waiters, -1, BLOCK_STATUS.failed);
+      this.#served.deliverAll(waiters, -1, this.#pool.health.status);
     }
     if (refused && fetch.scratch >= 0) this.#pool.staging.fetches.give(fetch.scratch);
     for (const unsent of this.#unsent.splice(0)) this.#fail(unsent, error);

@@ -190,9 +190,9 @@ export class WritePath {
       if (this.#pool.frames.waiting > 0) this.#pool.frames.serveWaiters();
     }
     for (const io of group) {
-      if (failed) finish(io, BLOCK_STATUS.failed);
+      if (failed) finish(io, this.#pool.health.status);
       else if (io.forceUnitAccess || journal.held || this.#hooks.writesThrough(io.volume)) {
-        journal.whenSynced(sequence, (durable) => finish(io, durable ? BLOCK_STATUS.good : BLOCK_STATUS.failed));
+        journal.whenSynced(sequence, (durable) => finish(io, durable ? BLOCK_STATUS.good : this.#pool.health.status));
       } else finish(io, BLOCK_STATUS.good);
     }
     group.length = 0;
@@ -372,7 +372,7 @@ export class WritePath {
   #failAll(): void {
     for (const io of this.#queue.splice(0)) {
       this.#giveFrames(io);
-      finish(io, BLOCK_STATUS.failed);
+      finish(io, this.#pool.health.status);
     }
   }
 

@@ -130,6 +130,21 @@ class World {
 const HOME = ["A@1A active", "B@1B active"];
 
 describe("failover", () => {
+  test("a pool that fails is unavailable at once; one whose drives can be reached again is closed and opened anew", () => {
+    const world = new World().ready();
+    world.take({ type: "poolFailed", director: 0, pool: 0 });
+    expect(world.served).toEqual(["A@1A unavailable", "B@1B active"]);
+    world.take({ type: "poolReachable", director: 1, pool: 0 }); // not its owner
+    expect(world.served).toEqual(["A@1A unavailable", "B@1B active"]);
+    world.take({ type: "poolReachable", director: 0, pool: 0 });
+    expect(world.served).toEqual(["A@1A transitioning", "B@1B active"]);
+    world.answer(0);
+    world.answer(0);
+    expect(world.served).toEqual(HOME);
+    expect(world.log.filter((type) => type !== "publish")).toEqual(["close", "open", "raise"]);
+    expect(world.events).toEqual(["pool.reopened"]);
+  });
+
   test("a director that fails is fenced, ended, joined; then its partner opens its pools; it comes back and gets them again", () => {
     const world = new World().ready();
     expect(world.served).toEqual(HOME);

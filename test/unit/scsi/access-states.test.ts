@@ -134,6 +134,16 @@ describe("a volume between two owners", () => {
     expect(far.send(TEST_UNIT_READY, {}, LUN).sense).toBe("06/29/03");
   });
 
+  test("refuses a reset that has waited for as long as it may: its unit is there, and was not reset", () => {
+    transitioning();
+    const outcomes: unknown[] = [];
+    array.targets[1].resetLogicalUnit(far.nexus, 0, (exists, moved) => outcomes.push({ exists, moved }));
+    const now = array.global.clock.nowMicroseconds();
+    vi.spyOn(array.global.clock, "nowMicroseconds").mockImplementation(() => now + HELD_MICROSECONDS + 1000);
+    array.targets[1].tick();
+    expect(outcomes).toEqual([{ exists: true, moved: true }]);
+  });
+
   test("that nobody can serve answers 2/04/0C, but INQUIRY and REPORT LUNS", () => {
     array.reroute({ volumes: array.volumesWith(1, { access: "unavailable" }) });
     expect(near.send(WRITE_10, { transferLength: 1 }, block(1)).sense).toBe("02/04/0c");

@@ -49,6 +49,44 @@ describe("pool: two drives fail while hosts write", () => {
   });
 });
 
+describe("pool: its drives can't be reached", () => {
+  test("tells hosts so, records no drive as lost, and has everything when it is opened anew", async () => {
+    const media = new MemoryPoolMedia();
+    const path = { lost: false };
+    media.wrap = (inner: Drive): Drive => {
+      for (const name of ["writeStrips", "readStrips", "readParts", "flush", "metadataBatch", "createZone"] as const) {
+        const original = (inner[name] as (...given: unknown[]) => Promise<unknown>).bind(inner);
+        Object.assign(inner, {
+          [name]: async (...given: unknown[]) => {
+            if (!path.lost) return original(...given);
+            const error = new DriveError("unreachable", inner.name, "its thread took no request by the deadline");
+            error.threadLost = true;
+            throw error;
+          },
+        });
+      }
+      return inner;
+    };
+    const pool = await openMemoryPool(media);
+    await pool.service.createVolume(0, volumeDocument(1, 1500 * 4096));
+    await writeBytes(pool, 1, 0, new Uint8Array(300 * 4096).fill(7));
+    path.lost = true;
+    await expect(pool.service.pool(0).destageAll()).rejects.toThrow("took no request");
+    expect((await readBytes(pool, 1, 0, 4096)).status).toBe(BLOCK_STATUS.unreachable);
+    expect((await writeBytes(pool, 1, 0, new Uint8Array(4096))).status).toBe(BLOCK_STATUS.unreachable);
+    expect(pool.service.status()[0]!.drives.map(({ state }) => state)).not.toContain("missing");
+    expect(pool.events.map(({ type }) => type)).toContain("pool.unreachable");
+    expect(pool.events.filter(({ type }) => type.startsWith("drive."))).toEqual([]);
+    pool.kill();
+    path.lost = false;
+    const again = await openMemoryPool(media);
+    const { status, data } = await readBytes(again, 1, 0, 300 * 4096);
+    expect([status, data.every((byte) => byte === 7)]).toEqual([BLOCK_STATUS.good, true]);
+    expect(again.service.status()[0]!.state).toBe("optimal");
+    again.kill();
+  });
+});
+
 describe("pool: one that fails while destage is under way", () => {
   test("tells who waits for the end of it", async () => {
     const media = new MemoryPoolMedia();

@@ -140,11 +140,12 @@ export function taskManagementRequest(session: Session, header: Buffer): void {
       resetLogicalUnit(session, pdu, lun);
       return;
     case FUNCTION.targetWarmReset:
-      resetTarget(session, () => answer(session, pdu, RESPONSE.complete));
+      resetTarget(session, (all) => answer(session, pdu, all ? RESPONSE.complete : RESPONSE.rejected));
       return;
     case FUNCTION.targetColdReset:
-      resetTarget(session, () => {
-        answer(session, pdu, RESPONSE.complete);
+      resetTarget(session, (all) => {
+        answer(session, pdu, all ? RESPONSE.complete : RESPONSE.rejected);
+        if (!all) return;
         for (const each of [...session.services.sessions()]) {
           each.endsBecause("target cold reset");
           each.connection.finish();
@@ -222,13 +223,15 @@ function resetLogicalUnit(session: Session, pdu: TASK_MANAGEMENT_REQUEST, lun: n
     tasks: tasksOf(session, lun),
     others: othersOf(session, session.services.sessions(), (other) => tasksOf(other, lun)),
     done: () =>
-      units.resetLogicalUnit(session.nexus, lun, (exists) =>
-        answer(session, pdu, exists ? RESPONSE.complete : RESPONSE.noSuchLun),
+      units.resetLogicalUnit(session.nexus, lun, (exists, moved) =>
+        // Nobody owned the unit for as long as it could wait: the initiator may ask again.
+        answer(session, pdu, moved === true ? RESPONSE.rejected : exists ? RESPONSE.complete : RESPONSE.noSuchLun),
       ),
   });
 }
 
-function resetTarget(session: Session, done: () => void): void {
+/** @param done - told whether every unit that is there was reset */
+function resetTarget(session: Session, done: (all: boolean) => void): void {
   const { services } = session;
   TaskManagement.start(session, {
     tasks: [...session.tasks.values()],
@@ -236,11 +239,13 @@ function resetTarget(session: Session, done: () => void): void {
     done: () => {
       const luns = services.access().luns;
       let left = luns.length;
-      if (left === 0) done();
+      let all = true;
+      if (left === 0) done(all);
       for (const lun of luns) {
-        services.units.resetLogicalUnit(session.nexus, lun, () => {
+        services.units.resetLogicalUnit(session.nexus, lun, (_, moved) => {
+          if (moved === true) all = false;
           left -= 1;
-          if (left === 0) done();
+          if (left === 0) done(all);
         });
       }
     },
