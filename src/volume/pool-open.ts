@@ -347,8 +347,8 @@ function assembleParts(
   const map = new PoolMap(store, geometry, options.mapPagesMax ?? MAP_PAGES_MAX, reached);
   const staging = new Staging(global.layout.staging[config.index]!, geometry);
   const health: PoolHealth = new PoolHealth((reason) => {
-    const type = health.unreachable ? "pool.unreachable" : "pool.failed";
-    runtime.raise({ severity: "critical", type, subject: `pool ${config.name}`, message: reason });
+    const event = { severity: "critical", subject: `pool ${config.name}`, message: reason } as const;
+    runtime.raise({ ...event, type: health.unreachable ? "pool.unreachable" : "pool.failed" });
     box.pool?.hasFailed();
     options.onFailed?.(health.unreachable);
   });
