@@ -128,24 +128,29 @@ export class Rebuild {
     const { compactor } = this.#options;
     const { map, runtime, zoneUse } = this.#pool;
     const zone = map.zones.zone[slot]!;
-    if (!(await this.#create(zone))) {
+    let isTaken = false;
+    // From here on, not only once it is made: compaction may be about to remove the zone, and would leave it on this drive.
+    zoneUse.reading[slot]! += 1;
+    zoneUse.uncommitted[slot]! += 1;
+    try {
+      isTaken = await this.#create(zone);
+      if (isTaken) {
+        runtime.reached("rebuild.zoneCreated");
+        const before = this.#lostStrips;
+        if (!(await this.#fill(slot, zone))) return;
+        // Once the drive has the zone, nothing else tells that something is missing in it.
+        if (this.#lostStrips > before) await this.#options.noteDamage(slot);
+        await this.#drive.finishZone(zone);
+      }
+    } finally {
+      zoneUse.reading[slot]! -= 1;
+      zoneUse.uncommitted[slot]! -= 1;
+    }
+    if (!isTaken) {
       await compactor.evacuate(slot);
       // It has to stay where something in it can't be moved: then this drive does without it.
       if (map.zones.zone[slot] === zone && map.zones.state[slot] === ZONE_STATE.sealed) this.#had.add(zone);
       return;
-    }
-    runtime.reached("rebuild.zoneCreated");
-    zoneUse.reading[slot]! += 1;
-    zoneUse.uncommitted[slot]! += 1;
-    try {
-      const before = this.#lostStrips;
-      if (!(await this.#fill(slot, zone))) return;
-      // Once the drive has the zone, nothing else tells that something is missing in it.
-      if (this.#lostStrips > before) await this.#options.noteDamage(slot);
-      await this.#drive.finishZone(zone);
-    } finally {
-      zoneUse.reading[slot]! -= 1;
-      zoneUse.uncommitted[slot]! -= 1;
     }
     runtime.reached("rebuild.zoneFinished");
     this.#had.add(zone);
