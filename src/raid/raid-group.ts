@@ -144,6 +144,12 @@ export class RaidGroup {
     return this.level.survives(unwritten);
   }
 
+  /** Whether everything could be had without this member, from drives that have all of what is theirs. */
+  canDoWithout(position: number): boolean {
+    const untrusted = this.positions.filter((other) => other === position || this.trusted(other) === undefined);
+    return this.level.survives(untrusted);
+  }
+
   /**
    * A drive did not do what it must: it is out. Resolves when that is on record, so that the caller may go on without
    * it. Rejects when the record can't be made (then the pool can't go on either).

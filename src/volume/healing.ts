@@ -14,6 +14,8 @@
  *  1. A drive is on record as rebuilding before the first write to it that counts.
  *  2. No zone is open when a drive becomes a member: it has each zone whole from its beginning, or lacks it.
  *  3. A drive that fails as a member is not taken again until people replace it.
+ *  4. A member that works gives its place up only while the group can do without it: until its successor is built, the
+ *     position counts for nothing that is kept outside of zones (the map), and only its successor gets what is new.
  */
 import { DriveError } from "../../drivers/drive/drive.ts";
 import { poolEpoch } from "../../drivers/shared-memory/epoch.ts";
@@ -170,7 +172,7 @@ export class Healing {
     }
     for (const member of group.members) if (member.state === "rebuilding") return () => this.#bringUp(member);
     for (const member of group.members) {
-      if (member.state === "predictive") {
+      if (member.state === "predictive" && group.canDoWithout(member.position)) {
         const free = shelf.freeFor(member.position);
         if (free !== undefined) return () => this.#take(member, free, formerOf(member));
       }
@@ -178,7 +180,8 @@ export class Healing {
     if (!settings.copyBack) return undefined;
     for (const member of group.members) {
       const home = shelf.drives.find((drive) => drive.home === member.position && drive.state === "spare");
-      if (isTrusted(member.state) && home !== undefined) return () => this.#take(member, home, formerOf(member));
+      if (isTrusted(member.state) && home !== undefined && group.canDoWithout(member.position))
+        return () => this.#take(member, home, formerOf(member));
     }
     return undefined;
   }
@@ -236,14 +239,19 @@ export class Healing {
     let joined = false;
     const swap = async (): Promise<void> => {
       if (group.members[member.position] !== member) return;
+      // Another may have been lost since this one was chosen.
+      if (isTrusted(member.state) && !group.canDoWithout(member.position)) return;
       const from = map.zones.nextZone;
+      // The drive that comes back to its place has what it had: it is not its own former one, on record least of all.
+      const isBack = former?.driveId === fresh.driveId;
       const next: Member = {
         position: member.position,
         ...fresh,
         state: "rebuilding",
         reason: `it takes the place of drive ${member.name}`,
-        hasZone: (zone) => zone >= from,
-        former: former === undefined ? undefined : { ...former, hasZone: (zone) => zone < from && former.hasZone(zone) },
+        hasZone: (zone) => zone >= from || (isBack && former.hasZone(zone)),
+        former:
+          former === undefined || isBack ? undefined : { ...former, hasZone: (zone) => zone < from && former.hasZone(zone) },
       };
       try {
         await this.#options.record.joinMember(fresh.drive, () => {
@@ -339,11 +347,6 @@ export class Healing {
     if (former === undefined || group.members[member.position] !== member) return;
     const { drive, driveId } = former;
     if (!(await this.#join(member, { name: former.name, driveId, drive }, former))) return;
-    // It has what it had, and is its own former drive no more.
-    const again = group.members[member.position]!;
-    const has = again.hasZone!.bind(again);
-    again.former = undefined;
-    again.hasZone = (zone) => has(zone) || former.hasZone(zone);
     runtime.raise({
       severity: "warning",
       type: "spare.failed",

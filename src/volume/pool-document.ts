@@ -19,6 +19,7 @@ export const ARRAY_KEY = "array";
 export const FIRST_VERSION = 1;
 /** A crash while the document is written leaves some drives one version behind. */
 const VERSIONS_BEHIND_MAX = 1;
+const CUT_OFF = "it has just become a member, and is rebuilt";
 /** Past this the oldest are forgotten: they were replaced long ago. */
 const RETIRED_MAX = 64;
 
@@ -170,6 +171,9 @@ function judgeMember(judged: JudgedBays, newest: PoolDocument, member: MemberDoc
   }
   // Its making was cut off while the first document was written: nothing else is on any drive yet.
   if (copy.document === undefined && newest.version === FIRST_VERSION) return { state: "online", bay };
+  // It became a member, and the first that it should have had of it was cut off: what it has of zones is looked at.
+  if (copy.document === undefined && (member.state === "rebuilding" || member.state === "missing"))
+    return { state: "rebuilding", reason: CUT_OFF, bay };
   if (copy.document === undefined || copy.document.poolId !== newest.poolId) {
     return { state: "foreign", reason: "its record of the pool is missing, damaged or of another pool" };
   }

@@ -100,8 +100,8 @@ export function openMembers(options: OpenPoolOptions, verdict: Verdict): Member[
 }
 
 /** The drive that held the position, if it is there; which zones it has is found when the zones are looked at. */
-function formerOf({ bays, config }: OpenPoolOptions, { former }: MemberDocument): FormerDrive | undefined {
-  if (former === undefined) return undefined;
+function formerOf({ bays, config }: OpenPoolOptions, { driveId, former }: MemberDocument): FormerDrive | undefined {
+  if (former === undefined || former.driveId === driveId) return undefined;
   const index = bays.findIndex((bay) => bay.state === "open" && bay.driveId === former.driveId);
   const bay = bays[index];
   if (bay?.state !== "open") return undefined;
