@@ -1,9 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { MemoryDriveState } from "../../../drivers/drive/memory-drive.ts";
+import { ZONE_STATE } from "../../../src/map/zone-table.ts";
 import type { RaidShape } from "../../../src/raid/raid-level.ts";
 import { raidLevel } from "../../../src/raid/raid-levels.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
-import { interceptDrive, until } from "../../support/gated-drive.ts";
+import { interceptDrive, turns, until } from "../../support/gated-drive.ts";
 import {
   MemoryPoolMedia,
   type MemoryPoolShape,
@@ -164,14 +165,16 @@ describe("healing of RAID-5", () => {
   test("when the spare fails while it is built, the next one is taken", async () => {
     const media = new MemoryPoolMedia(shapeOf(raid, 2));
     const pulled = pullable(media);
+    const { wrap } = media;
+    media.wrap = (drive, position, global) =>
+      interceptDrive(wrap(drive, position, global), async (operation, _parameters, run) => {
+        if (position === 4 && operation === "writeStrips") pulled.add(4);
+        return run();
+      });
     const pool = await filled(media);
     pulled.add(1);
     await writeBytes(pool, 1, 0, content(3));
-    // A drive that nobody writes to is missed by nobody.
-    const destaged = pool.service.pool(0).destageAll();
-    await until(() => pool.service.pool(0).parts.group.members[1]!.state === "rebuilding");
-    pulled.add(4);
-    await destaged;
+    await pool.service.pool(0).destageAll();
     await until(() => pool.service.pool(0).parts.group.members[1]!.name === "05");
     await healed(pool);
     pulled.add(0);
@@ -245,6 +248,100 @@ describe("healing of RAID-5", () => {
     expect(written(4)).toBeLessThan(written(0));
     for (let slot = 0; slot < parts.map.zones.slotCount; slot++) await compactor.evacuate(slot);
     for (const { name } of parts.group.members) expect(parts.driveHealth.status(name, 0).errors, name).toBe(0);
+    pool.kill();
+  });
+
+  test("no drive gives its place back to another while the group can't do without it", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 1));
+    const pulled = pullable(media);
+    const pool = await filled(media);
+    pulled.add(1);
+    await writeBytes(pool, 1, 0, content(2));
+    await pool.service.pool(0).destageAll();
+    await until(() => pool.service.pool(0).parts.group.members[1]!.name === "04");
+    await healed(pool);
+    await pool.service.stop();
+    pool.kill();
+    pulled.delete(1);
+    // A new drive for the one, and the other is gone, which has the only other copy of the map.
+    media.drives[1] = new MemoryDriveState({ name: "01", driveId: "new", geometry: media.drives[0]!.identity });
+    const other = media.drives[0];
+    media.drives[0] = undefined;
+    const again = await openMemoryPool(media, { hurry: 50 });
+    for (let seed = 3; seed < 9; seed++) {
+      await writeBytes(again, 1, 0, content(seed));
+      await again.service.pool(0).destageAll();
+    }
+    expect(again.service.pool(0).parts.health.reason).toBeUndefined();
+    expect(states(again)).toMatchObject({ "00": "missing", "01": "spare", "04": "online" });
+    await expectContent(again, 8);
+    again.kill();
+    // When it is there again and has all, the place is given back.
+    media.drives[0] = other;
+    const whole = await openMemoryPool(media, { hurry: 50 });
+    await until(() => whole.service.pool(0).parts.group.members[1]!.name === "01");
+    await healed(whole);
+    await expectContent(whole, 8);
+    whole.kill();
+  });
+
+  test("compaction does not take away a zone that is just being given to the drive that is rebuilt", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 1));
+    const pulled = pullable(media);
+    const { wrap } = media;
+    let held: number | undefined;
+    let pool: OpenedPool | undefined;
+    media.wrap = (drive, position, global) =>
+      interceptDrive(wrap(drive, position, global), async (operation, parameters, run) => {
+        if (pool === undefined || position !== 4 || operation !== "createZone" || held !== undefined) return run();
+        const { parts, compactor } = pool.service.pool(0);
+        const slot = parts.map.zones.zone.indexOf(parameters[0] as number);
+        await run();
+        if (parts.map.zones.live[slot]! === 0) return;
+        held = slot;
+        void compactor.evacuate(slot);
+        for (let n = 0; n < 200 && parts.map.zones.state[slot] === ZONE_STATE.sealed; n++) await turns(20);
+        await turns(200);
+      });
+    pool = await filled(media);
+    pulled.add(1);
+    await writeBytes(pool, 1, 0, content(2));
+    await pool.service.pool(0).destageAll();
+    const { group } = pool.service.pool(0).parts;
+    await until(() => group.members[1]!.name === "04" && group.members[1]!.state !== "rebuilding");
+    await healed(pool);
+    expect(held).toBeDefined();
+    expect(pool.events.filter(({ type }) => type === "drive.failed")).toEqual([]);
+    const { zones } = pool.service.pool(0).parts.map;
+    const known = new Set([...zones.zone].filter((_, slot) => zones.state[slot] !== ZONE_STATE.free));
+    expect([...media.drives[4]!.zones.keys()].filter((zone) => !known.has(zone))).toEqual([]);
+    await expectContent(pool, 2);
+    pool.kill();
+  });
+
+  test("a drive that gets its place back, as its successor failed, is not its own former one on record", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 1));
+    const pulled = pullable(media);
+    const { wrap } = media;
+    media.wrap = (drive, position, global) =>
+      interceptDrive(wrap(drive, position, global), async (operation, _parameters, run) => {
+        if (position === 4 && operation === "writeStrips") pulled.add(4);
+        return run();
+      });
+    const pool = await filled(media);
+    const { record, parts } = pool.service.pool(0);
+    const seen = new Set<string>();
+    const update = record.joinMember.bind(record);
+    record.joinMember = async (drive, join) => {
+      await update(drive, join);
+      const { name, former } = record.document.members[2]!;
+      seen.add(`${name} from ${former?.name}`);
+    };
+    parts.group.members[2]!.state = "predictive";
+    await until(() => seen.size === 2);
+    await healed(pool);
+    expect([...seen]).toEqual(["04 from 02", "02 from undefined"]);
+    await expectContent(pool, 1);
     pool.kill();
   });
 

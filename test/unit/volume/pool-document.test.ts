@@ -124,6 +124,14 @@ describe("judgeCopies: which drives are trusted", () => {
     }
   });
 
+  test("a spare whose own first record was cut off is rebuilt, not taken for another pool's", () => {
+    for (const state of ["rebuilding", "missing"] as const) {
+      const newest = document(10, ["online", "online", state, "online"]);
+      const verdict = judge([copy(0, newest), copy(1, newest), copy(2, undefined), copy(3, newest)])!;
+      expect(verdict.members[2]).toMatchObject({ state: "rebuilding", bay: 2 });
+    }
+  });
+
   test("a spare that took a place is a member, wherever the place's first drive is", () => {
     const newest = {
       ...now,
