@@ -15,6 +15,7 @@ import { openPool } from "../../src/volume/pool-open.ts";
 import type { BayDrive } from "../../src/volume/pool-parts.ts";
 import { PoolService } from "../../src/volume/pool-service.ts";
 import { type PoolRuntime, pause } from "../../src/volume/runtime.ts";
+import type { DriveChanges } from "./drive-changes.ts";
 import type { Engine, Life } from "./engine.ts";
 import { SimDrive, type SimDriveState, type Site } from "./sim-drive.ts";
 import { SimJournalFile, SimJournalState } from "./sim-journal.ts";
@@ -28,11 +29,16 @@ export interface PoolMedia {
   readonly index: number;
   readonly name: string;
   readonly raid: RaidConfig;
+  /** Of the bays: one for each position, then one for each spare. A drive in another's bay is foreign there. */
+  readonly names: readonly string[];
   readonly drives: SimDriveState[];
+  readonly spareCount: number;
+  /** Where drives fail for good, and are replaced. */
+  readonly changes: DriveChanges | undefined;
   /** Of each drive, for as long as the process runs. */
   faults: DriveFaults[];
   readonly trouble: Trouble;
-  /** Positions whose drive is not there in this life of the process. */
+  /** Bays whose drive is not there in this life of the process. */
   absent: readonly number[];
   /** It was opened once: from then on drives may misbehave. (A pool is made on drives that are there and well.) */
   isMade: boolean;
@@ -85,19 +91,23 @@ export class Director {
     const { engine, global, site } = this.#options;
     const { life } = this;
     const drives: SimDrive[] = [];
-    const bays = media.drives.map((state, position): BayDrive => {
-      if (media.absent.includes(position)) return { state: "unavailable", memberState: "missing", reason: "its folder is gone" };
+    const hasFaults = media.trouble.kind === "faults" || media.changes !== undefined;
+    const positions = media.drives.length - media.spareCount;
+    const bays = media.drives.map((state, bay): BayDrive => {
+      if (media.absent.includes(bay)) return { state: "unavailable", memberState: "missing", reason: "its folder is gone" };
+      if (state.identity.name !== media.names[bay])
+        return { state: "unavailable", memberState: "foreign", reason: `its label names it ${state.identity.name}` };
       const healthy = new SimDrive({ state, global, engine, life, site });
       drives.push(healthy);
-      const drive: Drive = media.trouble.kind === "faults" ? new FaultDrive(healthy, media.faults[position]!, global) : healthy;
+      const drive: Drive = hasFaults ? new FaultDrive(healthy, media.faults[bay]!, global) : healthy;
       return { state: "open", drive, driveId: state.identity.driveId, capacityBytes: state.identity.capacityBytes };
     });
     const config: PoolConfig = {
       name: media.name,
       index: media.index,
       raid: media.raid,
-      drives: media.drives.map((state) => state.identity.name),
-      spares: [],
+      drives: media.names.slice(0, positions),
+      spares: media.names.slice(positions),
       owner: this.index,
       reachedBy: [0, 1],
     };
@@ -121,6 +131,7 @@ export class Director {
       runtime: this.runtime,
       ageSeconds: 2,
       mapPagesMax: this.#options.mapPagesMax,
+      ...(media.changes === undefined ? {} : { healing: media.changes.settings }),
     });
     this.pools.push(pool);
     this.#drives.set(pool, drives);

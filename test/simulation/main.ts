@@ -1,5 +1,5 @@
 /**
- * `npm run simulate -- --seed N --seeds K --seconds S [--only 26,35] [--jobs 2] [--mirrored] [--verbose]`
+ * `npm run simulate -- --seed N --seeds K --seconds S [--only 26,35] [--jobs 2] [--mirrored] [--healing] [--verbose]`
  *
  * Runs seeds N, N + 1, … until K are done or S seconds have passed, on as many processes as `--jobs` says. Prints what was
  * run, crashes by site, and for a violation its seed, the last steps and how to repeat it. The exit status says whether all
@@ -27,6 +27,7 @@ const { values } = parseArgs({
     only: { type: "string" },
     crashes: { type: "string" },
     mirrored: { type: "boolean", default: false },
+    healing: { type: "boolean", default: false },
     verbose: { type: "boolean", default: false },
   },
 });
@@ -63,6 +64,7 @@ function job(): Promise<void> {
       child.send({
         seed: running,
         mirrored: values.mirrored,
+        healing: values.healing,
         ...(values.crashes === undefined ? {} : { crashes: Number(values.crashes) }),
       });
     };

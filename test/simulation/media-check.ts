@@ -7,11 +7,14 @@ import { FRAME_STATE } from "../../src/cache/frame-pool.ts";
 import { PAGE_BLOCKS, PAGE_NOT_LOADED } from "../../src/map/map-pages.ts";
 import { ZONE_STATE } from "../../src/map/zone-table.ts";
 import { decodePlace, NOT_MAPPED } from "../../src/raid/geometry.ts";
+import { isTrusted } from "../../src/raid/raid-group.ts";
 import { ROLE_P, ROLE_Q } from "../../src/raid/raid-level.ts";
 import { TAG_BYTES } from "../../src/raid/strip.ts";
 import type { Pool } from "../../src/volume/pool.ts";
+import { POOL_COUNT } from "../../src/volume/pool-counters.ts";
 import type { Director, PoolMedia } from "./director.ts";
 import type { HostVolume } from "./host.ts";
+import type { SimDriveState } from "./sim-drive.ts";
 
 const BLOCK = 4096;
 
@@ -45,6 +48,14 @@ export async function checkMedia(pool: Pool, media: PoolMedia, volumes: readonly
   checkZones(pool, media);
 }
 
+/** The drive that must have what is written to a position; undefined: none must. */
+function driveAt(pool: Pool, media: PoolMedia, position: number): SimDriveState | undefined {
+  if (media.changes === undefined) return media.trouble.concerns(position) ? undefined : media.drives[position];
+  const { driveId, state } = pool.parts.group.members[position]!;
+  const drive = media.drives.find(({ identity }) => identity.driveId === driveId);
+  return isTrusted(state) && drive !== undefined && media.changes.isWell(drive) ? drive : undefined;
+}
+
 async function placeOf(pool: Pool, volume: number, block: number): Promise<number> {
   const { map } = pool.parts;
   for (;;) {
@@ -60,8 +71,9 @@ function blockIsThere(pool: Pool, media: PoolMedia, at: { volume: number; block:
   const zone = map.zones.zone[slot]!;
   const what = `volume ${at.volume} block ${at.block} (zone ${zone}, stripe ${stripe}, column ${column})`;
   const position = geometry.level.positionOf(stripe, column, 0);
-  if (media.trouble.concerns(position)) return undefined;
-  const strip = media.drives[position]!.zones.get(zone)?.strips.get(stripe);
+  const drive = driveAt(pool, media, position);
+  if (drive === undefined) return undefined;
+  const strip = drive.zones.get(zone)?.strips.get(stripe);
   if (strip === undefined) return `${what}: its strip is not on its drive`;
   const tags = new DataView(strip.buffer, strip.byteOffset + geometry.shape.tagsAt + index * TAG_BYTES, TAG_BYTES);
   const right =
@@ -84,7 +96,10 @@ function stripeAgrees(pool: Pool, media: PoolMedia, place: number, looked: Set<s
   if (media.trouble.kind !== "none") return undefined;
   const strips: Uint8Array[] = [];
   for (let position = 0; position < geometry.driveCount; position++) {
-    const strip = media.drives[position]!.zones.get(zone)?.strips.get(stripe);
+    const drive = driveAt(pool, media, position);
+    // Where places are empty, that all can be had is proven by who reads it.
+    if (drive === undefined) return undefined;
+    const strip = drive.zones.get(zone)?.strips.get(stripe);
     if (strip === undefined) return `stripe ${key}: the strip of position ${position} is not there`;
     strips.push(strip.subarray(0, shape.parityBytes));
   }
@@ -113,28 +128,42 @@ function stripeAgrees(pool: Pool, media: PoolMedia, place: number, looked: Set<s
 function checkZones(pool: Pool, media: PoolMedia): void {
   const { zones } = pool.parts.map;
   const known = new Set<number>();
+  const drives = pool.parts.group.positions
+    .map((position) => driveAt(pool, media, position))
+    .filter((drive) => drive !== undefined);
   for (let slot = 0; slot < zones.slotCount; slot++) {
     if (zones.state[slot] === ZONE_STATE.free) continue;
     known.add(zones.zone[slot]!);
     if (zones.state[slot] !== ZONE_STATE.sealed) continue;
-    for (const [position, drive] of media.drives.entries()) {
-      if (media.trouble.concerns(position)) continue;
+    for (const drive of drives) {
       const zone = drive.zones.get(zones.zone[slot]!);
       if (zone === undefined && zones.live[slot]! > 0)
         throw new Error(`zone ${zones.zone[slot]} is not on drive ${drive.identity.name}`);
-      if (zone !== undefined && !zone.finished)
+      // One in which nothing lives any more may have stayed as a crash, or a drive that was away, left it.
+      if (zone !== undefined && !zone.finished && (zones.live[slot]! > 0 || media.changes === undefined))
         throw new Error(
           `zone ${zones.zone[slot]} (${zones.live[slot]} live) is sealed, and not finished on drive ${drive.identity.name}`,
         );
     }
   }
-  for (const [position, drive] of media.drives.entries()) {
+  for (const [position, drive] of (media.changes === undefined ? media.drives : drives).entries()) {
     // What a drive that lies was told to remove may be there still.
     const lies = media.trouble.concerns(position) && media.trouble.kind === "faults";
-    if (lies || media.absent.includes(position) || pool.parts.group.trusted(position) === undefined) continue;
+    const isAway = media.absent.includes(position) || pool.parts.group.trusted(position) === undefined;
+    if (media.changes === undefined && (lies || isAway)) continue;
     for (const zone of drive.zones.keys())
       if (!known.has(zone)) throw new Error(`drive ${drive.identity.name} has zone ${zone}, which the map does not know`);
   }
+}
+
+/** What drives that do what they must, or nothing at all, never lead to. */
+export function checkHealing(pool: Pool, media: PoolMedia): string | undefined {
+  const repaired = pool.parts.counters[POOL_COUNT.repairedBlocks]!;
+  if (repaired > 0 && media.changes?.hasErred === false)
+    return `pool ${pool.parts.name}: ${repaired} blocks were repaired, and no drive returned errors`;
+  for (const { identity, readsAstray } of media.drives)
+    if (readsAstray > 0) return `drive ${identity.name} was asked for ${readsAstray} strips of zones that it does not have`;
+  return undefined;
 }
 
 /** Frames and staging at rest. */

@@ -17,8 +17,15 @@ export interface SeedReport {
 
 const sites = crashSites();
 
-process.on("message", ({ seed, crashes, mirrored }: { seed: number; crashes?: number; mirrored: boolean }) => {
-  void runSeed({ seed, sites, mirrored, ...(crashes === undefined ? {} : { crashes }) }).then((result) => {
+interface Order {
+  readonly seed: number;
+  readonly crashes?: number;
+  readonly mirrored: boolean;
+  readonly healing: boolean;
+}
+
+process.on("message", ({ seed, crashes, mirrored, healing }: Order) => {
+  void runSeed({ seed, sites, mirrored, healing, ...(crashes === undefined ? {} : { crashes }) }).then((result) => {
     const report: SeedReport = { ...result, crashes: [...result.crashes], reached: [...result.reached] };
     process.send!(report);
   });

@@ -83,6 +83,8 @@ export class SimDriveState {
   readonly lastOf = new Map<string, number>();
   /** Raised with each end of the process: what is on its way in an older one is gone. */
   process = 0;
+  /** Strips that were asked for of zones that it does not have: nobody should, who knows what it has. */
+  readsAstray = 0;
   /** How slow it is, against others. */
   slowness = 1;
 
@@ -259,7 +261,7 @@ export class SimDrive implements DamageableDrive {
   readStrips(read: StripRead): Promise<void> {
     return this.#read("readStrips", () => {
       checkStrips(this.name, this.#state.identity, read, this.#global);
-      const zone = this.#zone(read.zone);
+      const zone = this.#zoneToRead(read.zone);
       for (let n = 0; n < read.count; n++) {
         const strip = zone.strips.get(read.firstStrip + n);
         if (strip === undefined)
@@ -272,7 +274,7 @@ export class SimDrive implements DamageableDrive {
   readParts(read: PartsRead): Promise<void> {
     return this.#read("readParts", () => {
       checkParts(this.name, this.#state.identity, read, this.#global);
-      const strip = this.#zone(read.zone).strips.get(read.strip);
+      const strip = this.#zoneToRead(read.zone).strips.get(read.strip);
       if (strip === undefined) throw new DriveError("notFound", this.name, `zone ${read.zone} has no strip ${read.strip}`);
       deliverParts(this.#global, Buffer.from(strip.buffer, strip.byteOffset, strip.byteLength), read);
     });
@@ -340,6 +342,14 @@ export class SimDrive implements DamageableDrive {
     const changed = change(held === undefined ? undefined : Buffer.from(held));
     if (changed === undefined) strips.delete(strip);
     else strips.set(strip, new Uint8Array(changed));
+  }
+
+  #zoneToRead(zone: ZoneNumber): SimZone {
+    if (!this.#state.zones.has(zone)) {
+      this.#engine.trace("astray", this.#life.name, this.name, zone);
+      this.#state.readsAstray += 1;
+    }
+    return this.#zone(zone);
   }
 
   #zone(zone: ZoneNumber): SimZone {

@@ -18,8 +18,10 @@ export class Trouble {
   /** The drives that may misbehave. */
   readonly positions: readonly number[];
 
-  constructor(random: Random, level: RaidLevel) {
-    this.kind = random.chance(0.55) ? "none" : random.chance(0.6) ? "faults" : random.chance(0.5) ? "absent" : "rolledBack";
+  /** @param none - the drives do what they must, or what drive-changes.ts does to them */
+  constructor(random: Random, level: RaidLevel, none = false) {
+    this.kind =
+      none || random.chance(0.55) ? "none" : random.chance(0.6) ? "faults" : random.chance(0.5) ? "absent" : "rolledBack";
     const positions = new Set<number>();
     const count = random.between(1, level.tolerance);
     while (this.kind !== "none" && positions.size < count) positions.add(random.between(0, level.driveCount - 1));

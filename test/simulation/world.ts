@@ -19,9 +19,10 @@ import type { Pool } from "../../src/volume/pool.ts";
 import { Addresses } from "./addresses.ts";
 import { BETWEEN_EVENTS, CrashPlan, type SitePasses } from "./crash-plan.ts";
 import { Director, type PoolMedia } from "./director.ts";
+import { DriveChanges } from "./drive-changes.ts";
 import { Engine, type Life, Stopped } from "./engine.ts";
 import { HostVolume, type Mood, type Server } from "./host.ts";
-import { checkBooks, checkMedia } from "./media-check.ts";
+import { checkBooks, checkHealing, checkMedia } from "./media-check.ts";
 import { drivesOf, memoryOf, SHAPES, type Shape, type SimMemory } from "./shape.ts";
 import { SimDriveState } from "./sim-drive.ts";
 import { Trouble } from "./trouble.ts";
@@ -30,6 +31,8 @@ export interface RunOptions {
   readonly seed: number;
   /** Every crash site there is, in one order. */
   readonly sites: readonly string[];
+  /** Whether drives are replaced and rebuilt in every third seed. */
+  readonly healing?: boolean;
   /** Ends here; 12 unless given. */
   readonly crashes?: number;
   /** Half of the journals have two copies, one of which misbehaves. */
@@ -59,6 +62,11 @@ interface Crash {
 
 const EVENTS_MAX = 400_000;
 const LIFE_EVENTS_MAX = 900;
+/** Where drives are rebuilt, which takes its time. */
+const HEALING_LIFE_EVENTS_MAX = 3000;
+/** One seed in so many has drives that are to be replaced, and spares. */
+const HEALING_EVERY = 3;
+const HEALING_SITES = /^(rebuild|spare|member)\.|^map\.pageCopied$/;
 /** Virtual time in which anything that hosts asked for must have been answered. */
 const STALL_MILLISECONDS = 120_000;
 /** … and anything that the array does by itself. */
@@ -92,6 +100,7 @@ export class World {
   readonly #pools: PoolState[];
   readonly #mapPagesMax: number;
   readonly #sparse: boolean;
+  readonly #heals: boolean;
   readonly #numbers = { next: 1 };
   #nextVolume = 1;
   #directors: Director[] = [];
@@ -118,6 +127,7 @@ export class World {
     this.#sparse = random.chance(0.3);
     // More pages than there is memory for, and enough for what all batches together pin.
     this.#mapPagesMax = this.#sparse ? 156 : 64;
+    this.#heals = options.healing === true && options.seed % HEALING_EVERY === 0;
     this.#pools = [0, 1].map((index) => ({
       media: this.#makeMedia(index),
       volumes: [],
@@ -248,6 +258,7 @@ export class World {
     const volumes = this.#pools.flatMap((pool) => pool.volumes);
     const quiet = (): boolean => volumes.every(({ inFlight }) => inFlight === 0);
     if (!this.#until("hosts' requests answered", quiet)) return;
+    for (const state of this.#pools) if (!this.#heal(state)) return;
     for (const state of this.#pools) for (const volume of state.volumes) volume.verify(this.#server(state)!);
     if (!this.#until("everything read", quiet)) return;
     const given = (): boolean =>
@@ -262,6 +273,8 @@ export class World {
     }
     for (const state of this.#pools) {
       const { pool } = state.open!;
+      const wrong = state.media.changes === undefined ? undefined : checkHealing(pool, state.media);
+      if (wrong !== undefined) this.engine.fail(wrong);
       if (!this.#wait("media", () => checkMedia(pool, state.media, state.volumes))) return;
     }
     // What is read ahead, or compacted, ends by itself.
@@ -272,6 +285,22 @@ export class World {
     if (problem !== undefined) this.engine.fail(problem);
     if (random.chance(0.6)) return;
     for (const { open } of this.#pools) if (!this.#wait("stop", () => open!.pool.stop())) return;
+  }
+
+  /** Every place that can have a drive has one, with all that belongs there. */
+  #heal({ media, open }: PoolState): boolean {
+    const { changes } = media;
+    if (changes === undefined) return true;
+    const { pool } = open!;
+    changes.calm(media);
+    const started = this.engine.now;
+    for (let left = changes.unhealed(media, pool); left !== undefined; left = changes.unhealed(media, pool)) {
+      if (!this.#step()) return false;
+      if (this.engine.now - started < STALL_MILLISECONDS) continue;
+      this.engine.fail(`pool ${media.name} is not healed within ${STALL_MILLISECONDS / 1000} s of virtual time: ${left}`);
+      return false;
+    }
+    return true;
   }
 
   // — starts —
@@ -409,7 +438,7 @@ export class World {
     const { random } = engine;
     const { director } = state.open!;
     const server = this.#server(state)!;
-    const meanPause = 0.3 + 6 * random.next() ** 2;
+    const meanPause = (0.3 + 6 * random.next() ** 2) * (state.media.changes === undefined ? 1 : 4);
     const queue = random.between(2, 12);
     const turn = (): void => {
       if (engine.now >= this.#hostsUntil || volume.closed || state.closing || state.open?.director !== director) return;
@@ -433,6 +462,8 @@ export class World {
     const house = random.chance(0.5) ? 200 : 20;
     const turn = (): void => {
       if (engine.now >= this.#hostsUntil || state.closing || state.open?.director !== director) return;
+      const { changes } = state.media;
+      if (changes !== undefined && random.chance(0.2)) changes.act(state.media, pool);
       const dice = random.next();
       if (dice < 0.3) void pool.destageAll().catch((error: unknown) => this.#unlessDead(director.life, error));
       else if (dice < 0.6) pool.parts.cache.reclaim(random.between(1, 300));
@@ -524,7 +555,11 @@ export class World {
   // — crashes —
 
   #newPlan(): CrashPlan {
-    return new CrashPlan(this.engine.random, { sites: this.#options.sites, eventsMax: LIFE_EVENTS_MAX, passes: this.#passes });
+    const { random } = this.engine;
+    const { sites } = this.#options;
+    if (!this.#heals) return new CrashPlan(random, { sites, eventsMax: LIFE_EVENTS_MAX, passes: this.#passes });
+    const wanted = random.chance(0.5) ? sites.filter((site) => HEALING_SITES.test(site)) : sites;
+    return new CrashPlan(random, { sites: wanted, eventsMax: HEALING_LIFE_EVENTS_MAX, passes: this.#passes });
   }
 
   #site(site: string, life: Life | undefined): void {
@@ -558,6 +593,10 @@ export class World {
     const sleep = (milliseconds: number): Promise<void> =>
       new Promise((resolve) => void this.engine.after(milliseconds, undefined, resolve));
     media.faults = media.drives.map(() => new DriveFaults(sleep));
+    if (media.changes !== undefined) {
+      media.changes.beforeStart(media);
+      return;
+    }
     const { isMade } = media;
     media.absent = trouble.kind === "absent" && isMade ? trouble.positions.filter(() => random.chance(0.3)) : [];
     for (const position of trouble.positions) {
@@ -765,8 +804,10 @@ export class World {
   /** What a drive that misbehaves may be said to do. */
   #isTrouble({ type, subject }: { readonly type: string; readonly subject: string }): boolean {
     if (!type.startsWith("drive.") && type !== "zone.missing") return false;
-    return this.#pools.some(({ media }) =>
-      media.trouble.positions.some((position) => subject === `drive ${media.drives[position]!.identity.name}`),
+    return this.#pools.some(
+      ({ media }) =>
+        [...(media.changes?.touched ?? [])].some((name) => subject === `drive ${name}`) ||
+        media.trouble.positions.some((position) => subject === `drive ${media.drives[position]!.identity.name}`),
     );
   }
 
@@ -783,8 +824,11 @@ export class World {
       stripsPerZone: stripesPerZone,
       zoneCount: zoneSlots,
     };
-    const drives = Array.from({ length: drivesOf(raid) }, (_, n) => {
-      const name = `${index}${n}`;
+    const level = raidLevel(raid);
+    const changes = this.#heals && random.chance(0.8) ? new DriveChanges(this.engine, level) : undefined;
+    const spareCount = changes === undefined ? 0 : random.between(0, 2);
+    const names = Array.from({ length: drivesOf(raid) + spareCount }, (_, n) => `${index}${n}`);
+    const drives = names.map((name) => {
       const drive = new SimDriveState({ name, driveId: `id-${name}`, geometry });
       drive.slowness = 0.3 + random.next() * (random.chance(0.2) ? 10 : 1.5);
       return drive;
@@ -793,9 +837,12 @@ export class World {
       index,
       name: index === 0 ? "A" : "B",
       raid,
+      names,
       drives,
+      spareCount,
+      changes,
       faults: [],
-      trouble: new Trouble(random, raidLevel(raid)),
+      trouble: new Trouble(random, level, changes !== undefined),
       absent: [],
       isMade: false,
       journals: this.#options.mirrored === true && random.chance(0.5) ? [undefined, undefined] : [undefined],
@@ -806,7 +853,8 @@ export class World {
 
   #seen(): Record<string, number> {
     const seen: Record<string, number> = {};
-    for (const { volumes } of this.#pools) {
+    for (const { volumes, media } of this.#pools) {
+      for (const [what, times] of Object.entries(media.changes?.seen ?? {})) seen[what] = (seen[what] ?? 0) + times;
       for (const volume of volumes)
         for (const [what, times] of Object.entries(volume.seen)) seen[what] = (seen[what] ?? 0) + times;
     }
