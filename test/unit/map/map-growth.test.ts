@@ -29,12 +29,14 @@ function newDrives(): MemoryDriveState[] {
   return [0, 1, 2].map((n) => new MemoryDriveState({ name: `0${n}`, driveId: `${n}`, geometry: drive }));
 }
 
+/** Each time under a higher epoch: what the map before has under way, as a checkpoint in the background, ends as fenced. */
 async function openMap(states: readonly MemoryDriveState[], pagesMax: number): Promise<{ map: PoolMap; counted: Counted }> {
+  const epoch = 1 + Math.max(...states.map(({ fence }) => fence.epoch));
   const counted: Counted = { reads: 0, scans: [] };
   const members: Member[] = [];
   for (const [position, state] of states.entries()) {
     const plain = new MemoryDrive(state, global);
-    await plain.open(0);
+    await plain.open(epoch);
     const drive = interceptDrive(plain, (operation, [range], run) => {
       if (operation === "metadataGet" || operation === "metadataScan") counted.reads += 1;
       if (operation === "metadataScan" && position === 0) counted.scans.push(range as MetadataRange);
