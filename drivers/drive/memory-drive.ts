@@ -39,6 +39,21 @@ export interface MemoryZone {
   readonly strips: Map<number, Uint8Array>;
 }
 
+/** What a drive that only lives in memory says of itself. @throws DriveError "invalid" for a geometry that no drive has */
+export function memoryDriveIdentity(options: { name: string; driveId: string; geometry: DriveGeometry }): DriveIdentity {
+  const { name, driveId, geometry } = options;
+  checkGeometry(name, geometry);
+  return {
+    ...geometry,
+    name,
+    driveId,
+    formatVersion: DRIVE_FORMAT_VERSION,
+    preferredConcurrency: 4,
+    local: true,
+    batchAtomic: true,
+  };
+}
+
 export class MemoryDriveState {
   readonly identity: DriveIdentity;
   readonly zones = new Map<ZoneNumber, MemoryZone>();
@@ -47,18 +62,8 @@ export class MemoryDriveState {
   ledger = new ZoneLedger();
 
   constructor(options: { name: string; driveId: string; geometry: DriveGeometry }) {
-    const { name, driveId, geometry } = options;
-    checkGeometry(name, geometry);
-    this.identity = {
-      ...geometry,
-      name,
-      driveId,
-      formatVersion: DRIVE_FORMAT_VERSION,
-      preferredConcurrency: 4,
-      local: true,
-      batchAtomic: true,
-    };
-    this.fence = new DriveFence(name);
+    this.identity = memoryDriveIdentity(options);
+    this.fence = new DriveFence(options.name);
   }
 }
 

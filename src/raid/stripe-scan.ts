@@ -104,25 +104,6 @@ export class StripeScan {
     return true;
   }
 
-  /** Whether the parities of a stripe, all of whose strips are good, are those of its data. */
-  async parityAgrees(run: ScanRun, n: number): Promise<boolean> {
-    const { level, shape } = this.#geometry;
-    if (level.parities === 0) return true;
-    const [out, scratch] = [await this.#staging.strips.take(), await this.#staging.strips.take()];
-    try {
-      for (const role of level.roles) {
-        if (role >= 0) continue;
-        this.#compute({ run, n, erased: [role], target: role, out, scratch });
-        const view = this.#global.view(out, shape.parityBytes);
-        if (Buffer.compare(view, this.#global.view(this.addressOf(run, n, role), shape.parityBytes)) !== 0) return false;
-      }
-      return true;
-    } finally {
-      this.#staging.strips.give(out);
-      this.#staging.strips.give(scratch);
-    }
-  }
-
   async #solve(run: ScanRun, n: number, role: number, out: Address): Promise<boolean> {
     const { level } = this.#geometry;
     const erased = [role];

@@ -25,18 +25,17 @@ import {
   type ZoneStat,
 } from "../../drivers/drive/drive.ts";
 import {
-  checkGeometry,
   checkMetadataKey,
   checkMetadataOperations,
   checkMetadataRange,
   checkStrips,
   checkZoneNumber,
-  DRIVE_FORMAT_VERSION,
   METADATA_ENTRY_OVERHEAD_BYTES,
   METADATA_PAGE_BYTES_MAX,
 } from "../../drivers/drive/drive-checks.ts";
 import { DriveFence } from "../../drivers/drive/drive-fence.ts";
 import type { DamageableDrive } from "../../drivers/drive/fault-drive.ts";
+import { memoryDriveIdentity } from "../../drivers/drive/memory-drive.ts";
 import { checkParts, deliverParts } from "../../drivers/drive/strip-parts.ts";
 import { ZoneLedger } from "../../drivers/drive/zone-ledger.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
@@ -89,18 +88,8 @@ export class SimDriveState {
   slowness = 1;
 
   constructor(options: { name: string; driveId: string; geometry: DriveGeometry }) {
-    const { name, driveId, geometry } = options;
-    checkGeometry(name, geometry);
-    this.identity = {
-      ...geometry,
-      name,
-      driveId,
-      formatVersion: DRIVE_FORMAT_VERSION,
-      preferredConcurrency: 4,
-      local: true,
-      batchAtomic: true,
-    };
-    this.fence = new DriveFence(name);
+    this.identity = memoryDriveIdentity(options);
+    this.fence = new DriveFence(options.name);
   }
 
   /** What lies on the disk, to be put back later. */

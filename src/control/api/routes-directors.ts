@@ -5,6 +5,7 @@ import { ApiError } from "../api-error.ts";
 import type { DirectorFault } from "../contract.ts";
 import type { ControlPlane } from "../control-plane.ts";
 import { answers, WITH_TOKEN } from "./route-schema.ts";
+import { requirePool } from "./routes-storage.ts";
 import { DirectorFaultBody, DirectorParams, Done, MovePool, PoolParams } from "./schemas.ts";
 
 /** A move destages first, for ten seconds at most, and then ends what is under way. */
@@ -31,8 +32,7 @@ export function addDirectorRoutes(app: FastifyInstance, plane: ControlPlane): vo
     async (request) => {
       plane.serving();
       const name = request.params.pool;
-      const pool = plane.config.pools.findIndex((candidate) => candidate.name === name);
-      if (pool < 0) throw new ApiError(404, "noSuchPool", `there is no pool "${name}"`);
+      const pool = requirePool(plane, name);
       const to = requireDirector(plane, request.body.to);
       await plane.audited(request, (audit) => {
         const what = `a move of pool ${name} to director ${request.body.to} was commanded`;

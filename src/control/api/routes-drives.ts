@@ -1,12 +1,12 @@
 /** Routes of what is done to drives themselves: pulled, inserted, given faults on command. */
 import type { FastifyInstance } from "fastify";
 import type { Static } from "typebox";
-import { ApiError } from "../api-error.ts";
 import { Audit } from "../audit.ts";
 import type { FaultyDrive } from "../contract.ts";
 import type { ControlPlane } from "../control-plane.ts";
 import { faultSettings } from "../fault-rules.ts";
 import { answers, WITH_TOKEN } from "./route-schema.ts";
+import { requirePool } from "./routes-storage.ts";
 import { Done, DriveFaultsView, DriveParams, listOf, PoolParams, SetDriveFaults } from "./schemas.ts";
 
 const tags = ["faults"];
@@ -68,8 +68,7 @@ function addThreadRoute(app: FastifyInstance, plane: ControlPlane): void {
     async (request) => {
       plane.serving();
       const name = request.params.pool;
-      const pool = plane.config.pools.findIndex((candidate) => candidate.name === name);
-      if (pool < 0) throw new ApiError(404, "noSuchPool", `there is no pool "${name}"`);
+      const pool = requirePool(plane, name);
       await plane.drives.ask({ kind: "throw", pool });
       const audit = new Audit(plane.events, request.ip);
       audit.record("warning", "drives.faultCommanded", `pool ${name}`, `the thread of pool ${name}'s drives was told to throw`);
