@@ -134,11 +134,15 @@ export class Registers {
       found.push(live[0]);
       return undefined;
     }
-    const candidates = live.filter((write) => (number === 0 ? write.zero : write.number === number));
-    if (candidates.length === 0) {
-      const went = this.#gone[n]?.some(({ write, at }) => at > begun && (number === 0 ? write.zero : write.number === number));
+    const means = (write: Write): boolean => (number === 0 ? write.zero : write.number === number);
+    const candidates = live.filter(means);
+    // Zeros don't say whose they are: they may be what was there before, when the read began.
+    if (this.#gone[n]?.some(({ write, at }) => at > begun && means(write))) {
       found.push(undefined);
-      if (went === true) return undefined;
+      return undefined;
+    }
+    if (candidates.length === 0) {
+      found.push(undefined);
       return `${this.#at(n)} holds ${number}, may hold ${live.map((write) => write.number).join(" or ")}`;
     }
     const sure = candidates.length === 1 ? candidates[0] : undefined;
