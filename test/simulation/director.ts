@@ -1,7 +1,6 @@
 /**
  * A simulated director: its life, its frames, and the pools that it has open, over the real src/volume.
  */
-import type { Drive } from "../../drivers/drive/drive.ts";
 import type { DriveFaults } from "../../drivers/drive/drive-faults.ts";
 import { FaultDrive } from "../../drivers/drive/fault-drive.ts";
 import { FrameChunks } from "../../drivers/shared-memory/frame-chunks.ts";
@@ -17,6 +16,7 @@ import { PoolService } from "../../src/volume/pool-service.ts";
 import { type PoolRuntime, pause } from "../../src/volume/runtime.ts";
 import type { DriveChanges } from "./drive-changes.ts";
 import type { Engine, Life } from "./engine.ts";
+import { LateDrive } from "./late-drive.ts";
 import { SimDrive, type SimDriveState, type Site } from "./sim-drive.ts";
 import { SimJournalFile, SimJournalState } from "./sim-journal.ts";
 import type { Trouble } from "./trouble.ts";
@@ -69,7 +69,7 @@ export class Director {
   readonly pools: Pool[] = [];
   readonly service: PoolService;
   readonly #options: DirectorOptions;
-  readonly #drives = new Map<Pool, readonly SimDrive[]>();
+  readonly #drives = new Map<Pool, readonly LateDrive[]>();
 
   constructor(options: DirectorOptions) {
     this.#options = options;
@@ -90,7 +90,7 @@ export class Director {
   async open(media: PoolMedia): Promise<Pool> {
     const { engine, global, site } = this.#options;
     const { life } = this;
-    const drives: SimDrive[] = [];
+    const drives: LateDrive[] = [];
     const hasFaults = media.trouble.kind === "faults" || media.changes !== undefined;
     const positions = media.drives.length - media.spareCount;
     const bays = media.drives.map((state, bay): BayDrive => {
@@ -98,8 +98,8 @@ export class Director {
       if (state.identity.name !== media.names[bay])
         return { state: "unavailable", memberState: "foreign", reason: `its label names it ${state.identity.name}` };
       const healthy = new SimDrive({ state, global, engine, life, site });
-      drives.push(healthy);
-      const drive: Drive = hasFaults ? new FaultDrive(healthy, media.faults[bay]!, global) : healthy;
+      const drive = new LateDrive(hasFaults ? new FaultDrive(healthy, media.faults[bay]!, global) : healthy, engine, life);
+      drives.push(drive);
       return { state: "open", drive, driveId: state.identity.driveId, capacityBytes: state.identity.capacityBytes };
     });
     const config: PoolConfig = {

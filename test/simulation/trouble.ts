@@ -2,12 +2,13 @@
  * Drives that misbehave, as many of a pool as its RAID level can do without: chosen once for a run, with faults that come and
  * go. Whatever they do, hosts must not notice.
  *
- *   faults      errors, lost, torn, misdirected and flipped writes, keys that revert, unknown outcomes, delays: rules of
- *               drivers/drive/drive-faults.ts, some of them while hosts work
+ *   faults      errors, lost, torn, misdirected and flipped writes, keys that revert, unknown outcomes, delays, disks without
+ *               room, operations that hang past their deadline and are done later: rules of drivers/drive/drive-faults.ts,
+ *               some of them while hosts work
  *   absent      the drive is not there when the process starts, and comes back at a later start as it was left
  *   rolledBack  the drive is at some start what it was at an earlier one
  */
-import type { DriveFaultSettings, FaultRule } from "../../drivers/drive/drive-faults.ts";
+import type { DriveFaultSettings, DriveFaults, FaultRule } from "../../drivers/drive/drive-faults.ts";
 import type { RaidLevel } from "../../src/raid/raid-level.ts";
 import type { Random } from "../support/random.ts";
 
@@ -41,6 +42,12 @@ export class Trouble {
   }
 }
 
+/** The drive's faults without those that keep the array from coming to rest, however long one waits. */
+export function restingFaults(faults: DriveFaults): DriveFaultSettings | undefined {
+  const rules = faults.status().map(({ rule }) => rule);
+  return rules.length === 0 ? undefined : { rules: rules.filter(({ fault }) => fault !== "hang" && fault !== "noSpace") };
+}
+
 /** Those that a drive can't be told to have failed by come more often: they are the harder ones. */
 const KINDS: readonly FaultRule[] = [
   { fault: "readError" },
@@ -61,6 +68,11 @@ const KINDS: readonly FaultRule[] = [
   { fault: "unknownOutcome" },
   { fault: "unknownOutcome", operations: ["write"] },
   { fault: "unreachable" },
+  { fault: "noSpace" },
+  { fault: "noSpace", operations: ["write"] },
+  { fault: "hang" },
+  { fault: "hang", operations: ["write"] },
+  { fault: "hang", operations: ["read"] },
 ];
 
 function rate(random: Random): Pick<FaultRule, "skip" | "probability" | "hitsMax"> {

@@ -25,7 +25,7 @@ import { HostVolume, type Mood, type Server } from "./host.ts";
 import { checkBooks, checkHealing, checkMedia } from "./media-check.ts";
 import { drivesOf, memoryOf, SHAPES, type Shape, type SimMemory } from "./shape.ts";
 import { SimDriveState } from "./sim-drive.ts";
-import { Trouble } from "./trouble.ts";
+import { restingFaults, Trouble } from "./trouble.ts";
 
 export interface RunOptions {
   readonly seed: number;
@@ -258,6 +258,8 @@ export class World {
     const volumes = this.#pools.flatMap((pool) => pool.volumes);
     const quiet = (): boolean => volumes.every(({ inFlight }) => inFlight === 0);
     if (!this.#until("hosts' requests answered", quiet)) return;
+    // Nothing is at rest while a disk is full, or has operations that hang.
+    for (const { media } of this.#pools) for (const faults of media.faults) faults.set(restingFaults(faults));
     for (const state of this.#pools) if (!this.#heal(state)) return;
     for (const state of this.#pools) for (const volume of state.volumes) volume.verify(this.#server(state)!);
     if (!this.#until("everything read", quiet)) return;
@@ -460,14 +462,18 @@ export class World {
     const { random } = engine;
     const { director, pool } = state.open!;
     const house = random.chance(0.5) ? 200 : 20;
+    // What was still under way when the pool moved away is refused by its drives.
+    const unlessGone = (error: unknown): void => {
+      if (state.open?.pool === pool) this.#unlessDead(director.life, error);
+    };
     const turn = (): void => {
       if (engine.now >= this.#hostsUntil || state.closing || state.open?.director !== director) return;
       const { changes } = state.media;
       if (changes !== undefined && random.chance(0.2)) changes.act(state.media, pool);
       const dice = random.next();
-      if (dice < 0.3) void pool.destageAll().catch((error: unknown) => this.#unlessDead(director.life, error));
+      if (dice < 0.3) void pool.destageAll().catch(unlessGone);
       else if (dice < 0.6) pool.parts.cache.reclaim(random.between(1, 300));
-      else if (dice < 0.7) void pool.parts.map.checkpoint().catch((error: unknown) => this.#unlessDead(director.life, error));
+      else if (dice < 0.7) void pool.parts.map.checkpoint().catch(unlessGone);
       else if (dice < 0.8 && state.volumes.length > 0) this.#switchWriteCache(state);
       else if (dice < 0.84 && state.volumes.length > 1) this.#deleteVolume(state);
       else if (dice < 0.95 && state.media.trouble.kind === "faults") this.#changeFaults(state.media);
@@ -520,6 +526,13 @@ export class World {
     const settings = random.chance(0.3) ? undefined : trouble.settings(random);
     this.engine.trace("faults", drives[position]!.identity.name, JSON.stringify(settings?.rules ?? []));
     faults[position]!.set(settings);
+  }
+
+  /** A pool that opens may wait for room for as long as there is none: somebody makes some. */
+  #faultsAtStart(faults: DriveFaults, trouble: Trouble): void {
+    const { random } = this.engine;
+    faults.set(trouble.settings(random));
+    this.engine.after(1000 + 10_000 * random.next(), undefined, () => faults.set(restingFaults(faults)));
   }
 
   #keepCopies({ trouble, drives }: PoolMedia): void {
@@ -600,7 +613,7 @@ export class World {
     const { isMade } = media;
     media.absent = trouble.kind === "absent" && isMade ? trouble.positions.filter(() => random.chance(0.3)) : [];
     for (const position of trouble.positions) {
-      if (trouble.kind === "faults" && isMade && random.chance(0.3)) media.faults[position]!.set(trouble.settings(random));
+      if (trouble.kind === "faults" && isMade && random.chance(0.3)) this.#faultsAtStart(media.faults[position]!, trouble);
       if (trouble.kind !== "rolledBack") continue;
       const before = this.#snapshots.get(media.drives[position]!);
       if (before !== undefined && random.chance(0.2)) {
