@@ -14,6 +14,7 @@
  *  1. A zone counts as had (`member.hasZone`) only once the drive has finished it.
  *  2. A strip that can't be had is left out, and its zone is on record as damaged before the drive counts as having it.
  *  3. The zone that is read can't be removed meanwhile (`reading`), and is not chosen for compaction (`uncommitted`).
+ *  4. A zone is read only once nothing that was written to it waits for its map entry: by the map, it would not live.
  */
 import { type Drive, DriveError } from "../../drivers/drive/drive.ts";
 import type { Address } from "../../drivers/shared-memory/global-memory.ts";
@@ -30,6 +31,7 @@ import type { PoolParts } from "./pool-parts.ts";
 import { pause } from "./runtime.ts";
 
 const NO_SPACE_RETRY_MILLISECONDS = 5000;
+const COMMIT_POLL_MILLISECONDS = 5;
 
 export interface RebuildOptions {
   readonly pool: PoolParts;
@@ -99,9 +101,13 @@ export class Rebuild {
     for (;;) {
       const todo = this.#lacking();
       this.#zonesTotal = this.#zonesDone + todo.length;
-      const slot = todo[0];
-      if (slot === undefined) return this.#isWanted();
+      if (todo.length === 0) return this.#isWanted();
       if (!this.#isWanted()) return false;
+      const slot = todo.find((slot) => this.#pool.zoneUse.uncommitted[slot] === 0);
+      if (slot === undefined) {
+        await pause(this.#pool.runtime, COMMIT_POLL_MILLISECONDS);
+        continue;
+      }
       await this.#zone(slot);
       this.#zonesDone += 1;
     }
@@ -115,10 +121,12 @@ export class Rebuild {
 
   /** Slots of zones that the drive should have and has not. */
   #lacking(): number[] {
-    const { zones } = this.#pool.map;
+    const { map, zoneUse } = this.#pool;
+    const { zones } = map;
     const slots: number[] = [];
     for (let slot = 0; slot < zones.slotCount; slot++) {
-      if (zones.state[slot] !== ZONE_STATE.sealed || zones.live[slot] === 0) continue;
+      if (zones.state[slot] !== ZONE_STATE.sealed) continue;
+      if (zones.live[slot] === 0 && zoneUse.uncommitted[slot] === 0) continue;
       if (this.member.hasZone?.(zones.zone[slot]!) !== true) slots.push(slot);
     }
     return slots;

@@ -45,11 +45,12 @@ export async function checkZones(parts: PoolParts): Promise<void> {
 }
 
 /** Zones of which, by what the drives have, some stripes can't be had. */
-export function lostZones({ group, map }: PoolParts): number[] {
+export function lostZones({ group, map, zoneUse }: PoolParts): number[] {
   const { zones } = map;
   const lost: number[] = [];
   for (let slot = 0; slot < zones.slotCount; slot++) {
-    if (zones.live[slot] === 0) continue;
+    // What waits for its map entry lives soon.
+    if (zones.live[slot] === 0 && zoneUse.uncommitted[slot] === 0) continue;
     const zone = zones.zone[slot]!;
     const without = group.positions.filter((position) => group.readable(position, zone) === undefined);
     if (!group.level.survives(without)) lost.push(zone);

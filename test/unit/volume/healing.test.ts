@@ -319,6 +319,35 @@ describe("healing of RAID-5", () => {
     pool.kill();
   });
 
+  test("what was written and waits for its map entry is rebuilt, too", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 1));
+    const pulled = pullable(media);
+    const pool = await filled(media);
+    const { map, group } = pool.service.pool(0).parts;
+    // A batch is on the drives, and the pages of the map that it changes are long in coming.
+    let isHeld = true;
+    const waiting: (() => void)[] = [];
+    const pinPages = map.pinPages.bind(map);
+    map.pinPages = async (...pages) => {
+      if (isHeld) await new Promise<void>((resolve) => waiting.push(resolve));
+      return pinPages(...pages);
+    };
+    await writeBytes(pool, 1, 0, content(2));
+    const destaged = pool.service.pool(0).destageAll();
+    await until(() => waiting.length > 0);
+    pulled.add(1);
+    await group.lose(1, unreachable("01"));
+    await until(() => group.members[1]!.name === "04");
+    await turns(2000);
+    isHeld = false;
+    for (const go of waiting) go();
+    await destaged;
+    await healed(pool);
+    pulled.add(0);
+    await expectContent(pool, 2);
+    pool.kill();
+  });
+
   test("a drive that gets its place back, as its successor failed, is not its own former one on record", async () => {
     const media = new MemoryPoolMedia(shapeOf(raid, 1));
     const pulled = pullable(media);
