@@ -84,8 +84,13 @@ export class DriveShelf {
       else set(shelf, "spare", undefined);
     } catch (error) {
       if (isFenced(error) || !(error instanceof DriveError)) throw error;
-      set(shelf, error.kind === "unreachable" ? "missing" : error.kind === "foreign" ? "foreign" : "failed", error.message);
+      this.erred(shelf, error);
     }
+  }
+
+  /** It can't be used: one that is only out of reach is looked at again. */
+  erred(shelf: ShelfDrive, { kind, message }: DriveError): void {
+    set(shelf, kind === "unreachable" ? "missing" : kind === "foreign" ? "foreign" : "failed", message);
   }
 
   /** Makes a drive hold nothing. @throws DriveError */

@@ -202,8 +202,7 @@ export class Healing {
       await this.#copyArrayDocument(shelf);
     } catch (error) {
       if (isFenced(error) || !(error instanceof DriveError)) throw error;
-      shelf.state = "failed";
-      shelf.reason = error.message;
+      this.#options.shelf.erred(shelf, error);
       return;
     }
     runtime.reached("spare.wiped");
@@ -361,8 +360,8 @@ export class Healing {
     const now = runtime.nowMilliseconds();
     if (now - this.#askedAt < ASK_MILLISECONDS) return;
     this.#askedAt = now;
-    for (const shelf of this.#options.shelf.drives)
-      if (shelf.state === "missing" && !this.#isMember(shelf)) await this.look(shelf);
+    // Also where a member of that name is out: another drive may be in its place.
+    for (const shelf of this.#options.shelf.drives) if (shelf.state === "missing") await this.look(shelf);
     for (const member of group.members) {
       if (member.state !== "missing") continue;
       const shelf = this.#options.shelf.named(member.name);

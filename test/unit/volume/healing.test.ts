@@ -319,6 +319,31 @@ describe("healing of RAID-5", () => {
     pool.kill();
   });
 
+  test.each([
+    ["a spare", 4],
+    ["a new drive in the lost one's place", 1],
+  ])("%s that is out of reach for a moment when it is taken is taken later", async (_, taken) => {
+    const media = new MemoryPoolMedia(shapeOf(raid, taken === 4 ? 1 : 0));
+    const pool = await filled(media);
+    await pool.service.stop();
+    pool.kill();
+    media.drives[1] =
+      taken === 4 ? undefined : new MemoryDriveState({ name: "01", driveId: "new", geometry: media.drives[0]!.identity });
+    let wipes = 0;
+    media.wrap = (drive, position) =>
+      interceptDrive(drive, async (operation, parameters, run) => {
+        const isWipe = position === taken && operation === "metadataScan" && (parameters[0] as { from: string }).from === " ";
+        if (isWipe && ++wipes === 1) throw unreachable(drive.name);
+        return run();
+      });
+    const again = await openMemoryPool(media, { hurry: 50 });
+    await until(() => again.service.pool(0).parts.group.members[1]!.state === "online", 1_000_000);
+    expect(wipes).toBe(2);
+    await healed(again);
+    await expectContent(again, 1);
+    again.kill();
+  });
+
   test("what was written and waits for its map entry is rebuilt, too", async () => {
     const media = new MemoryPoolMedia(shapeOf(raid, 1));
     const pulled = pullable(media);
