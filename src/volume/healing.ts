@@ -17,9 +17,10 @@
  *  4. A member that works gives its place up only while the group can do without it: until its successor is built, the
  *     position counts for nothing that is kept outside of zones (the map), and only its successor gets what is new.
  */
-import { DriveError } from "../../drivers/drive/drive.ts";
+import { type Drive, DriveError } from "../../drivers/drive/drive.ts";
 import { poolEpoch } from "../../drivers/shared-memory/epoch.ts";
 import type { RebuildStatus } from "../control/contract.ts";
+import { ZONE_STATE } from "../map/zone-table.ts";
 import { type FormerDrive, isFenced, isTrusted, isWritable, type Member } from "../raid/raid-group.ts";
 import type { ZoneAppender } from "../raid/zone-appender.ts";
 import { BackgroundPace } from "./background-pace.ts";
@@ -32,10 +33,12 @@ import { ARRAY_KEY, withRetired } from "./pool-document.ts";
 import type { PoolParts } from "./pool-parts.ts";
 import type { PoolRecord } from "./pool-record.ts";
 import { Rebuild } from "./rebuild.ts";
+import { pause } from "./runtime.ts";
 import { lostZones } from "./zone-check.ts";
 
 /** How often drives that are away are asked whether they are there again. */
 const ASK_MILLISECONDS = 5000;
+const READ_POLL_MILLISECONDS = 5;
 
 export interface HealingOptions {
   readonly pool: PoolParts;
@@ -345,7 +348,15 @@ export class Healing {
     const { former } = member;
     if (former === undefined || group.members[member.position] !== member) return;
     const { drive, driveId } = former;
-    if (!(await this.#join(member, { name: former.name, driveId, drive }, former))) return;
+    try {
+      await this.#removeUnknown(drive);
+      if (!(await this.#join(member, { name: former.name, driveId, drive }, former))) return;
+      await this.#removeUnknown(drive);
+    } catch (error) {
+      if (isFenced(error) || !(error instanceof DriveError)) throw error;
+      await group.lose(member.position, error, drive);
+      return;
+    }
     runtime.raise({
       severity: "warning",
       type: "spare.failed",
@@ -354,9 +365,24 @@ export class Healing {
     });
   }
 
+  /**
+   * Of a drive that has its place again: zones that were removed while it was not written. Before it is a member, so that
+   * it has room for what comes; and afterwards, when no more can be. @throws DriveError
+   */
+  async #removeUnknown(drive: Drive): Promise<void> {
+    const { map, runtime, zoneUse } = this.#pool;
+    const { zone: numbers, state } = map.zones;
+    for (const { zone } of await drive.listZones()) {
+      const slot = numbers.indexOf(zone);
+      // On its way out: whoever removes it may have passed this drive over.
+      while (state[slot] === ZONE_STATE.emptied && zoneUse.reading[slot]! > 0) await pause(runtime, READ_POLL_MILLISECONDS);
+      if (slot < 0 || state[slot] === ZONE_STATE.free || state[slot] === ZONE_STATE.emptied) await drive.resetZone(zone);
+    }
+  }
+
   /** A drive that could not be reached may be there again, and only lacks what was written meanwhile. */
   async #askMissing(): Promise<void> {
-    const { group, runtime, map } = this.#pool;
+    const { group, runtime } = this.#pool;
     const now = runtime.nowMilliseconds();
     if (now - this.#askedAt < ASK_MILLISECONDS) return;
     this.#askedAt = now;
@@ -373,13 +399,8 @@ export class Healing {
           continue;
         }
         await drive.open(this.#epoch());
-        const finished = new Set<number>();
-        const known = new Set<number>();
-        for (let slot = 0; slot < map.zones.slotCount; slot++) known.add(map.zones.zone[slot]!);
-        for (const stat of await drive.listZones()) {
-          if (!known.has(stat.zone)) await drive.resetZone(stat.zone);
-          else if (stat.finished) finished.add(stat.zone);
-        }
+        await this.#removeUnknown(drive);
+        const finished = new Set((await drive.listZones()).filter((stat) => stat.finished).map(({ zone }) => zone));
         if (!(await this.#join(member, { name: member.name, driveId: member.driveId, drive }, undefined))) continue;
         const again = group.members[member.position]!;
         const has = again.hasZone!.bind(again);
@@ -387,6 +408,7 @@ export class Healing {
         again.reason = "it was missing, and is brought up to date";
         shelf.state = "used";
         this.#missingSince.delete(member.position);
+        await this.#removeUnknown(drive);
       } catch (error) {
         if (isFenced(error) || !(error instanceof DriveError)) throw error;
       }

@@ -373,6 +373,37 @@ describe("healing of RAID-5", () => {
     pool.kill();
   });
 
+  test("a drive that gets its place back holds no zone that was removed meanwhile, and has room for what comes", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 1));
+    const pulled = pullable(media);
+    const { wrap } = media;
+    let isBuilt = (): void => undefined;
+    media.wrap = (drive, position, global) =>
+      interceptDrive(wrap(drive, position, global), async (operation, _parameters, run) => {
+        if (position === 4 && operation === "finishZone") await new Promise<void>((resolve) => (isBuilt = resolve));
+        return run();
+      });
+    const pool = await filled(media);
+    const { parts, compactor } = pool.service.pool(0);
+    const { group, map } = parts;
+    group.members[2]!.state = "predictive";
+    await until(() => group.members[2]!.name === "04");
+    const old = [...media.drives[2]!.zones.keys()];
+    await turns(200);
+    for (let slot = 0; slot < map.zones.slotCount; slot++) {
+      if (map.zones.state[slot] === ZONE_STATE.sealed) void compactor.evacuate(slot);
+    }
+    const known = () => new Set([...map.zones.zone].filter((_, slot) => map.zones.state[slot] !== ZONE_STATE.free));
+    await until(() => old.some((zone) => !known().has(zone)));
+    pulled.add(4);
+    isBuilt();
+    await until(() => group.members[2]!.name === "02");
+    await healed(pool);
+    expect([...media.drives[2]!.zones.keys()].filter((zone) => !known().has(zone))).toEqual([]);
+    await expectContent(pool, 1);
+    pool.kill();
+  });
+
   test("a drive that gets its place back, as its successor failed, is not its own former one on record", async () => {
     const media = new MemoryPoolMedia(shapeOf(raid, 1));
     const pulled = pullable(media);
