@@ -217,8 +217,11 @@ export class Healing {
     this.#missingSince.delete(member.position);
     const before = this.#options.shelf.named(member.name);
     if (former === undefined && before !== undefined && before !== shelf) {
-      before.state = member.state === "missing" ? "missing" : "failed";
-      before.reason = member.reason;
+      // In its place may be another drive by now, which is as good as it was found.
+      if (before.driveId === member.driveId) {
+        before.state = member.state === "missing" ? "missing" : "failed";
+        before.reason = member.reason;
+      }
       if (member.state !== "missing") await this.#retire(member, member.reason ?? "it failed");
     }
     runtime.raise({

@@ -227,6 +227,28 @@ describe("healing of RAID-5", () => {
     again.kill();
   });
 
+  test("a new drive in a spare's place is a spare, also when the member that was there gives its position to another", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 1));
+    const pulled = pullable(media);
+    const pool = await filled(media);
+    pulled.add(1);
+    await writeBytes(pool, 1, 0, content(2));
+    await pool.service.pool(0).destageAll();
+    await until(() => pool.service.pool(0).parts.group.members[1]!.name === "04");
+    await healed(pool);
+    await pool.service.stop();
+    pool.kill();
+    pulled.delete(1);
+    const geometry = media.drives[0]!.identity;
+    media.drives[1] = new MemoryDriveState({ name: "01", driveId: "new", geometry });
+    media.drives[4] = new MemoryDriveState({ name: "04", driveId: "new spare", geometry });
+    const again = await openMemoryPool(media, { hurry: 50 });
+    await healed(again);
+    expect(states(again)).toEqual({ "00": "online", "01": "online", "02": "online", "03": "online", "04": "spare" });
+    await expectContent(again, 2);
+    again.kill();
+  });
+
   test("what a rebuild leaves out, as nothing lives in it, is held against no drive", async () => {
     const media = new MemoryPoolMedia(shapeOf(raid, 2));
     const pulled = pullable(media);
