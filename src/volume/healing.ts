@@ -167,6 +167,9 @@ export class Healing {
     const { group, health } = this.#pool;
     const { shelf, settings } = this.#options;
     if (health.failed || this.#stopping) return undefined;
+    // It failed before it was begun to be built.
+    for (const member of group.members)
+      if (!isWritable(member.state) && member.former !== undefined) return () => this.#fallBack(member);
     for (const member of group.members) {
       if (!isWritable(member.state) && this.#isGivenUp(member)) {
         const free = shelf.freeFor(member.position);
@@ -353,11 +356,16 @@ export class Healing {
     const { drive, driveId } = former;
     try {
       await this.#removeUnknown(drive);
-      if (!(await this.#join(member, { name: former.name, driveId, drive }, former))) return;
-      await this.#removeUnknown(drive);
+      if (await this.#join(member, { name: former.name, driveId, drive }, former)) await this.#removeUnknown(drive);
     } catch (error) {
       if (isFenced(error) || !(error instanceof DriveError)) throw error;
       await group.lose(member.position, error, drive);
+    }
+    if (group.trusted(member.position) === undefined && group.writable(member.position) !== drive) {
+      // Neither of the two: what the position had is rebuilt from the others.
+      member.former = undefined;
+      const before = this.#options.shelf.of(drive);
+      if (before !== undefined) await this.look(before);
       return;
     }
     runtime.raise({
@@ -392,7 +400,8 @@ export class Healing {
     // Also where a member of that name is out: another drive may be in its place.
     for (const shelf of this.#options.shelf.drives) if (shelf.state === "missing") await this.look(shelf);
     for (const member of group.members) {
-      if (member.state !== "missing") continue;
+      // Where another drive still has what the position had, that one takes it back.
+      if (member.state !== "missing" || member.former !== undefined) continue;
       const shelf = this.#options.shelf.named(member.name);
       const drive = shelf?.drive;
       if (shelf === undefined || drive === undefined) continue;

@@ -426,6 +426,32 @@ describe("healing of RAID-5", () => {
     pool.kill();
   });
 
+  test.each([
+    ["and the drive before has its place again", false],
+    ["and where the drive before is gone, too, the position is rebuilt from the others", true],
+  ])("a spare may fail before anything was built, %s", async (_, isGone) => {
+    const media = new MemoryPoolMedia(shapeOf(raid, isGone ? 2 : 1));
+    const pulled = pullable(media);
+    const pool = await filled(media);
+    const { record, parts } = pool.service.pool(0);
+    const { group } = parts;
+    const joinMember = record.joinMember.bind(record);
+    record.joinMember = async (drive, join) => {
+      await joinMember(drive, join);
+      if (drive.name !== "04") return;
+      pulled.add(4);
+      if (isGone) pulled.add(2);
+      await group.lose(2, unreachable("04"));
+    };
+    group.members[2]!.state = "predictive";
+    await until(() => group.members[2]!.name === "04");
+    await until(() => group.members[2]!.name === (isGone ? "05" : "02"));
+    await healed(pool);
+    pulled.add(0);
+    await expectContent(pool, 1);
+    pool.kill();
+  });
+
   test("a drive that gets its place back, as its successor failed, is not its own former one on record", async () => {
     const media = new MemoryPoolMedia(shapeOf(raid, 1));
     const pulled = pullable(media);
