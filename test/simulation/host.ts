@@ -292,7 +292,14 @@ export class HostVolume {
     this.read(server, range, (good) => {
       if (good) return;
       if (attempts === 0) this.#problem(`sectors ${range.first}+${range.count} can't be read for want of memory`);
-      else this.#engine.after(20, server.life, () => this.#verifyPart(server, range, attempts - 1));
+      else {
+        // Its volume stays where it is until it is read.
+        this.inFlight += 1;
+        this.#engine.after(20, server.life, () => {
+          this.inFlight -= 1;
+          this.#verifyPart(server, range, attempts - 1);
+        });
+      }
     });
   }
 

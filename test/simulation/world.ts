@@ -462,8 +462,8 @@ export class World {
     const { random } = engine;
     const { director, pool } = state.open!;
     const house = random.chance(0.5) ? 200 : 20;
-    // What was still under way when the pool moved away is refused by its drives.
-    const unlessGone = (error: unknown): void => {
+    // Also when it was opened again by the same director: its drives belong to the later opening.
+    const unlessClosed = (error: unknown): void => {
       if (state.open?.pool === pool) this.#unlessDead(director.life, error);
     };
     const turn = (): void => {
@@ -471,9 +471,9 @@ export class World {
       const { changes } = state.media;
       if (changes !== undefined && random.chance(0.2)) changes.act(state.media, pool);
       const dice = random.next();
-      if (dice < 0.3) void pool.destageAll().catch(unlessGone);
+      if (dice < 0.3) void pool.destageAll().catch(unlessClosed);
       else if (dice < 0.6) pool.parts.cache.reclaim(random.between(1, 300));
-      else if (dice < 0.7) void pool.parts.map.checkpoint().catch(unlessGone);
+      else if (dice < 0.7) void pool.parts.map.checkpoint().catch(unlessClosed);
       else if (dice < 0.8 && state.volumes.length > 0) this.#switchWriteCache(state);
       else if (dice < 0.84 && state.volumes.length > 1) this.#deleteVolume(state);
       else if (dice < 0.95 && state.media.trouble.kind === "faults") this.#changeFaults(state.media);
