@@ -58,7 +58,8 @@ export class MemoryDriveState {
   readonly identity: DriveIdentity;
   readonly zones = new Map<ZoneNumber, MemoryZone>();
   readonly metadata = new Map<string, Uint8Array>();
-  readonly fence: DriveFence;
+  /** Of the process: it knows nothing of those before. */
+  fence: DriveFence;
   ledger = new ZoneLedger();
 
   constructor(options: { name: string; driveId: string; geometry: DriveGeometry }) {

@@ -183,6 +183,19 @@ export function newestSuperblock(file: JournalFile, identity: string): Superbloc
   return best;
 }
 
+/**
+ * @param epochKnown - of the journal's last owner, as the drives have it
+ * @throws JournalError when it is another journal, a copy from before that owner, or can't be read
+ */
+export function ownedSuperblock(file: JournalFile, identity: string, epochKnown: number): Superblock {
+  const superblock = newestSuperblock(file, identity);
+  if (superblock.ownerEpoch >= epochKnown) return superblock;
+  throw new JournalError(
+    "older",
+    `the journal is an older copy: its last owner had epoch ${superblock.ownerEpoch}, the drives know epoch ${epochKnown}`,
+  );
+}
+
 /** Whatever journal is in the file, if there is one. */
 function findSuperblock(file: JournalFile): Superblock | undefined {
   let best: Superblock | undefined;
@@ -199,12 +212,13 @@ function findSuperblock(file: JournalFile): Superblock | undefined {
 /**
  * Before a journal is made in a file: it must not be one that others need.
  * @param identity - of the journal whose place this is; its own file may be made anew
+ * @returns the head of the journal that is in the file
  * @throws JournalError "foreign" when another journal is in the file, but for one that was made and never used
  */
-export function refuseForeignJournal(file: JournalFile, identity: string): void {
+export function refuseForeignJournal(file: JournalFile, identity: string): Superblock | undefined {
   const found = findSuperblock(file);
-  if (found === undefined || found.identity === identity) return;
-  if (found.counter === FIRST_COUNTER && !hasRecord(file, found)) return;
+  if (found === undefined || found.identity === identity) return found;
+  if (found.counter === FIRST_COUNTER && !hasRecord(file, found)) return found;
   throw new JournalError(
     "foreign",
     `journal ${found.identity} is in the file, and the drives belong to journal ${identity}: it may be what another pool needs`,

@@ -10,7 +10,7 @@
  * Invariants:
  *  1. A record is complete in the kernel's page cache when `commit` returns: GOOD may follow.
  *  2. Space behind the tail is written again only after the superblock that names the new tail is durable.
- *  3. Sequence numbers rise by one from record to record; epochs never fall.
+ *  3. Sequence numbers rise by one from record to record; epochs never fall, neither in records nor in the head.
  *  4. `syncedSequence` only counts records whose fdatasync has returned.
  *  5. A superblock that moves the tail is written only when every record is durable that was written before the trim: what
  *     was trimmed may be superseded by nothing but one of those.
@@ -21,6 +21,7 @@ import {
   JournalError,
   JournalReader,
   newestSuperblock,
+  ownedSuperblock,
   type RecoveredEntry,
   type RecoveredRecord,
 } from "./journal-reader.ts";
@@ -139,19 +140,28 @@ export class Journal {
    * Makes the journal that of a new owner: durable when done. It comes before the drives hear of the new epoch, so a
    * journal whose owner is older than the drives know is a copy from before: records may be missing from it.
    * @param epochs.known - the last owner's epoch, as the drives have it
+   * @param epochs.own - above any that the journal has had
+   * @param head - of several copies: the newest one's head, with the highest counter of all
    * @throws JournalError when it is another journal, an older copy, or can't be read
    */
-  static async claim(file: JournalFile, identity: string, epochs: { known: number; own: number }): Promise<void> {
-    const superblock = newestSuperblock(file, identity);
-    if (superblock.ownerEpoch < epochs.known) {
-      throw new JournalError(
-        "older",
-        `the journal is an older copy: its last owner had epoch ${superblock.ownerEpoch}, the drives know epoch ${epochs.known}`,
-      );
+  static async claim(
+    file: JournalFile,
+    identity: string,
+    epochs: { readonly known: number; readonly own: number },
+    head?: Superblock,
+  ): Promise<void> {
+    const found = ownedSuperblock(file, identity, epochs.known);
+    if (epochs.own <= found.ownerEpoch) {
+      throw new RangeError(`journal: epoch ${epochs.own} comes after ${found.ownerEpoch}`);
     }
-    const counter = superblock.counter + 1;
-    file.write(SUPERBLOCK_POSITIONS[counter % 2]!, [encodeSuperblock({ ...superblock, counter, ownerEpoch: epochs.own })]);
-    await synced(file);
+    const claimed = { ...(head ?? found), ownerEpoch: epochs.own };
+    const counter = claimed.counter + 1;
+    // Where the head goes that counts as the last of all copies the newest of this one may be: torn, it would leave an older one.
+    const first = (counter - found.counter) % 2 === 0 ? counter - 1 : counter;
+    for (let next = first; next <= counter; next++) {
+      file.write(SUPERBLOCK_POSITIONS[next % 2]!, [encodeSuperblock({ ...claimed, counter: next })]);
+      await synced(file);
+    }
   }
 
   get capacityBytes(): number {

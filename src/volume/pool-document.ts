@@ -145,9 +145,14 @@ function newestDocument({ copies, name }: JudgedBays): PoolDocument | undefined 
   let newest: PoolDocument | undefined;
   for (const { document } of copies) {
     if (document === undefined || votes.get(document.poolId) !== most) continue;
-    if (newest === undefined || document.version > newest.version) newest = document;
+    if (newest === undefined || isLater(document, newest)) newest = document;
   }
   return newest;
+}
+
+/** Versions count from what a start found: one that some drive was away from gives the same again, under a higher epoch. */
+function isLater(one: PoolDocument, other: PoolDocument): boolean {
+  return one.epoch > other.epoch || (one.epoch === other.epoch && one.version > other.version);
 }
 
 function judgeMember(judged: JudgedBays, newest: PoolDocument, member: MemberDocument): MemberVerdict {

@@ -2,7 +2,7 @@
  * Opens a pool: makes it on its first start, recovers it on every other. Restart and takeover are this one path
  * (architecture, invariant 9): journal and drives are the truth, global memory is not looked at.
  *
- *   drives' documents ─▶ who is trusted ─▶ new epoch, drives fenced ─▶ journal found to be the right one
+ *   drives' documents ─▶ who is trusted ─▶ journal found to be the right one ─▶ new epoch, drives fenced ─▶ journal claimed
  *     ─▶ document written (epoch, members) ─▶ map: checkpoint and log ─▶ zones put in order ─▶ journal replayed into the cache
  *
  * Runs on: the director that owns the pool from now on.
@@ -27,7 +27,7 @@ import { StripeReader } from "../raid/stripe-reader.ts";
 import { BLOCK_BYTES } from "./block-io.ts";
 import { DriveShelf, type ShelfDrive } from "./drive-shelf.ts";
 import { HEALING_SETTINGS } from "./healing-settings.ts";
-import { JournalCopies } from "./journal-copies.ts";
+import { findJournal } from "./journal-claim.ts";
 import { PendingZeros } from "./pending-zeros.ts";
 import { Pool } from "./pool.ts";
 import {
@@ -153,12 +153,13 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
   });
   checkMembers(config, group, { verdict, volumeNames });
   const { runtime } = options;
-  const epoch = raisePoolEpoch(global, config.index, document.epoch + 1);
+  const found = findJournal(options, document, volumeNames);
+  const epoch = raisePoolEpoch(global, config.index, found.lastEpoch + 1);
   runtime.reached("recovery.epochRaised");
   await group.onEach(group.positions, (drive) => drive.open(epoch));
   runtime.reached("recovery.drivesFenced");
 
-  const journal = await JournalCopies.open(options, { document, epoch, volumeNames });
+  const journal = await found.claim(epoch);
   runtime.reached("recovery.journalClaimed");
   const store = new MetadataStore(group);
   const records = encodeVolumes(volumes);

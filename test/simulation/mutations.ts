@@ -331,7 +331,7 @@ export const MUTATIONS: readonly Mutation[] = [
     "a journal is made anew over one that is live",
     "acknowledged is kept",
     20,
-    "src/volume/journal-copies.js",
+    "src/volume/journal-claim.js",
     /return document\.journalLive \?/,
     "return document.journalLive && document.version % 5 !== 4 ?",
   ),

@@ -1,9 +1,10 @@
 /** Starts that are cut off again and again while the pool's document is written: each is just another crash. Found by simulation. */
 import { describe, expect, test } from "vitest";
+import { DriveFence } from "../../../drivers/drive/drive-fence.ts";
 import { decodeDocument } from "../../../src/map/metadata-store.ts";
 import type { PoolDocument } from "../../../src/volume/pool-document.ts";
 import { interceptDrive, turns } from "../../support/gated-drive.ts";
-import { MemoryPoolMedia, openMemoryPool } from "../../support/memory-pool.ts";
+import { MemoryPoolMedia, openMemoryPool, readBytes, volumeDocument, writeBytes } from "../../support/memory-pool.ts";
 
 function versions(media: MemoryPoolMedia): (number | undefined)[] {
   return media.drives.map((drive) => {
@@ -29,7 +30,36 @@ async function cutOff(media: MemoryPoolMedia, reached: readonly number[], docume
   media.wrap = (drive) => drive;
 }
 
+/** The process is started again: nothing but the media knows of an epoch. */
+function restartProcess(media: MemoryPoolMedia): void {
+  for (const drive of media.drives) if (drive !== undefined) drive.fence = new DriveFence(drive.identity.name);
+}
+
 describe("pool: starts that are cut off", () => {
+  test("one that a single drive heard of, which is away from the next: the pool opens without it, and with it again", async () => {
+    const media = new MemoryPoolMedia();
+    const first = await openMemoryPool(media);
+    await first.service.createVolume(0, volumeDocument(1, 64 * 4096));
+    first.kill();
+    // The journal is claimed, and no drive hears of it; then one does.
+    await cutOff(media, []);
+    await cutOff(media, [0]);
+    const [drive] = media.drives;
+    media.drives[0] = undefined;
+    restartProcess(media);
+    const without = await openMemoryPool(media);
+    await writeBytes(without, 1, 0, new Uint8Array(4096).fill(7), true);
+    await without.service.pool(0).destageAll();
+    without.kill();
+    media.drives[0] = drive;
+    restartProcess(media);
+    const again = await openMemoryPool(media);
+    // It has as many versions of the document as the others, and was not there.
+    expect(again.events.filter(({ type }) => type === "drive.rebuilding")).toHaveLength(1);
+    expect((await readBytes(again, 1, 0, 4096)).data.every((byte) => byte === 7)).toBe(true);
+    again.kill();
+  });
+
   test("any number of them leaves every drive trusted", async () => {
     const media = new MemoryPoolMedia();
     (await openMemoryPool(media)).kill();

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type JournalFile, JournalFileError } from "../../../drivers/journal-file/journal-file.ts";
 import type { MemoryJournalFile } from "../../../drivers/journal-file/memory-journal-file.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
+import { turns } from "../../support/gated-drive.ts";
 import {
   flush,
   MemoryPoolMedia,
@@ -271,5 +272,66 @@ describe("a journal in two copies", () => {
     expect(await blockOf(again, 0)).toBe(1);
     expect(events(again, "journal.copyLost")).toBe(1);
     again.kill();
+  });
+
+  test("a crash between the claims of the copies costs none: either alone has everything", async () => {
+    for (const claimed of ["journal", "mirror"] as const) {
+      for (const missing of ["journal", "mirror"] as const) {
+        const media = new MemoryPoolMedia();
+        const { pool } = await mirroredPool(media);
+        await writeBytes(pool, 1, 0, content(1), true);
+        pool.kill();
+        // Twice, as heads go into two places in turn.
+        for (let time = 0; time < 2; time++) {
+          void openMemoryPool(media, {
+            mirrored: true,
+            wrapJournal: (file, copy) => {
+              // The process ends before the one is claimed, or after: the other's claim is what there is.
+              const write = file.write.bind(file);
+              file.write = (position, buffers) => {
+                if (copy === claimed) write(position, buffers);
+              };
+              file.sync = (done) => {
+                if (copy !== claimed) done(undefined);
+              };
+              return file;
+            },
+          });
+          await turns(20);
+        }
+        const { pool: second } = await mirroredPool(media);
+        expect(events(second, "journal.copyLost")).toBe(0);
+        second.kill();
+        media[missing] = undefined;
+        const { pool: again } = await mirroredPool(media);
+        expect(await blockOf(again, 0)).toBe(1);
+        again.kill();
+      }
+    }
+  });
+
+  test("another pool's journal in the mirror's place is left as it is, and the pool opens from the other copy", async () => {
+    const foreign = new MemoryPoolMedia();
+    const { pool: other } = await mirroredPool(foreign);
+    await writeBytes(other, 1, 0, content(9), true);
+    other.kill();
+    for (const known of [true, false]) {
+      const media = new MemoryPoolMedia();
+      const first = known ? (await mirroredPool(media)).pool : await openMemoryPool(media);
+      if (!known) await first.service.createVolume(0, volumeDocument(1, SIZE));
+      await writeBytes(first, 1, 0, content(1), true);
+      first.kill();
+      media.mirror = foreign.mirror;
+      const { pool: again } = await mirroredPool(media);
+      expect(await blockOf(again, 0)).toBe(1);
+      await writeBytes(again, 1, 0, content(2), true);
+      expect(events(again, "journal.copyLost")).toBe(1);
+      expect(events(again, "journal.copyRestored")).toBe(0);
+      again.kill();
+    }
+    foreign.journal = undefined;
+    const { pool: back } = await mirroredPool(foreign);
+    expect(await blockOf(back, 0)).toBe(9);
+    back.kill();
   });
 });

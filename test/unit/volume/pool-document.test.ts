@@ -153,6 +153,19 @@ describe("judgeCopies: which drives are trusted", () => {
     expect(verdict.members[3]!.state).toBe("foreign");
   });
 
+  test("of two documents of one version the later start's is taken: the other drive was away from it", () => {
+    const earlier = { ...document(10), epoch: 12 };
+    const later = { ...document(10, ["online", "missing", "online", "online"]), epoch: 13 };
+    for (const order of [
+      [0, 1, 2, 3],
+      [1, 0, 2, 3],
+    ]) {
+      const verdict = judge(order.map((n) => copy(n, n === 1 ? earlier : later)))!;
+      expect(verdict.document).toBe(later);
+      expect(verdict.members[1]!.state).toBe("rebuilding");
+    }
+  });
+
   test("what the bay says of a drive that can't be opened stands, with its reason", () => {
     const unavailable = new Map([[3, { state: "missing" as const, reason: "the drive is blank" }]]);
     const verdict = judge([copy(0, now), copy(1, now), copy(2, now)], unavailable)!;
