@@ -163,12 +163,12 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
   runtime.reached("recovery.journalClaimed");
   const store = new MetadataStore(group);
   const records = encodeVolumes(volumes);
-  const { volumes: _, journalCopies: __, ...kept } = document;
+  const { volumes: _, ...kept } = document;
+  const chosen: PoolDocument = { ...kept, ...digestOf(records), formatVersion: POOL_FORMAT_VERSION };
+  const { journalCopies: __, ...known } = chosen;
   const journalCopies = journal.documents;
   const current: PoolDocument = {
-    ...kept,
-    ...digestOf(records),
-    formatVersion: POOL_FORMAT_VERSION,
+    ...known,
     version: document.version + 1,
     epoch,
     journalId: journal.journalId,
@@ -176,7 +176,6 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
     ...(journalCopies === undefined ? {} : { journalCopies }),
     members: membersOf(members),
   };
-  const chosen: PoolDocument = { ...kept, ...digestOf(records), formatVersion: POOL_FORMAT_VERSION };
   await writeDocuments({ group, records, chosen, current, reached: (site) => runtime.reached(site) });
   runtime.reached("recovery.documentWritten");
 

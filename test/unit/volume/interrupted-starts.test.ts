@@ -13,19 +13,23 @@ function versions(media: MemoryPoolMedia): (number | undefined)[] {
   });
 }
 
-/** Opens the pool with a document reaching only some drives before all stops. */
-async function cutOff(media: MemoryPoolMedia, reached: readonly number[], documents = 1): Promise<void> {
+/** Opens the pool with a document reaching only some drives before all stops: the n-th of each drive. */
+async function cutOff(
+  media: MemoryPoolMedia,
+  reached: readonly number[],
+  { nth = () => 1, mirrored = false }: { nth?: (position: number) => number; mirrored?: boolean } = {},
+): Promise<void> {
   const seen = new Map<number, number>();
   media.wrap = (drive, position) =>
     interceptDrive(drive, async (operation, parameters, run) => {
       const isDocument = operation === "metadataBatch" && (parameters[0] as { key: string }[]).some(({ key }) => key === "pool");
       if (isDocument) {
         seen.set(position, (seen.get(position) ?? 0) + 1);
-        if (seen.get(position)! >= documents && !reached.includes(position)) return new Promise(() => undefined);
+        if (seen.get(position)! >= nth(position) && !reached.includes(position)) return new Promise(() => undefined);
       }
       return run();
     });
-  void openMemoryPool(media);
+  void openMemoryPool(media, { mirrored });
   await turns(60);
   media.wrap = (drive) => drive;
 }
@@ -69,6 +73,22 @@ describe("pool: starts that are cut off", () => {
     expect(Math.max(...found) - Math.min(...found)).toBe(1);
     const pool = await openMemoryPool(media);
     expect(pool.service.status()[0]!.drives.map(({ state }) => state)).toEqual(["online", "online", "online", "online"]);
+    pool.kill();
+  });
+
+  test("one that was bringing drives level leaves them knowing what is known of the journal's copies", async () => {
+    const media = new MemoryPoolMedia();
+    const first = await openMemoryPool(media, { mirrored: true });
+    await first.service.createVolume(0, volumeDocument(1, 64 * 4096));
+    await writeBytes(first, 1, 0, new Uint8Array(4096).fill(7), true);
+    first.kill();
+    await cutOff(media, [2], { mirrored: true });
+    // Those that are behind get what the first has, and none the next.
+    await cutOff(media, [], { mirrored: true, nth: (position) => (position === 2 ? 1 : 2) });
+    expect(new Set(versions(media)).size).toBe(1);
+    media.journal = undefined;
+    const pool = await openMemoryPool(media, { mirrored: true });
+    expect((await readBytes(pool, 1, 0, 4096)).data.every((byte) => byte === 7)).toBe(true);
     pool.kill();
   });
 
