@@ -246,7 +246,8 @@ export class Pool {
     const isLossy = lostZones(this.parts).length > 0;
     await this.record.updateMembers(group.members, isLossy || undefined);
     runtime.reached("member.recorded");
-    this.healing.poke();
+    // While the pool is opened zones are recovery's alone: it seals those that were open, and takes no others for such.
+    if (this.#cancelTick !== undefined) this.healing.poke();
   }
 
   // — housekeeping —

@@ -76,6 +76,39 @@ function pullable(media: MemoryPoolMedia): Set<number> {
   return pulled;
 }
 
+test("healing waits until the pool is open: what recovery finds of zones, and seals, is nobody else's yet", async () => {
+  const media = new MemoryPoolMedia(SMALL_POOL);
+  (await filled(media)).kill();
+  // One drive lacks a zone, and is away for a moment; another takes its time.
+  const { zones } = media.drives[3]!;
+  zones.delete(Math.min(...zones.keys()));
+  let isAway = true;
+  let letFinish: (() => void) | undefined;
+  const made: string[] = [];
+  media.wrap = (drive, position) =>
+    interceptDrive(drive, async (operation, _parameters, run) => {
+      if (operation === "listZones" && position === 3 && isAway) {
+        isAway = false;
+        throw unreachable(drive.name);
+      }
+      if (operation === "finishZone" && position === 1)
+        await new Promise<void>((go) => {
+          letFinish = go;
+        });
+      if (operation === "createZone") made.push(drive.name);
+      return run();
+    });
+  const opening = openMemoryPool(media, { hurry: 50 });
+  await until(() => letFinish !== undefined && !isAway);
+  await turns(200);
+  expect(made).toEqual([]);
+  letFinish!();
+  const pool = await opening;
+  await healed(pool);
+  await expectContent(pool, 1);
+  pool.kill();
+});
+
 describe.each(LEVELS)("healing of $level, $dataDrives × $copies", (raid) => {
   const level = raidLevel(raid);
 
