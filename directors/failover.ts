@@ -5,7 +5,8 @@
  *                                    │                                      └─ died too often ─▶ down ─ restart ─▶ returning
  *                                    └─ restart ─▶ leaving (its pools move away) ─ stopped ─▶ dead
  *   pool:      opening ─ opened ─▶ serving ─ move ─▶ preparing ─ prepared ─▶ closing ─ closed ─▶ opening, at the other
- *                 ▲                   ├─ it failed ─▶ failed ─ its drives can be reached again ─▶ closing
+ *                 ▲                   ├─ it failed ─▶ failed ─ its drives can be reached again, or it could not be opened and
+ *                 ▲                   │                         it is time to try again ─▶ closing
  *                 ▲                   └─ its owner failed ─▶ orphan ─ joined ─┐
  *                 └──────────────────────────────────────────────────────────┘
  *
@@ -15,6 +16,8 @@
  *  2. A director is fenced before it is ended, and is started again only when it is joined and nothing refers to its memory.
  *  3. Everything that is waited for has a bound: a join that takes too long ends the process, a hand-over its director.
  *  4. When no director that reaches a pool is left alive, the process ends: a restart recovers what a partner can't.
+ *  5. A pool that was served and could not be opened again is tried again, each time after a longer wait, up to a bound;
+ *     people are told each time. One that was never served is people's to see to.
  */
 import type { ArrayEvent, DirectorState, Ownership, VolumeAccess } from "../src/control/contract.ts";
 
@@ -32,6 +35,9 @@ const TAKEOVER_MILLISECONDS_MAX = 5000;
 /** So many deaths within so long, and it stays down until somebody starts it. */
 export const DEATHS_MAX = 5;
 const DEATHS_WITHIN_MILLISECONDS = 10 * 60_000;
+/** First wait before a pool that could not be opened is opened again; twice as long with each vain try. */
+export const REOPEN_MILLISECONDS = 1000;
+export const REOPEN_MILLISECONDS_MAX = 60_000;
 
 export type DeathCause = "ended" | "stuck" | "killed";
 
@@ -95,6 +101,10 @@ interface PoolPlace {
   command: number | undefined;
   /** It failed, and is opened anew. */
   reopening: boolean;
+  everServed: boolean;
+  /** Openings that failed since it was served last, and when to try again; undefined: nothing is to be tried. */
+  vainOpenings: number;
+  reopenAt: number | undefined;
   /** When its owner failed; undefined while it is served. */
   downSince: number | undefined;
 }
@@ -144,6 +154,9 @@ export class Failover {
       phase: { name: "opening" },
       command: undefined,
       reopening: false,
+      everServed: false,
+      vainOpenings: 0,
+      reopenAt: undefined,
       downSince: undefined,
     }));
   }
@@ -226,7 +239,9 @@ export class Failover {
     const first = place.state === "starting";
     this.#setState(director, "active");
     for (const [pool, { owner }] of this.#pools.entries()) {
-      if (first && owner === director) this.#setPhase(pool, { name: failed.includes(pool) ? "failed" : "serving" });
+      if (!first || owner !== director) continue;
+      this.#setPhase(pool, { name: failed.includes(pool) ? "failed" : "serving" });
+      this.#pools[pool]!.everServed = !failed.includes(pool);
     }
     if (this.#directors.every(({ state }) => state === "active")) this.#up = true;
     if (first) return;
@@ -364,22 +379,33 @@ export class Failover {
     const place = this.#pools[pool]!;
     if (place.owner !== director || place.phase.name !== "opening") return;
     this.#setPhase(pool, { name: served ? "serving" : "failed" });
+    this.#planReopening(place, served);
     const where = `director ${this.#directors[director]!.name}`;
+    const again = place.reopenAt === undefined ? "" : `; it is tried again in ${(place.reopenAt - this.#now) / 1000} s`;
+    const severity = (good: ArrayEvent["severity"]): ArrayEvent["severity"] => (served ? good : "critical");
+    const raise = (event: Omit<ArrayEvent, "time">): void => this.#do({ type: "raise", event });
     if (place.downSince !== undefined) {
       const milliseconds = Math.round(this.#now - place.downSince);
       this.#lastTakeoverMilliseconds = milliseconds;
       place.downSince = undefined;
-      const how = served ? `${where} serves it, ${milliseconds} ms after its owner failed` : `${where} could not open it`;
-      this.#do({ type: "raise", event: poolEvent(served ? "warning" : "critical", "pool.takenOver", place.name, how) });
+      const how = served ? `${where} serves it, ${milliseconds} ms after its owner failed` : `${where} could not open it${again}`;
+      raise(poolEvent(severity("warning"), "pool.takenOver", place.name, how));
     } else if (place.reopening) {
-      const how = served ? `${where} serves it again` : `${where} could not open it again`;
-      this.#do({ type: "raise", event: poolEvent(served ? "info" : "critical", "pool.reopened", place.name, how) });
+      const how = served ? `${where} serves it again` : `${where} could not open it again${again}`;
+      raise(poolEvent(severity("info"), "pool.reopened", place.name, how));
     } else {
-      const how = served ? `it was moved to ${where}` : `it was moved to ${where}, which could not open it`;
-      this.#do({ type: "raise", event: poolEvent(served ? "info" : "critical", "pool.moved", place.name, how) });
+      const how = `it was moved to ${where}${served ? "" : `, which could not open it${again}`}`;
+      raise(poolEvent(severity("info"), "pool.moved", place.name, how));
     }
     place.reopening = false;
     this.#endCommand(place, served ? undefined : `${where} could not open pool ${place.name}`);
+  }
+
+  #planReopening(place: PoolPlace, served: boolean): void {
+    place.everServed ||= served;
+    place.vainOpenings = served ? 0 : place.vainOpenings + 1;
+    const wait = Math.min(REOPEN_MILLISECONDS_MAX, REOPEN_MILLISECONDS * 2 ** (place.vainOpenings - 1));
+    place.reopenAt = served || !place.everServed ? undefined : this.#now + wait;
   }
 
   /** Every host is told at once, at every director. */
@@ -393,11 +419,16 @@ export class Failover {
 
   /** The one recovery brings it back, under a new epoch: it also settles what became of what was on its way to the drives. */
   #poolReachable(director: number, pool: number): void {
+    const { owner, phase } = this.#pools[pool]!;
+    if (owner === director && phase.name === "failed") this.#reopen(pool);
+  }
+
+  #reopen(pool: number): void {
     const place = this.#pools[pool]!;
-    if (place.owner !== director || place.phase.name !== "failed") return;
     place.reopening = true;
-    this.#setPhase(pool, { name: "closing", to: director, since: this.#now });
-    this.#do({ type: "close", director, pool });
+    place.reopenAt = undefined;
+    this.#setPhase(pool, { name: "closing", to: place.owner, since: this.#now });
+    this.#do({ type: "close", director: place.owner, pool });
   }
 
   #prepared(director: number, pool: number): void {
@@ -499,6 +530,10 @@ export class Failover {
       if (this.#now - phase.since > HAND_OVER_MILLISECONDS_MAX)
         this.#failed(owner, "stuck", `it did not hand over pool ${name} within ${HAND_OVER_MILLISECONDS_MAX / 1000} s`);
     }
+    for (const [pool, { owner, phase, reopenAt }] of this.#pools.entries()) {
+      if (phase.name === "failed" && reopenAt !== undefined && this.#now >= reopenAt && this.#canOwn(owner, pool))
+        this.#reopen(pool);
+    }
     this.#startAgain();
   }
 
@@ -529,7 +564,8 @@ export class Failover {
   #accessOf(place: PoolPlace): VolumeAccess {
     const { phase } = place;
     if (phase.name === "serving" || phase.name === "preparing") return "active";
-    if (phase.name === "failed") return "unavailable";
+    // Hosts are not told of each vain try.
+    if (phase.name === "failed" || place.vainOpenings > 0) return "unavailable";
     if (phase.name !== "orphan") return "transitioning";
     return this.#mayBeServed(place) ? "transitioning" : "unavailable";
   }

@@ -6,6 +6,8 @@ import {
   type FailoverAction,
   type FailoverEvent,
   JOIN_MILLISECONDS_MAX,
+  REOPEN_MILLISECONDS,
+  REOPEN_MILLISECONDS_MAX,
 } from "../../../directors/failover.ts";
 
 const DIRECTORS = [{ name: "1A" }, { name: "1B" }];
@@ -28,6 +30,9 @@ class World {
   waiting: FailoverEvent[] = [];
   readonly ended = new Map<number, string | undefined>();
   readonly events: string[] = [];
+  readonly messages: string[] = [];
+  /** So many of the next openings fail. */
+  vain = 0;
   readonly log: FailoverAction["type"][] = [];
 
   take(event: FailoverEvent): void {
@@ -62,14 +67,16 @@ class World {
       case "open":
         expect(this.alive[action.director] && !this.fenced[action.director]).toBe(true);
         expect([...this.holders[action.pool]!]).toEqual([]); // invariant 1
-        this.holders[action.pool]!.add(action.director);
-        this.waiting.push({ type: "opened", director: action.director, pool: action.pool, served: true });
+        this.vain -= 1;
+        if (this.vain < 0) this.holders[action.pool]!.add(action.director);
+        this.waiting.push({ type: "opened", director: action.director, pool: action.pool, served: this.vain < 0 });
         return;
       case "prepare":
         this.waiting.push({ type: "prepared", director: action.director, pool: action.pool });
         return;
       case "close":
-        expect([...this.holders[action.pool]!]).toEqual([action.director]);
+        // One that could not be opened is held by nobody.
+        expect([[], [action.director]]).toContainEqual([...this.holders[action.pool]!]);
         this.waiting.push({ type: "closed", director: action.director, pool: action.pool });
         return;
       case "ended":
@@ -84,6 +91,7 @@ class World {
         return;
       case "raise":
         this.events.push(action.event.type);
+        this.messages.push(`${action.event.severity} ${action.event.message}`);
         return;
     }
   }
@@ -143,6 +151,47 @@ describe("failover", () => {
     expect(world.served).toEqual(HOME);
     expect(world.log.filter((type) => type !== "publish")).toEqual(["close", "open", "raise"]);
     expect(world.events).toEqual(["pool.reopened"]);
+  });
+
+  test("a pool that can't be opened again is tried again, later each time, and hosts are not told of each try", () => {
+    const world = new World().ready();
+    world.vain = 9;
+    world.take({ type: "poolFailed", director: 0, pool: 0 });
+    world.take({ type: "poolReachable", director: 0, pool: 0 });
+    const waits: number[] = [];
+    let triedAt = 0;
+    for (let tries = 0; tries < 9; tries += 1) {
+      while (world.waiting.length > 0) world.answer(0);
+      expect(world.served[0]).toBe("A@1A unavailable");
+      while (world.waiting.length === 0) {
+        world.now += 250;
+        world.take({ type: "tick" });
+      }
+      expect(world.served[0]).toBe("A@1A unavailable");
+      waits.push(world.now - triedAt);
+      triedAt = world.now;
+    }
+    expect(waits).toEqual([1, 2, 4, 8, 16, 32, 60, 60, 60].map((n) => n * REOPEN_MILLISECONDS));
+    expect(Math.max(...waits)).toBe(REOPEN_MILLISECONDS_MAX);
+    world.settle();
+    expect(world.served).toEqual(HOME);
+    expect(world.events).toEqual(new Array(10).fill("pool.reopened"));
+    expect(world.messages[2]).toBe("critical pool A: director 1A could not open it again; it is tried again in 4 s");
+    expect(world.messages[9]).toBe("info pool A: director 1A serves it again");
+  });
+
+  test("a takeover that fails is tried again, too; a pool that was never served is left to people", () => {
+    const world = new World();
+    world.take({ type: "ready", director: 0, failed: [0] });
+    world.take({ type: "ready", director: 1, failed: [] });
+    world.settle();
+    expect(world.served).toEqual(["A@1A unavailable", "B@1B active"]);
+    expect(world.log).not.toContain("open");
+    world.vain = 2;
+    world.fail(1);
+    world.settle();
+    expect(world.served).toEqual(["A@1A unavailable", "B@1B active"]);
+    expect(world.messages[1]).toContain("critical pool B: director 1A could not open it; it is tried again in 1 s");
   });
 
   test("a director that fails is fenced, ended, joined; then its partner opens its pools; it comes back and gets them again", () => {
@@ -245,6 +294,8 @@ describe("failover", () => {
       { weight: 1, arbitrary: fc.record({ kind: fc.constant("fail" as const), index: fc.nat(1) }) },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant("move" as const), index: fc.nat(3) }) },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant("restart" as const), index: fc.nat(1) }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant("vain" as const), index: fc.nat(3) }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant("poolFailed" as const), index: fc.nat(3) }) },
       { weight: 2, arbitrary: fc.record({ kind: fc.constant("tick" as const), index: fc.nat(3000) }) },
     );
     fc.assert(
@@ -256,7 +307,11 @@ describe("failover", () => {
           if (kind === "answer") world.waiting.length > 0 && world.answer(index);
           else if (kind === "fail") world.alive[index] && world.fail(index);
           else if (kind === "move") world.take({ type: "move", pool: index & 1, to: index >> 1, command: commands++ });
-          else if (kind === "restart") world.take({ type: "restart", director: index, command: commands++ });
+          else if (kind === "vain") world.vain = index;
+          else if (kind === "poolFailed") {
+            world.take({ type: "poolFailed", director: index >> 1, pool: index & 1 });
+            world.waiting.push({ type: "poolReachable", director: index >> 1, pool: index & 1 });
+          } else if (kind === "restart") world.take({ type: "restart", director: index, command: commands++ });
           else {
             world.now += index;
             world.take({ type: "tick" });
