@@ -11,6 +11,8 @@
  *     DEADLINE_GRACE_MILLISECONDS before the moment when the caller is told.
  *  4. When the drive thread died and main starts it again, under its next epoch, drives are opened anew and what was not
  *     answered is asked again, before anything else: callers notice a delay, of HOLD_MILLISECONDS_MAX at most.
+ *  5. What can't be asked as the drives are not open again by then says so, for as long as this channel lives: no drive is
+ *     to blame, and the pool is opened anew by another channel.
  */
 import { Doorbell } from "../shared-memory/doorbell.ts";
 import { RELAY, relayState } from "../shared-memory/drive-relay-state.ts";
@@ -93,6 +95,7 @@ export interface DriveChannelOptions {
   readonly director: number;
   readonly deadlineMilliseconds?: number;
   readonly requestsInFlightMax?: number;
+  readonly holdMilliseconds?: number;
 }
 
 export class DriveChannel {
@@ -104,6 +107,7 @@ export class DriveChannel {
   readonly #mailboxAddress: number;
   readonly #mailbox: MailboxSpace;
   readonly #deadlineMilliseconds: number;
+  readonly #holdMilliseconds: number;
   readonly #inFlightMax: number;
   readonly #inFlight = new Map<number, Pending>();
   #waiting: Pending[] = [];
@@ -114,6 +118,8 @@ export class DriveChannel {
   readonly #opened = new Map<number, DriveRequest>();
   /** What waits until the drives are open again, after the thread's death; undefined: nothing does. */
   #held: Pending[] | undefined;
+  /** The hold is over, and the drives are not open again: nothing but whether they are there can be asked of them here. */
+  #isPathLost = false;
   /** Begins anywhere, so that answers to an earlier channel of this director (it was restarted) match nothing here. */
   #nextId = Math.floor(Math.random() * 0x7fff_ffff);
   #timer: NodeJS.Timeout | undefined;
@@ -142,6 +148,7 @@ export class DriveChannel {
     this.#mailboxAddress = path.mailbox;
     this.#mailbox = new MailboxSpace(layout.shape.mailboxBytes);
     this.#deadlineMilliseconds = options.deadlineMilliseconds ?? DEADLINE_MILLISECONDS;
+    this.#holdMilliseconds = options.holdMilliseconds ?? HOLD_MILLISECONDS_MAX;
     this.#inFlightMax = Math.min(options.requestsInFlightMax ?? REQUESTS_IN_FLIGHT_MAX, path.requests.slots);
   }
 
@@ -160,6 +167,7 @@ export class DriveChannel {
     if (this.waiting >= REQUESTS_WAITING_MAX) {
       return Promise.reject(new DriveError("unreachable", request.drive, `${REQUESTS_WAITING_MAX} requests wait for its thread`));
     }
+    if (this.#isPathLost && request.operation !== DRIVE_OPERATION.identify) return Promise.reject(this.#pathLost(request));
     return new Promise((resolve, reject) => {
       (this.#held ?? this.#waiting).push(this.#pending(request, resolve, reject));
       this.#pump();
@@ -229,22 +237,53 @@ export class DriveChannel {
     const isOpening = ({ request }: Pending) =>
       request.operation === DRIVE_OPERATION.open && this.#opened.get(request.driveIndex) === request;
     this.#held = held.filter((pending) => !isOpening(pending));
-    const until = this.#now() + HOLD_MILLISECONDS_MAX;
+    const until = this.#now() + this.#holdMilliseconds;
     for (const pending of this.#held) pending.deadline = until;
     this.#waiting = [];
     let opening = this.#opened.size;
-    const opened = () => {
+    let isThere = false;
+    const settled = () => {
       opening -= 1;
       if (opening <= 0 && this.#threadEpoch === epoch) this.#goOn();
     };
-    // A drive that does not open says why to whoever asks for it.
+    const opened = () => {
+      isThere = true;
+      settled();
+    };
+    // One that does not open says why to whoever asks for it. But a thread that says nothing of any, or looks at them when it
+    // is too late (before it is given up on), is not back in time.
+    const notOpened = () => {
+      const late = this.#now() - until;
+      const isLost = late >= 0 && (!isThere || late < DEADLINE_GRACE_MILLISECONDS);
+      if (isLost && this.#threadEpoch === epoch) this.#losePath();
+      else settled();
+    };
     for (const request of this.#opened.values()) {
-      const pending = this.#pending(request, opened, opened);
+      const pending = this.#pending(request, opened, notOpened);
       pending.deadline = until;
       this.#waiting.push(pending);
     }
     if (this.#opened.size === 0) this.#goOn();
     this.#timer ??= this.#startTimer();
+  }
+
+  /** What waits was asked of drives that were open, and would find them closed: that would look like a fault of theirs. */
+  #losePath(): void {
+    if (this.#isPathLost) return;
+    this.#isPathLost = true;
+    const waits = [...(this.#held ?? []), ...this.#waiting].filter(({ settled }) => !settled);
+    this.#held = undefined;
+    this.#waiting = [];
+    for (const pending of waits) {
+      pending.settled = true;
+      pending.reject(this.#pathLost(pending.request, pending.repeated));
+    }
+  }
+
+  #pathLost(request: DriveRequest, repeated = false): DriveError {
+    const error = new DriveError(repeated ? "unknown" : "unreachable", request.drive, "its thread was not back in time");
+    error.threadLost = true;
+    return error;
   }
 
   /** The drives are open again. */

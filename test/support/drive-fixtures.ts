@@ -93,6 +93,7 @@ export interface DriveThreadOptions {
   readonly drives: readonly DriveThreadDrive[];
   readonly deadlineMilliseconds?: number;
   readonly requestsInFlightMax?: number;
+  readonly holdMilliseconds?: number;
 }
 
 /** A drive thread with its drives, and the main thread as one of its directors. */
@@ -114,6 +115,7 @@ export class DriveThread {
       director: 0,
       ...(options.deadlineMilliseconds === undefined ? {} : { deadlineMilliseconds: options.deadlineMilliseconds }),
       ...(options.requestsInFlightMax === undefined ? {} : { requestsInFlightMax: options.requestsInFlightMax }),
+      ...(options.holdMilliseconds === undefined ? {} : { holdMilliseconds: options.holdMilliseconds }),
     });
     this.#doorbell = new EventLoopDoorbell(global, threadNumber(global.layout, "director", 0));
     this.#doorbell.consume(() => this.channel.drain());

@@ -353,4 +353,49 @@ describe("a drive thread that dies", () => {
     thread.end();
     temporary.remove();
   });
+
+  test("and is not back in time: its drives can't be reached, whatever is asked of them, and none is held to be closed", async () => {
+    const temporary = temporaryFolder();
+    const memory = testGlobalMemory({ directorCount: 2 });
+    const specification = drivesIn(temporary.path, ["a", "b"]);
+    const thread = await DriveThread.start({ memory, drives: specification, holdMilliseconds: 200 });
+    const [a, b] = specification.map(({ name, driveIndex }) => new RemoteDrive(thread.channel, { name, driveIndex })) as [
+      RemoteDrive,
+      RemoteDrive,
+    ];
+    await Promise.all([a.open(1), b.open(1)]);
+    const ended = new Promise((resolve) => thread.worker.once("exit", resolve));
+    await thread.worker.terminate();
+    await ended;
+    raiseThreadEpoch(memory.global, threadNumber(memory.global.layout, "drive", 0));
+    const said: DriveError[] = [];
+    const ask = (): Promise<unknown> =>
+      Promise.all([a.listZones(), b.metadataGet("k"), b.createZone(1)].map((one) => one.catch((error) => said.push(error))));
+    // All the time, so that some of it comes in a moment when the first ones have been given up.
+    const asked: Promise<unknown>[] = [ask()];
+    const asking = setInterval(() => asked.push(ask()), 10);
+    await expect.poll(() => said.length, { timeout: 10_000 }).toBeGreaterThan(3);
+    const next = new Worker(new URL("../../../dist/drivers/drive/drive.worker.js", import.meta.url), {
+      workerData: { transfer: memory.transfer, pool: 0, drives: specification.map(({ format: _, ...known }) => known) },
+    });
+    await new Promise((resolve) => next.once("message", resolve));
+    expect((await a.identify()).driveId).toBe("id-a");
+    asked.push(ask());
+    clearInterval(asking);
+    await Promise.all(asked);
+    expect(said).toHaveLength(3 * asked.length);
+    expect(said.filter(({ threadLost }) => threadLost !== true)).toEqual([]);
+    // The next channel finds them as they are.
+    thread.end();
+    const later = new DriveChannel(memory.global, { pool: 0, director: 1 });
+    const again = new RemoteDrive(later, { name: "b", driveIndex: 1 });
+    const drained = setInterval(() => later.drain(), 1);
+    await again.open(2);
+    expect(await again.listZones()).toEqual([]);
+    clearInterval(drained);
+    later.close();
+    next.postMessage({ type: "stop" });
+    await new Promise((resolve) => next.once("exit", resolve));
+    temporary.remove();
+  });
 });
