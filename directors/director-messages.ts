@@ -54,7 +54,7 @@ export type FromDirector =
   | { readonly type: "opened"; readonly pool: number; readonly served: boolean }
   | { readonly type: "prepared"; readonly pool: number }
   | { readonly type: "closed"; readonly pool: number }
-  /** Unasked: a pool that was open can't be served any more. */
+  /** Unasked: a pool that was open, or is being opened, can't be served. */
   | { readonly type: "poolFailed"; readonly pool: number }
   /** Of such a one, whose drives could not be reached: they can again. */
   | { readonly type: "poolReachable"; readonly pool: number }

@@ -46,7 +46,7 @@ export type FailoverEvent =
   | { readonly type: "ready"; readonly director: number; readonly failed: readonly number[] }
   | { readonly type: "opened"; readonly director: number; readonly pool: number; readonly served: boolean }
   | { readonly type: "prepared"; readonly director: number; readonly pool: number }
-  /** A pool that it served can't be served any more. */
+  /** A pool that it served can't be served any more; or one that it opens can't be for now, and "opened" may come late. */
   | { readonly type: "poolFailed"; readonly director: number; readonly pool: number }
   /** Of such a one, whose drives could not be reached: they can again. */
   | { readonly type: "poolReachable"; readonly director: number; readonly pool: number }
@@ -104,6 +104,8 @@ interface PoolPlace {
   everServed: boolean;
   /** Openings that failed since it was served last, and when to try again; undefined: nothing is to be tried. */
   vainOpenings: number;
+  /** Hosts are told that it is unavailable until it is served again: not of each vain try. */
+  isAway: boolean;
   reopenAt: number | undefined;
   /** When its owner failed; undefined while it is served. */
   downSince: number | undefined;
@@ -156,6 +158,7 @@ export class Failover {
       reopening: false,
       everServed: false,
       vainOpenings: 0,
+      isAway: false,
       reopenAt: undefined,
       downSince: undefined,
     }));
@@ -404,6 +407,7 @@ export class Failover {
   #planReopening(place: PoolPlace, served: boolean): void {
     place.everServed ||= served;
     place.vainOpenings = served ? 0 : place.vainOpenings + 1;
+    place.isAway = !served;
     const wait = Math.min(REOPEN_MILLISECONDS_MAX, REOPEN_MILLISECONDS * 2 ** (place.vainOpenings - 1));
     place.reopenAt = served || !place.everServed ? undefined : this.#now + wait;
   }
@@ -412,7 +416,12 @@ export class Failover {
   #poolFailed(director: number, pool: number): void {
     const place = this.#pools[pool]!;
     const { name } = place.phase;
-    if (place.owner !== director || (name !== "serving" && name !== "preparing")) return;
+    if (place.owner !== director) return;
+    if (name === "opening") {
+      place.isAway = true;
+      this.#changed();
+    }
+    if (name !== "serving" && name !== "preparing") return;
     this.#setPhase(pool, { name: "failed" });
     this.#endCommand(place, `pool ${place.name} failed meanwhile`);
   }
@@ -564,8 +573,7 @@ export class Failover {
   #accessOf(place: PoolPlace): VolumeAccess {
     const { phase } = place;
     if (phase.name === "serving" || phase.name === "preparing") return "active";
-    // Hosts are not told of each vain try.
-    if (phase.name === "failed" || place.vainOpenings > 0) return "unavailable";
+    if (phase.name === "failed" || place.isAway) return "unavailable";
     if (phase.name !== "orphan") return "transitioning";
     return this.#mayBeServed(place) ? "transitioning" : "unavailable";
   }

@@ -125,10 +125,10 @@ export class PoolMoves {
 
   async #open(pool: DirectorPool, onRecovered: NonNullable<OpenPools["onRecovered"]> = () => {}): Promise<OwnedPool | undefined> {
     this.#failed.delete(pool.index);
-    const opened = await openOwnedPool(
-      { ...this.#options.open, onRecovered, onFailed: (index, unreachable) => this.#onFailed(index, unreachable) },
-      pool,
-    );
+    const { open, tellMain } = this.#options;
+    const onFailed = (index: number, unreachable: boolean): void => this.#onFailed(index, unreachable);
+    const onUnreachable = (index: number): void => tellMain({ type: "poolFailed", pool: index });
+    const opened = await openOwnedPool({ ...open, onRecovered, onFailed, onUnreachable }, pool);
     if ("state" in opened) {
       this.#failed.set(pool.index, opened);
       return undefined;

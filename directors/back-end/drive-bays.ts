@@ -16,6 +16,8 @@ export interface DriveBays {
   readonly channel: DriveChannel;
   /** By drive index: in RAID order, then the spares. */
   readonly bays: readonly BayDrive[];
+  /** No drive can be reached now: what the bays say of them is no reason to do without any. */
+  readonly pathLost: DriveError | undefined;
 }
 
 export interface OpenDriveBays {
@@ -29,18 +31,24 @@ export interface OpenDriveBays {
 export async function openDriveBays({ global, pool, directorIndex, onChannel }: OpenDriveBays): Promise<DriveBays> {
   const channel = new DriveChannel(global, { pool: pool.index, director: directorIndex });
   onChannel(channel);
+  let pathLost: DriveError | undefined;
   const bays = await Promise.all(
-    driveNames(pool).map((name, driveIndex) => bayOf(new RemoteDrive(channel, { name, driveIndex }))),
+    driveNames(pool).map((name, driveIndex) =>
+      bayOf(new RemoteDrive(channel, { name, driveIndex }), (error) => {
+        if (error.threadLost === true) pathLost = error;
+      }),
+    ),
   );
-  return { channel, bays };
+  return { channel, bays, pathLost };
 }
 
-async function bayOf(drive: RemoteDrive): Promise<BayDrive> {
+async function bayOf(drive: RemoteDrive, onError: (error: DriveError) => void): Promise<BayDrive> {
   try {
     const { driveId, capacityBytes } = await drive.identify();
     return { state: "open", drive, driveId, capacityBytes };
   } catch (error) {
     if (!(error instanceof DriveError)) throw error;
+    onError(error);
     return { state: "unavailable", memberState: MEMBER_STATE[error.kind], reason: error.message, drive };
   }
 }

@@ -15,7 +15,7 @@ import type { PoolStatus } from "../../src/control/contract.ts";
 import { JournalError } from "../../src/journal/journal-reader.ts";
 import { MapDamagedError } from "../../src/map/pool-map.ts";
 import type { BulkWork } from "../../src/raid/bulk-work.ts";
-import { GroupFailedError } from "../../src/raid/raid-group.ts";
+import { GroupFailedError, isPathLost } from "../../src/raid/raid-group.ts";
 import type { Pool } from "../../src/volume/pool.ts";
 import { PoolRefusedError, type RecoveredRequest } from "../../src/volume/pool-members.ts";
 import { openPool } from "../../src/volume/pool-open.ts";
@@ -40,6 +40,8 @@ export interface OpenPools {
   readonly onRecovered?: (request: RecoveredRequest) => void;
   /** An open pool can't be served any more; `unreachable`: until its drives can be reached again. */
   readonly onFailed?: (pool: number, unreachable: boolean) => void;
+  /** A pool that is being opened can't be, as no drive can be reached: what was asked of them has to be waited for all the same. */
+  readonly onUnreachable?: (pool: number) => void;
 }
 
 /** A pool that this director serves, with what it has open for it. */
@@ -71,7 +73,7 @@ export async function openOwnedPool(options: OpenPools, pool: DirectorPool): Pro
       ends.push(() => file.close().finally(removeDrain));
     },
   });
-  const { bays, channel } = await openDriveBays({
+  const { bays, channel, pathLost } = await openDriveBays({
     global,
     pool: poolConfig,
     directorIndex,
@@ -85,6 +87,7 @@ export async function openOwnedPool(options: OpenPools, pool: DirectorPool): Pro
     },
   });
   try {
+    if (pathLost !== undefined) throw pathLost;
     const opened = await openPool({
       config: { ...poolConfig, owner: directorIndex },
       global,
@@ -111,7 +114,9 @@ export async function openOwnedPool(options: OpenPools, pool: DirectorPool): Pro
     if (!POOL_ERRORS.some((kind) => error instanceof kind)) throw error;
     journal.giveUp();
     const reason = (error as Error).message;
-    runtime.raise({ severity: "critical", type: "pool.failed", subject: `pool ${poolConfig.name}`, message: reason });
+    const type = isPathLost(error) ? "pool.unreachable" : "pool.failed";
+    runtime.raise({ severity: "critical", type, subject: `pool ${poolConfig.name}`, message: reason });
+    if (isPathLost(error)) options.onUnreachable?.(pool.index);
     await letGo();
     return { ...failedPool(poolConfig, bays, reason), owner: directorIndex };
   }

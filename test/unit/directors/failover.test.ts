@@ -180,6 +180,20 @@ describe("failover", () => {
     expect(world.messages[9]).toBe("info pool A: director 1A serves it again");
   });
 
+  test("a pool that is being opened while its drives can't be reached is unavailable at once, and until it is served", () => {
+    const world = new World().ready();
+    world.take({ type: "move", pool: 0, to: 1, command: 1 });
+    world.answer(0);
+    world.answer(0);
+    expect(world.served[0]).toBe("A@1B transitioning");
+    world.take({ type: "poolFailed", director: 0, pool: 0 }); // not its owner any more
+    expect(world.served[0]).toBe("A@1B transitioning");
+    world.take({ type: "poolFailed", director: 1, pool: 0 });
+    expect(world.served[0]).toBe("A@1B unavailable");
+    world.answer(0);
+    expect(world.served[0]).toBe("A@1B active");
+  });
+
   test("a takeover that fails is tried again, too; a pool that was never served is left to people", () => {
     const world = new World();
     world.take({ type: "ready", director: 0, failed: [0] });
