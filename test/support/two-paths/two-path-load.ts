@@ -15,7 +15,6 @@ const STATUS = { good: 0x00, checkCondition: 0x02, busy: 0x08, taskSetFull: 0x28
 /** After these a host tries again: not ready, aborted command, unit attention. */
 const TRY_AGAIN = /^(02\/04\/0[ac]|0b\/|06\/)/;
 const AGAIN_MILLISECONDS = 10;
-/** More than the longest stall that is allowed anywhere. */
 const OPERATION_MILLISECONDS_MAX = 30_000;
 const SECTORS_MAX = 64;
 const FILL_SECTORS = 512;
@@ -34,6 +33,8 @@ export interface TwoPathOptions {
   readonly hosts: number;
   readonly workersPerHost: number;
   readonly seed: number;
+  /** More than the longest stall that is allowed: 30 s unless given. */
+  readonly operationMilliseconds?: number;
 }
 
 export interface RoundFigures {
@@ -215,6 +216,7 @@ export class TwoPathLoad {
   /** Tries until it is good, on one path or another. */
   async #repeat(host: PathHost, place: Place, attempt: (path: number) => Promise<CommandAnswer>, only?: number): Promise<void> {
     const since = performance.now();
+    const { operationMilliseconds = OPERATION_MILLISECONDS_MAX } = this.#options;
     const paths = this.#options.ports.length;
     let path = only ?? this.#random.between(0, paths - 1);
     const tries: string[] = [];
@@ -230,8 +232,8 @@ export class TwoPathLoad {
         return;
       }
       this.#figures.repeated += 1;
-      if (performance.now() - since > OPERATION_MILLISECONDS_MAX) {
-        this.#violate(`no good answer within ${OPERATION_MILLISECONDS_MAX / 1000} s at LUN ${place.lun}, sector ${place.first}`);
+      if (performance.now() - since > operationMilliseconds) {
+        this.#violate(`no good answer within ${operationMilliseconds / 1000} s at LUN ${place.lun}, sector ${place.first}`);
         return;
       }
       if (only === undefined && (answer.status === undefined || answer.sense.startsWith("02/"))) path = (path + 1) % paths;
