@@ -3,8 +3,8 @@
  *
  * Runs on: a director. Owns: its request ring's producing end, its completion ring's consuming end, and the mailbox.
  * Invariants:
- *  1. At most `requestsInFlightMax` requests are with the drive thread, and at most `requestsWaitingMax` wait for a
- *     place; one more fails at once.
+ *  1. At most `requestsInFlightMax` requests are with the drive thread; the others wait for a place. Each has memory of its
+ *     caller's to read from or into (frames, staging, a place in a queue), which bounds them: none is refused for their number.
  *  2. Requests go out in the order in which they were asked for.
  *  3. A request's place and its mailbox lease are free again only when the drive thread answered, even if the caller
  *     was told "unknown" at the deadline meanwhile. The thread begins nothing after the deadline, which lies
@@ -36,7 +36,6 @@ import { MailboxSpace } from "./mailbox-space.ts";
 /** A mailbox that is smaller could not take the largest batch. */
 export const MAILBOX_BYTES_MIN = METADATA_BATCH_BYTES_MAX + 4096;
 const REQUESTS_IN_FLIGHT_MAX = 128;
-const REQUESTS_WAITING_MAX = 1024;
 /** Hosts wait 30 s for a command: by then it must be answered from redundancy. */
 const DEADLINE_MILLISECONDS = 20_000;
 const DEADLINE_GRACE_MILLISECONDS = 1000;
@@ -164,9 +163,6 @@ export class DriveChannel {
   /** Sends a request, or keeps it until there is room. Rejects with DriveError. */
   transact(request: DriveRequest): Promise<DriveAnswer> {
     if (this.#failure !== undefined) return Promise.reject(new DriveError("unreachable", request.drive, this.#failure.message));
-    if (this.waiting >= REQUESTS_WAITING_MAX) {
-      return Promise.reject(new DriveError("unreachable", request.drive, `${REQUESTS_WAITING_MAX} requests wait for its thread`));
-    }
     if (this.#isPathLost && request.operation !== DRIVE_OPERATION.identify) return Promise.reject(this.#pathLost(request));
     return new Promise((resolve, reject) => {
       (this.#held ?? this.#waiting).push(this.#pending(request, resolve, reject));

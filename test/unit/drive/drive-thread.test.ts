@@ -95,6 +95,12 @@ describe("a drive thread", () => {
     expect(thread.channel.inFlight + thread.channel.waiting).toBe(0);
   });
 
+  test("keeps as many as are asked for at once: that there are many says nothing against a drive", async () => {
+    const asked = Array.from({ length: 3000 }, () => drives[0]!.metadataGet("none"));
+    const refused = (await Promise.allSettled(asked)).filter(({ status }) => status === "rejected");
+    expect(refused).toHaveLength(0);
+  });
+
   test("counts what each drive did", async () => {
     const block = counterBlock(thread.global, "drive", 1);
     const before = { writes: block[C.writes]!, bytes: block[C.readBytes]!, notFound: block[C.notFound]! };
