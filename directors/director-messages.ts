@@ -56,7 +56,9 @@ export type FromDirector =
   | { readonly type: "closed"; readonly pool: number }
   /** Unasked: a pool that was open, or is being opened, can't be served. */
   | { readonly type: "poolFailed"; readonly pool: number }
-  /** Of such a one, whose drives could not be reached: they can again. */
+  /** Unasked: a pool that was open can't be served any more as it is in memory, and is to be opened anew. */
+  | { readonly type: "poolReopens"; readonly pool: number }
+  /** Of one that failed, whose drives could not be reached: they can again. */
   | { readonly type: "poolReachable"; readonly pool: number }
   | { readonly type: "released"; readonly director: number }
   | { readonly type: "stopped" };

@@ -48,7 +48,9 @@ export type FailoverEvent =
   | { readonly type: "prepared"; readonly director: number; readonly pool: number }
   /** A pool that it served can't be served any more; or one that it opens can't be for now, and "opened" may come late. */
   | { readonly type: "poolFailed"; readonly director: number; readonly pool: number }
-  /** Of such a one, whose drives could not be reached: they can again. */
+  /** One that it served can't be served any more as it is in memory, and is to be opened anew. */
+  | { readonly type: "poolReopens"; readonly director: number; readonly pool: number }
+  /** Of one that failed, whose drives could not be reached: they can again. */
   | { readonly type: "poolReachable"; readonly director: number; readonly pool: number }
   | { readonly type: "closed"; readonly director: number; readonly pool: number }
   /** Its thread ended, does not beat, or is to be killed. */
@@ -202,6 +204,9 @@ export class Failover {
         break;
       case "poolFailed":
         this.#poolFailed(event.director, event.pool);
+        break;
+      case "poolReopens":
+        this.#poolReopens(event.director, event.pool);
         break;
       case "poolReachable":
         this.#poolReachable(event.director, event.pool);
@@ -424,6 +429,14 @@ export class Failover {
     if (name !== "serving" && name !== "preparing") return;
     this.#setPhase(pool, { name: "failed" });
     this.#endCommand(place, `pool ${place.name} failed meanwhile`);
+  }
+
+  /** Hosts notice a delay, as with a move; one that is on its way already is opened where it goes. */
+  #poolReopens(director: number, pool: number): void {
+    const { owner, phase } = this.#pools[pool]!;
+    if (owner !== director) return;
+    if (phase.name === "serving") this.#reopen(pool);
+    else if (phase.name === "preparing") this.#prepared(director, pool);
   }
 
   /** The one recovery brings it back, under a new epoch: it also settles what became of what was on its way to the drives. */

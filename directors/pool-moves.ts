@@ -10,6 +10,7 @@
  */
 import type { PoolOpened, PoolStatus } from "../src/control/contract.ts";
 import type { DeviceServer } from "../src/scsi/device-server.ts";
+import type { PoolCure } from "../src/volume/pool-parts.ts";
 import type { PoolService } from "../src/volume/pool-service.ts";
 import { type PoolRuntime, pause } from "../src/volume/runtime.ts";
 import { type OpenPools, type OwnedPool, openOwnedPool } from "./back-end/owned-pool.ts";
@@ -51,15 +52,15 @@ export class PoolMoves {
       if (this.#announced.has(index)) continue;
       this.#announced.add(index);
       const { health } = this.#owned.get(index)!.pool.parts;
-      if (health.failed) this.#onFailed(index, health.unreachable);
+      if (health.failed) this.#onFailed(index, health.cure);
     }
   }
 
-  #onFailed(pool: number, unreachable: boolean): void {
+  #onFailed(pool: number, cure: PoolCure): void {
     if (!this.#announced.has(pool)) return;
     const { tellMain } = this.#options;
-    tellMain({ type: "poolFailed", pool });
-    if (unreachable) void this.#watchPath(pool);
+    tellMain({ type: cure === "reopening" ? "poolReopens" : "poolFailed", pool });
+    if (cure === "path") void this.#watchPath(pool);
   }
 
   async #watchPath(pool: number): Promise<void> {
@@ -126,7 +127,7 @@ export class PoolMoves {
   async #open(pool: DirectorPool, onRecovered: NonNullable<OpenPools["onRecovered"]> = () => {}): Promise<OwnedPool | undefined> {
     this.#failed.delete(pool.index);
     const { open, tellMain } = this.#options;
-    const onFailed = (index: number, unreachable: boolean): void => this.#onFailed(index, unreachable);
+    const onFailed = (index: number, cure: PoolCure): void => this.#onFailed(index, cure);
     const onUnreachable = (index: number): void => tellMain({ type: "poolFailed", pool: index });
     const opened = await openOwnedPool({ ...open, onRecovered, onFailed, onUnreachable }, pool);
     if ("state" in opened) {

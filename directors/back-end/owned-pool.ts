@@ -19,7 +19,7 @@ import { GroupFailedError, isPathLost } from "../../src/raid/raid-group.ts";
 import type { Pool } from "../../src/volume/pool.ts";
 import { PoolRefusedError, type RecoveredRequest } from "../../src/volume/pool-members.ts";
 import { openPool } from "../../src/volume/pool-open.ts";
-import type { BayDrive } from "../../src/volume/pool-parts.ts";
+import type { BayDrive, PoolCure } from "../../src/volume/pool-parts.ts";
 import { type PoolRuntime, pause } from "../../src/volume/runtime.ts";
 import type { DirectorPool } from "../director-messages.ts";
 import { openDriveBays } from "./drive-bays.ts";
@@ -38,8 +38,8 @@ export interface OpenPools {
   /** What the thread's doorbell is to drain from now on, besides what it drains already, until the answer is called. */
   readonly addDrain: (drain: () => boolean) => () => void;
   readonly onRecovered?: (request: RecoveredRequest) => void;
-  /** An open pool can't be served any more; `unreachable`: until its drives can be reached again. */
-  readonly onFailed?: (pool: number, unreachable: boolean) => void;
+  /** An open pool can't be served any more. */
+  readonly onFailed?: (pool: number, cure: PoolCure) => void;
   /** A pool that is being opened can't be, as no drive can be reached: what was asked of them has to be waited for all the same. */
   readonly onUnreachable?: (pool: number) => void;
 }
@@ -99,7 +99,7 @@ export async function openOwnedPool(options: OpenPools, pool: DirectorPool): Pro
       ageSeconds: config.destage.ageSeconds,
       pagesKept: pool.openedBefore,
       ...(onRecovered === undefined ? {} : { onRecovered }),
-      ...(onFailed === undefined ? {} : { onFailed: (unreachable) => onFailed(pool.index, unreachable) }),
+      ...(onFailed === undefined ? {} : { onFailed: (cure) => onFailed(pool.index, cure) }),
     });
     return {
       pool: opened,

@@ -5,7 +5,8 @@
  * Invariants:
  *  1. When `write` returns, all its bytes are in the page cache: they survive the end of this process.
  *  2. `done` of a sync runs only after an fdatasync that began after the call has returned, in the order of the calls.
- *  3. The first failure of a write or of a sync is for ever: every later call throws, every waiting `done` gets it.
+ *  3. The first failure of a write or of a sync is for ever: every later call throws, every waiting `done` gets it. But a
+ *     write that found no room says nothing of what was written before, and of what may be written when there is some.
  *  4. Nothing here waits: a sync's end is taken up by `drain`, which the director's doorbell calls.
  */
 import { closeSync, fstatSync, openSync, readSync, writevSync } from "node:fs";
@@ -92,7 +93,8 @@ export class FileJournal implements JournalFile {
       const written = whole ? writevSync(this.#descriptor, buffers, position) : 0;
       if (written !== bytes) this.#writeRest(position, buffers, written);
     } catch (error) {
-      throw this.#fail(journalFileErrorOf(error, `write journal file ${this.#path}`));
+      const failure = journalFileErrorOf(error, `write journal file ${this.#path}`);
+      throw failure.kind === "noSpace" ? failure : this.#fail(failure);
     }
     this.#counters[C.appends]! += 1;
     this.#counters[C.appendBytes]! += bytes;

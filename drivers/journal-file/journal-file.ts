@@ -17,7 +17,10 @@ export class JournalFileError extends Error {
 export interface JournalFile {
   /** Size of the file, fixed when it was made. */
   readonly bytes: number;
-  /** Writes all of `buffers` one after the other from `position`; when it returns they are in the kernel's page cache. */
+  /**
+   * Writes all of `buffers` one after the other from `position`; when it returns they are in the kernel's page cache.
+   * "noSpace": a part of them may be there, and the file goes on. Any other failure is for ever, as that of a sync is.
+   */
   write(position: number, buffers: readonly Uint8Array[]): void;
   /** Fills `target` from `position`; returns the bytes read (less only at the end of the file). */
   read(position: number, target: Uint8Array): number;

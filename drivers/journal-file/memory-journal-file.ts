@@ -49,6 +49,8 @@ export class MemoryJournalFile implements JournalFile {
   #waiting: ((error: JournalFileError | undefined) => void)[] = [];
   /** The next write or sync fails: faults on command. */
   failNext: "write" | "sync" | undefined;
+  /** The disk is full: of what is written so many bytes come to be there. */
+  roomBytes = Number.POSITIVE_INFINITY;
   /** Syncs end only by `endSyncs()`, as the test pleases. */
   readonly manualSync: boolean;
 
@@ -66,12 +68,14 @@ export class MemoryJournalFile implements JournalFile {
       throw new RangeError(`journal file: ${bytes} bytes at ${position} are not within ${this.bytes}`);
     }
     if (this.failNext === "write") throw this.#fail("write failed (fault on command)");
+    const written = Math.min(bytes, this.roomBytes);
     let at = position;
     for (const buffer of buffers) {
-      this.#state.cached.set(buffer, at);
+      this.#state.cached.set(buffer.subarray(0, Math.max(0, position + written - at)), at);
       at += buffer.byteLength;
     }
-    if (bytes > 0) this.#state.unsynced.push({ position, bytes });
+    if (written > 0) this.#state.unsynced.push({ position, bytes: written });
+    if (written < bytes) throw new JournalFileError("noSpace", "journal file: no room (fault on command)");
   }
 
   read(position: number, target: Uint8Array): number {

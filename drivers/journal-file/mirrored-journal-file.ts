@@ -9,7 +9,7 @@
  *  2. A copy that was lost is on record as lost before a sync ends without it; until then `held` says that not even the
  *     page cache of the other is enough for an acknowledgement: the lost copy could be taken for whole at the next start.
  *  3. A copy that is lost is written again only after `follow`, and counts only after `joined`.
- *  4. Without a copy online everything fails, for ever.
+ *  4. Without a copy online everything fails, for ever. The last copy online is not lost by finding no room.
  */
 import { type JournalFile, JournalFileError, type JournalMirror } from "./journal-file.ts";
 
@@ -83,6 +83,8 @@ export class MirroredJournalFile implements JournalFile, JournalMirror {
         this.#copies[copy]!.write(position, buffers);
       } catch (error) {
         if (!(error instanceof JournalFileError)) throw error;
+        const isLast = this.#states[copy] === "online" && this.#states.filter((state) => state === "online").length === 1;
+        if (isLast && error.kind === "noSpace") throw error;
         this.#lose(copy, error);
       }
     }

@@ -14,6 +14,8 @@
  *  4. `syncedSequence` only counts records whose fdatasync has returned.
  *  5. A superblock that moves the tail is written only when every record is durable that was written before the trim: what
  *     was trimmed may be superseded by nothing but one of those.
+ *  6. Where the file finds no room, what it had counts. A record that did not fit ends the journal, as what it was to hold is
+ *     in memory by then: it is opened anew. A superblock that did not is written again, in its place.
  */
 import { type JournalFile, JournalFileError } from "../../drivers/journal-file/journal-file.ts";
 import {
@@ -58,6 +60,10 @@ interface FoundRecord {
 
 /** Recovery reads the file in pieces of this size: a system call for each record and block was half of its time. */
 const READ_AHEAD_BYTES = 1024 * 1024;
+
+/** Room is looked for by writing so much behind the head; after it was missing, this share of the data area. */
+const PROBE_BYTES = 1024 * 1024;
+const PROBE_SHARE = 1 / 16;
 
 /** A mirror's copy is made whole in slices of this size. */
 const COPY_SLICE_BYTES = 1024 * 1024;
@@ -104,6 +110,7 @@ export class Journal {
   #superblockCounter = 0;
   #superblockRunning = false;
   #trimWanted = false;
+  #hasRoom = true;
   #failed = false;
 
   constructor(options: JournalOptions) {
@@ -199,8 +206,38 @@ export class Journal {
     return this.#file.mirror?.held === true;
   }
 
+  /** False: the disk had no room for what was written last. Nothing fits until `findRoom` says otherwise. */
+  get hasRoom(): boolean {
+    return this.#hasRoom;
+  }
+
+  /** Whether the disk has room for what comes next: tried behind the head, with zeros, which no reader takes for a record. */
+  findRoom(): boolean {
+    if (this.#failed) return false;
+    const wanted = this.#hasRoom ? PROBE_BYTES : Math.max(PROBE_BYTES, this.#dataBytes * PROBE_SHARE);
+    const free = Math.min(wanted, this.#dataBytes - (this.#head - this.#durableTail));
+    try {
+      for (let done = 0; done < free; ) {
+        const offset = this.#head + done;
+        const bytes = Math.min(PROBE_BYTES, free - done, this.#dataBytes - (offset % this.#dataBytes));
+        this.#writeFile(this.#positionOf(offset), [Buffer.alloc(bytes)]);
+        done += bytes;
+      }
+    } catch (error) {
+      // Any other failure is told by `onFailure`.
+      if (!(error instanceof JournalFileError)) throw error;
+      this.#hasRoom = false;
+      return false;
+    }
+    this.#hasRoom = true;
+    this.#writeSuperblockIfWorth();
+    if (this.#hasRoom) this.#options.onProgress();
+    return this.#hasRoom;
+  }
+
   /** Whether a record of this size can be written now. If not, space is asked for and `onProgress` tells. */
   fits(entryCount: number, payloadFrames: number): boolean {
+    if (!this.#hasRoom) return false;
     const bytes = recordBytes(entryCount, payloadFrames);
     const start = this.#head + this.#wrapBytes(bytes);
     if (start + bytes - this.#durableTail <= this.#dataBytes) return true;
@@ -218,9 +255,14 @@ export class Journal {
     if (this.#failed) throw new JournalFileError("io", "the journal has failed");
     const sequence = this.#nextSequence;
     const { bytes } = this.record;
-    this.#wrapFor(bytes);
-    const buffers = this.record.seal(this.#id, sequence, this.#epoch, this.#syncedSequence);
-    this.#writeFile(this.#positionOf(this.#head), buffers);
+    try {
+      this.#wrapFor(bytes);
+      const buffers = this.record.seal(this.#id, sequence, this.#epoch, this.#syncedSequence);
+      this.#writeFile(this.#positionOf(this.#head), buffers);
+    } catch (error) {
+      if (error instanceof JournalFileError) this.#fail(error);
+      throw error;
+    }
     this.#reached("journal.written");
     this.#live.push(sequence, this.#epoch, this.#head);
     this.#head += bytes;
@@ -284,7 +326,7 @@ export class Journal {
   }
 
   #writeSuperblockIfWorth(): void {
-    if (this.#superblockRunning || this.#failed || this.#tail === this.#durableTail) return;
+    if (this.#superblockRunning || this.#failed || !this.#hasRoom || this.#tail === this.#durableTail) return;
     const worth = this.#tail - this.#durableTail >= this.#dataBytes * TRIM_SHARE;
     if (!worth && !this.#trimWanted && !this.isEmpty) return;
     this.#trimWanted = false;
@@ -318,9 +360,14 @@ export class Journal {
     try {
       this.#writeFile(SUPERBLOCK_POSITIONS[this.#superblockCounter % 2]!, [encodeSuperblock(superblock)]);
     } catch (error) {
+      if (!(error instanceof JournalFileError)) throw error;
       // Told by `onFailure`: who trimmed, or asked for room, is not who has to do with it.
-      if (error instanceof JournalFileError) return;
-      throw error;
+      if (this.#failed) return;
+      // The other place holds the one that counts.
+      this.#superblockCounter -= 1;
+      this.#superblockRunning = false;
+      this.#hasRoom = false;
+      return;
     }
     this.#reached("journal.superblockWritten");
     this.#syncFile((error) => {
@@ -549,7 +596,7 @@ export class Journal {
     try {
       this.#file.write(position, buffers);
     } catch (error) {
-      this.#fail(error as JournalFileError);
+      if ((error as JournalFileError).kind !== "noSpace") this.#fail(error as JournalFileError);
       throw error;
     }
   }

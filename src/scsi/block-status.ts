@@ -13,6 +13,7 @@ const ANSWER: Readonly<Record<Exclude<BlockStatus, typeof BLOCK_STATUS.good>, An
   [BLOCK_STATUS.failed]: { sense: "internalTargetFailure", withLba: false },
   [BLOCK_STATUS.noVolume]: { sense: "logicalUnitNotSupported", withLba: false },
   [BLOCK_STATUS.aborted]: { status: STATUS.TASK_ABORTED },
+  [BLOCK_STATUS.reopening]: { status: STATUS.BUSY },
   [BLOCK_STATUS.unreachable]: { sense: "targetPortInUnavailableState", withLba: false },
 };
 

@@ -27,6 +27,8 @@ export const BLOCK_STATUS = {
   aborted: 6,
   /** The drives can't be reached now, by no path: 2/04/0C. It comes right by itself. */
   unreachable: 7,
+  /** Not known to be done: the pool is opened anew at once, and has it or not. BUSY: who asked asks again. */
+  reopening: 8,
 } as const;
 export type BlockStatus = (typeof BLOCK_STATUS)[keyof typeof BLOCK_STATUS];
 

@@ -12,7 +12,7 @@ import { ObservedDrive } from "../raid/observed-drive.ts";
 import { type FormerDrive, isWritable, type Member } from "../raid/raid-group.ts";
 import type { HealingSettings } from "./healing-settings.ts";
 import type { MemberDocument, Verdict } from "./pool-document.ts";
-import type { BayDrive } from "./pool-parts.ts";
+import type { BayDrive, PoolCure } from "./pool-parts.ts";
 import { type PoolRuntime, pause } from "./runtime.ts";
 
 /** Map pages in memory: 8,192 pages of 1,024 blocks map 32 GiB and take 32 MiB; others are read when they are needed. */
@@ -58,8 +58,8 @@ export interface OpenPoolOptions {
   readonly pagesKept?: boolean;
   /** Told of each request of another director of which the journal has a part: it is executed, and must not be repeated. */
   readonly onRecovered?: (request: RecoveredRequest) => void;
-  /** Once it is open: it can't be served any more; `unreachable`: until its drives can be reached again. */
-  readonly onFailed?: (unreachable: boolean) => void;
+  /** Once it is open: it can't be served any more. */
+  readonly onFailed?: (cure: PoolCure) => void;
 }
 
 /** Who asked for what a journal entry has: requester's epoch (16 bits) and number are unique together with its director. */

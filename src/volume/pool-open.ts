@@ -28,6 +28,7 @@ import { BLOCK_BYTES } from "./block-io.ts";
 import { DriveShelf, type ShelfDrive } from "./drive-shelf.ts";
 import { HEALING_SETTINGS } from "./healing-settings.ts";
 import { findJournal } from "./journal-claim.ts";
+import { tellJournalFull } from "./journal-room.ts";
 import { PendingZeros } from "./pending-zeros.ts";
 import { Pool } from "./pool.ts";
 import {
@@ -348,9 +349,10 @@ function assembleParts(
   const staging = new Staging(global.layout.staging[config.index]!, geometry);
   const health: PoolHealth = new PoolHealth((reason) => {
     const event = { severity: "critical", subject: `pool ${config.name}`, message: reason } as const;
-    runtime.raise({ ...event, type: health.unreachable ? "pool.unreachable" : "pool.failed" });
+    if (health.cure === "reopening") tellJournalFull(runtime, config.name, `the pool is opened anew (${reason})`);
+    else runtime.raise({ ...event, type: health.cure === "path" ? "pool.unreachable" : "pool.failed" });
     box.pool?.hasFailed();
-    options.onFailed?.(health.unreachable);
+    options.onFailed?.(health.cure);
   });
   const volumes = new Map<number, VolumeState>();
   for (const volume of opened.volumes) {

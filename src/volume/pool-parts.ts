@@ -4,6 +4,7 @@
  * Runs on: the owning director's thread.
  */
 import type { Drive } from "../../drivers/drive/drive.ts";
+import { JournalFileError } from "../../drivers/journal-file/journal-file.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import type { BlockCache } from "../cache/block-cache.ts";
 import type { FramePool } from "../cache/frame-pool.ts";
@@ -15,7 +16,7 @@ import type { GroupGeometry } from "../raid/geometry.ts";
 import { isPathLost, type RaidGroup } from "../raid/raid-group.ts";
 import type { Staging } from "../raid/staging.ts";
 import type { StripeReader } from "../raid/stripe-reader.ts";
-import { BLOCK_STATUS } from "./block-io.ts";
+import { BLOCK_STATUS, type BlockStatus } from "./block-io.ts";
 import type { PendingZeros } from "./pending-zeros.ts";
 import type { PoolVolumeDocument } from "./pool-document.ts";
 import type { PoolRuntime } from "./runtime.ts";
@@ -62,10 +63,16 @@ export interface PoolParts {
   readonly driveHealth: DriveHealth;
 }
 
+/**
+ * What brings a pool that has failed back, by its being opened anew: its drives can be reached again; or nothing but that, as
+ * the journal's disk had no room for what was in memory already.
+ */
+export type PoolCure = "path" | "reopening" | undefined;
+
 /** Whether the pool can serve; once failed it stays so until it is opened anew. */
 export class PoolHealth {
   #reason: string | undefined;
-  #unreachable = false;
+  #cure: PoolCure;
   readonly #onFail: (reason: string) => void;
 
   constructor(onFail: (reason: string) => void) {
@@ -76,14 +83,15 @@ export class PoolHealth {
     return this.#reason !== undefined;
   }
 
-  /** Nothing is broken: there is no way to the drives now. When there is one again, the pool can be opened anew. */
-  get unreachable(): boolean {
-    return this.#unreachable;
+  /** Nothing is broken. */
+  get cure(): PoolCure {
+    return this.#cure;
   }
 
   /** What I/O of a failed pool ends with. */
-  get status(): typeof BLOCK_STATUS.failed | typeof BLOCK_STATUS.unreachable {
-    return this.#unreachable ? BLOCK_STATUS.unreachable : BLOCK_STATUS.failed;
+  get status(): BlockStatus {
+    if (this.#cure === "path") return BLOCK_STATUS.unreachable;
+    return this.#cure === "reopening" ? BLOCK_STATUS.reopening : BLOCK_STATUS.failed;
   }
 
   get reason(): string | undefined {
@@ -93,7 +101,8 @@ export class PoolHealth {
   fail(error: unknown): void {
     if (this.#reason !== undefined) return;
     this.#reason = error instanceof Error ? error.message : String(error);
-    this.#unreachable = isPathLost(error);
+    if (isPathLost(error)) this.#cure = "path";
+    else if (error instanceof JournalFileError && error.kind === "noSpace") this.#cure = "reopening";
     this.#onFail(this.#reason);
   }
 }

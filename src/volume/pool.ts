@@ -17,6 +17,7 @@ import { DriveWatch } from "./drive-watch.ts";
 import { FillWatch } from "./fill-watch.ts";
 import { Healing } from "./healing.ts";
 import type { HealingSettings } from "./healing-settings.ts";
+import { JournalRoom } from "./journal-room.ts";
 import { Losses } from "./losses.ts";
 import { findMapping } from "./mapping.ts";
 import { PoolClosedError } from "./pool-closed-error.ts";
@@ -62,13 +63,14 @@ export class Pool {
   readonly scrub: Scrub;
   readonly losses: Losses;
   readonly #fill: FillWatch;
+  readonly #journalRoom: JournalRoom;
   readonly #driveWatch: DriveWatch;
   readonly #store: MetadataStore;
   readonly #options: PoolOptions;
   readonly #reads: ReadPath;
   readonly #writes: WritePath;
   readonly #destager: Destager;
-  /** How long drives have been waiting for room below them. */
+  /** How long drives or the journal have been waiting for room below them. */
   #noRoomTicks = 0;
   #cancelTick: (() => void) | undefined;
   /** No zone is to come any more. */
@@ -82,6 +84,7 @@ export class Pool {
     this.#store = options.store;
     this.record = new PoolRecord(options.store, options.document, options.volumes, () => parts.map.logSequence);
     this.#fill = new FillWatch(parts);
+    this.#journalRoom = new JournalRoom(parts);
     this.#driveWatch = new DriveWatch(parts, () => this.record.updateMembers(parts.group.members));
     this.volumes = new VolumeChanges(parts, this.record, {
       journalDurable: () => this.#journalDurable(),
@@ -166,6 +169,7 @@ export class Pool {
     this.volumes.start();
     // What was replayed for nobody (its volume is gone) leaves nothing dirty, whose destage would do this.
     this.#destager.trim();
+    this.#journalRoom.opened();
     this.#tick();
   }
 
@@ -317,7 +321,9 @@ export class Pool {
     this.#gauge();
     this.#fill.look();
     this.#driveWatch.tick();
-    this.#noRoomTicks = this.parts.group.waitingForRoom > 0 ? this.#noRoomTicks + 1 : 0;
+    this.#journalRoom.tick();
+    const hasRoom = this.parts.group.waitingForRoom === 0 && this.parts.journal.hasRoom;
+    this.#noRoomTicks = hasRoom ? 0 : this.#noRoomTicks + 1;
     if (this.#noRoomTicks >= NO_ROOM_TICKS) this.#writes.refuseWaiting();
     this.healing.poke();
     this.scrub.tick();

@@ -337,5 +337,6 @@ const STATUS_NAME: Readonly<Record<BlockStatus, string>> = {
   [BLOCK_STATUS.failed]: "failed",
   [BLOCK_STATUS.noVolume]: "no volume",
   [BLOCK_STATUS.aborted]: "aborted",
+  [BLOCK_STATUS.reopening]: "reopening",
   [BLOCK_STATUS.unreachable]: "unreachable",
 };

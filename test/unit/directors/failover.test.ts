@@ -194,6 +194,23 @@ describe("failover", () => {
     expect(world.served[0]).toBe("A@1B active");
   });
 
+  test("a pool that is to be opened anew is never unavailable; one that is on its way is opened where it goes", () => {
+    const world = new World().ready();
+    world.take({ type: "poolReopens", director: 1, pool: 0 }); // not its owner
+    expect(world.served).toEqual(HOME);
+    world.take({ type: "poolReopens", director: 0, pool: 0 });
+    expect(world.served[0]).toBe("A@1A transitioning");
+    world.settle();
+    expect(world.served).toEqual(HOME);
+    expect(world.messages).toEqual(["info pool A: director 1A serves it again"]);
+    world.take({ type: "move", pool: 0, to: 1, command: 1 });
+    world.take({ type: "poolReopens", director: 0, pool: 0 });
+    expect(world.served[0]).toBe("A@1A transitioning");
+    world.settle();
+    expect(world.served).toEqual(["A@1B active", "B@1B active"]);
+    expect([...world.ended]).toEqual([[1, undefined]]);
+  });
+
   test("a takeover that fails is tried again, too; a pool that was never served is left to people", () => {
     const world = new World();
     world.take({ type: "ready", director: 0, failed: [0] });
@@ -323,7 +340,7 @@ describe("failover", () => {
           else if (kind === "move") world.take({ type: "move", pool: index & 1, to: index >> 1, command: commands++ });
           else if (kind === "vain") world.vain = index;
           else if (kind === "poolFailed") {
-            world.take({ type: "poolFailed", director: index >> 1, pool: index & 1 });
+            world.take({ type: index % 3 === 0 ? "poolReopens" : "poolFailed", director: index >> 1, pool: index & 1 });
             world.waiting.push({ type: "poolReachable", director: index >> 1, pool: index & 1 });
           } else if (kind === "restart") world.take({ type: "restart", director: index, command: commands++ });
           else {

@@ -96,6 +96,63 @@ async function recover({ journal }: Opened): Promise<Recovered[]> {
 const recordBytes = (writes: number, zeros: number): number =>
   RECORD_HEADER_BYTES + (writes + zeros) * ENTRY_BYTES + writes * FRAME;
 
+describe("Journal: a disk that is full", () => {
+  test("superblocks that find no room leave the one that counts, however many there are; then the tail moves", async () => {
+    const state = await format(8 * recordBytes(1, 0));
+    const opened = open(state, 1, { manualSync: true });
+    const { journal, file, failures } = opened;
+    await recover(opened);
+    for (const seed of [1, 2, 3]) append(journal, [seed]);
+    let isFull = true;
+    let refused = 0;
+    const write = file.write.bind(file);
+    file.write = (position, buffers) => {
+      const refuses = isFull && SUPERBLOCK_POSITIONS.some((place) => place === position);
+      if (refuses) refused += 1;
+      file.roomBytes = refuses ? 17 : Number.POSITIVE_INFINITY;
+      write(position, buffers);
+    };
+    journal.trim(2);
+    file.endSyncs();
+    expect([journal.hasRoom, refused]).toEqual([false, 1]);
+    // There is room for what is looked for, and then again none for the superblock.
+    for (let tries = 0; tries < 3; tries++) {
+      journal.findRoom();
+      expect([journal.hasRoom, refused]).toEqual([false, tries + 2]);
+    }
+    expect(failures).toEqual([]);
+    expect((await recover(open(state, 2))).map(({ sequence }) => sequence)).toEqual([1, 2, 3]);
+    isFull = false;
+    expect(journal.findRoom()).toBe(true);
+    file.endSyncs();
+    expect(journal.hasRoom).toBe(true);
+    expect((await recover(open(state, 2))).map(({ sequence }) => sequence)).toEqual([2, 3]);
+  });
+
+  test("looks for room only where nothing lives, and what it leaves there is no record", async () => {
+    const state = await format(3 * recordBytes(1, 0) + 100);
+    for (let lap = 0; lap < 12; lap++) {
+      const opened = open(state, lap + 1);
+      const before = await recover(opened);
+      expect(before.map(({ sequence }) => sequence)).toEqual(lap === 0 ? [] : [lap]);
+      const { journal, file } = opened;
+      expect(journal.findRoom()).toBe(true);
+      expect(await recover(open(state, lap + 1))).toEqual(before);
+      expect(journal.fits(1, 1)).toBe(true);
+      const sequence = append(journal, [lap]);
+      file.roomBytes = 0;
+      expect(journal.findRoom()).toBe(false);
+      expect([journal.hasRoom, journal.fits(1, 1)]).toEqual([false, false]);
+      file.roomBytes = Number.POSITIVE_INFINITY;
+      expect(journal.findRoom()).toBe(true);
+      journal.trim(sequence);
+      journal.fits(1, 3);
+      file.endSyncs();
+      file.endSyncs();
+    }
+  });
+});
+
 describe("Journal: trimming and power loss", () => {
   test("a record that was superseded is there until the one that supersedes it is durable", async () => {
     const state = await format(2 * recordBytes(1, 0));
