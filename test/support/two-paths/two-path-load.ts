@@ -35,6 +35,8 @@ export interface TwoPathOptions {
   readonly seed: number;
   /** More than the longest stall that is allowed: 30 s unless given. */
   readonly operationMilliseconds?: number;
+  /** Sense after which a host tries again, besides those that always say so. */
+  readonly tryAgain?: RegExp;
 }
 
 export interface RoundFigures {
@@ -227,7 +229,7 @@ export class TwoPathLoad {
       const times = `${Math.round(begun - since)}-${Math.round(performance.now() - since)}`;
       if (tries.length < TRIES_SHOWN) tries.push(`${times} path ${path} ${answer.sense || (answer.status ?? "lost")}`);
       if (answer.status === STATUS.good) break;
-      if (!mayTryAgain(answer)) {
+      if (!mayTryAgain(answer) && this.#options.tryAgain?.test(answer.sense) !== true) {
         this.#violate(`status ${answer.status}, sense ${answer.sense} at LUN ${place.lun}, sector ${place.first}`);
         return;
       }
