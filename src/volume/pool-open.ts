@@ -20,7 +20,7 @@ import { MapDamagedError, PoolMap } from "../map/pool-map.ts";
 import { inlineBulkWork } from "../raid/bulk-work.ts";
 import { DriveHealth } from "../raid/drive-health.ts";
 import { groupGeometry } from "../raid/geometry.ts";
-import { isFenced, isTrusted, RaidGroup } from "../raid/raid-group.ts";
+import { isFenced, isTrusted, type Member, RaidGroup } from "../raid/raid-group.ts";
 import { raidLabel, raidLevel } from "../raid/raid-levels.ts";
 import { Staging } from "../raid/staging.ts";
 import { StripeReader } from "../raid/stripe-reader.ts";
@@ -158,6 +158,7 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
   const epoch = raisePoolEpoch(global, config.index, found.lastEpoch + 1);
   runtime.reached("recovery.epochRaised");
   await group.onEach(group.positions, (drive) => drive.open(epoch));
+  await openFormer(members, epoch);
   runtime.reached("recovery.drivesFenced");
 
   const journal = await found.claim(epoch);
@@ -229,6 +230,18 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
   tellDegraded(parts);
   pool.start();
   return pool;
+}
+
+/** Drives that others are built from are read like members, so they are opened like them; one that can't be is done without. */
+async function openFormer(members: readonly Member[], epoch: number): Promise<void> {
+  for (const member of members) {
+    try {
+      await member.former?.drive.open(epoch);
+    } catch (error) {
+      if (isFenced(error) || !(error instanceof DriveError)) throw error;
+      member.former = undefined;
+    }
+  }
 }
 
 /** A drive whose copy of the map may be an older one does not count as having it, on record, before it can look like the others. */

@@ -65,6 +65,14 @@ async function healed(pool: OpenedPool): Promise<void> {
   await until(() => record.document.members.every(({ state }) => state === "online") && !healing.isBusy);
 }
 
+/** Drive 02 is suspect, and a spare is built from it, on record. */
+async function copyBegun(pool: OpenedPool): Promise<void> {
+  const { parts, record } = pool.service.pool(0);
+  parts.group.members[2]!.state = "predictive";
+  parts.group.members[2]!.reason = "it errs";
+  await until(() => record.document.members[2]!.former !== undefined);
+}
+
 /** A drive that can be taken away while the pool runs, and given back. */
 function pullable(media: MemoryPoolMedia): Set<number> {
   const pulled = new Set<number>();
@@ -236,6 +244,48 @@ describe("healing of RAID-5", () => {
     pulled.add(0);
     await expectContent(pool, 1);
     pool.kill();
+  });
+
+  test("a drive that another is built from is opened under the new owner's epoch, and goes on being read", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 1));
+    const pool = await filled(media);
+    await copyBegun(pool);
+    const [other, former] = [media.drives[0]!, media.drives[2]!];
+    pool.kill();
+    const before = other.fence.epoch;
+    const again = await openMemoryPool(media, { hurry: 50 });
+    expect(again.service.pool(0).parts.group.members[2]!.former?.name).toBe("02");
+    expect(other.fence.epoch).toBeGreaterThan(before);
+    expect(former.fence.epoch).toBe(other.fence.epoch);
+    await healed(again);
+    again.kill();
+    for (const position of [0, 2]) media.drives[position] = undefined;
+    const last = await openMemoryPool(media);
+    await expectContent(last, 1);
+    last.kill();
+  });
+
+  test("a drive that another is built from, and that fails as the pool opens, is done without", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 1));
+    const pool = await filled(media);
+    await copyBegun(pool);
+    pool.kill();
+    let opens = 0;
+    media.wrap = (drive, position) =>
+      interceptDrive(drive, async (operation, _parameters, run) => {
+        // The first is to read its documents.
+        if (position === 2 && operation === "open" && ++opens > 1) throw unreachable(drive.name);
+        return run();
+      });
+    const again = await openMemoryPool(media, { hurry: 50 });
+    expect(again.service.pool(0).parts.group.members[2]!.former).toBeUndefined();
+    await healed(again);
+    expect(states(again)["04"]).toBe("online");
+    again.kill();
+    for (const position of [0, 2]) media.drives[position] = undefined;
+    const last = await openMemoryPool(media);
+    await expectContent(last, 1);
+    last.kill();
   });
 
   test("a new drive in the place of one that was replaced gets it back, and the spare stands by again", async () => {
