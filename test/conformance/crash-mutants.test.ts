@@ -1,6 +1,7 @@
 /** The crash test can fail: it is run on arrays that break what it looks for. */
 import { afterEach, describe, expect, test } from "vitest";
-import { type CrashOptions, CrashRig, printRound, type RoundReport } from "../support/crash/crash-rig.ts";
+import { printRound, type RoundReport } from "../support/crash/crash-report.ts";
+import { type CrashOptions, CrashRig } from "../support/crash/crash-rig.ts";
 import { type Mutant, makeMutant, type Patch } from "../support/mutant.ts";
 
 const ROUNDS_MAX = 6;

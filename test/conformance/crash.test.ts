@@ -1,6 +1,7 @@
 /** kill -9 at a random moment under load; what was acknowledged is there afterwards. docs/testing.md tells how to run more. */
 import { afterEach, describe, expect, test } from "vitest";
-import { CrashRig, printRound, type RoundReport } from "../support/crash/crash-rig.ts";
+import { printRound, type RoundReport } from "../support/crash/crash-report.ts";
+import { CrashRig } from "../support/crash/crash-rig.ts";
 
 const ROUNDS = Number(process.env.VARRAY_CRASH_ROUNDS ?? 10);
 /** After those, with a drive of each pool lost. */

@@ -57,7 +57,32 @@ export interface PoolSeen {
   readonly reason?: string;
   readonly dirtyBytes: number;
   readonly journalLiveBytes: number;
+  /** Members in the order of their places, then those that stand by or are out. */
   readonly drives: readonly { readonly name: string; readonly state: string; readonly reason?: string }[];
+  readonly rebuild?: RebuildSeen;
+  readonly lost?: LostSeen;
+}
+
+interface RebuildSeen {
+  readonly drive: string;
+  /** The drive that it is copied from. */
+  readonly from?: string;
+  readonly zonesDone: number;
+  readonly zonesTotal: number;
+}
+
+export interface LostSeen {
+  readonly lostBytes: number;
+  readonly unlistedBytes: number;
+  readonly ranges: readonly LostRangeSeen[];
+}
+
+export interface LostRangeSeen {
+  readonly volume: number;
+  readonly name: string;
+  readonly logicalBlockBytes: number;
+  readonly firstLba: number;
+  readonly lbaCount: number;
 }
 
 /** @throws Error with the log when it does not come up */

@@ -11,12 +11,17 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { poolMetric, type RunningArray, startArray } from "../array.ts";
 import { PipelinedSession } from "../pipelined-session.ts";
 import { Random } from "../random.ts";
+import type { MadeArray } from "../small-array.ts";
 import { cdb16, expectGood, fill, type LoadCounts, type LoadOptions, runReader, runWorker } from "./crash-load.ts";
-import type { MadeArray } from "./crash-states.ts";
+import { type PoolAtDeath, type RoundReport, replayedText } from "./crash-report.ts";
+import { SLOW_REBUILD_PERCENT } from "./crash-states.ts";
+import { type HealingAtKill, HealingDriver, type HealingPlan, type HealingSeen } from "./healing-driver.ts";
 import { FOUND, SECTOR_BYTES, StampedData } from "./sector-stamp.ts";
-import { type Violation, type ViolationKind, WriteHistory } from "./write-history.ts";
+import { type Violation, WriteHistory } from "./write-history.ts";
 
 const LUNS = [0, 1];
+/** By LUN. */
+const POOLS = ["A", "B"];
 /** One of each pool. */
 const DRIVES_TO_LOSE = ["01", "06"];
 const LUN_BYTES = 96 * 2 ** 20;
@@ -51,38 +56,13 @@ export interface CrashOptions {
   readonly loadMilliseconds?: Bounds;
   /** An array that was made for it (crash-states.ts); else BUSY_ENV's, in a folder of its own. */
   readonly made?: MadeArray;
+  /** What its pools are to be about at each kill. */
+  readonly healing?: HealingPlan;
 }
 
 interface Bounds {
   readonly least: number;
   readonly most: number;
-}
-
-/** What was going on in one pool a moment before the kill, by /metrics. */
-export interface PoolAtDeath {
-  readonly journalLiveBytes: number;
-  readonly dirtyBlocks: number;
-  readonly batchesActive: number;
-  readonly compactionActive: number;
-}
-
-export interface RoundReport {
-  readonly round: number;
-  readonly loadMilliseconds: number;
-  readonly counts: LoadCounts;
-  /** Pool A, pool B. */
-  readonly pools: readonly PoolAtDeath[];
-  /** By recovery's own report: what the journals held. */
-  readonly replayed: string;
-  /** Start of the process to ready; reading everything. */
-  readonly recoveryMilliseconds: number;
-  readonly verifyMilliseconds: number;
-  readonly killedInRecovery: boolean;
-  readonly diedInDestage: boolean;
-  readonly diedInCompaction: boolean;
-  /** The first so many of `violations` were found before the kill. */
-  readonly violationsInLoad: number;
-  readonly violations: readonly Violation[];
 }
 
 export class CrashRig {
@@ -91,13 +71,22 @@ export class CrashRig {
   readonly #histories: readonly WriteHistory[];
   #sequence = 0;
   readonly #loadMilliseconds: Bounds;
+  readonly #healing: readonly HealingDriver[];
   #round = 0;
 
-  private constructor(array: RunningArray, { seed, loadMilliseconds = LOAD_MILLISECONDS, made }: CrashOptions) {
+  private constructor(array: RunningArray, { seed, loadMilliseconds = LOAD_MILLISECONDS, made, healing }: CrashOptions) {
     this.#random = new Random(seed);
     this.#array = array;
     this.#loadMilliseconds = loadMilliseconds;
-    this.#histories = LUNS.map((lun) => new WriteHistory({ lun, seed, sectors: (made?.lunBytes ?? LUN_BYTES) / SECTOR_BYTES }));
+    const lunBytes = (lun: number): number => made?.pools.get(POOLS[lun]!)?.lunBytes ?? LUN_BYTES;
+    this.#histories = LUNS.map((lun) => new WriteHistory({ lun, seed, sectors: lunBytes(lun) / SECTOR_BYTES }));
+    this.#healing =
+      made === undefined || healing === undefined
+        ? []
+        : [...made.pools].map(
+            ([pool, { drives }]) =>
+              new HealingDriver(array, { pool, plan: healing, homes: drives, slowPercent: SLOW_REBUILD_PERCENT }),
+          );
   }
 
   static async start(options: CrashOptions): Promise<CrashRig> {
@@ -134,9 +123,10 @@ export class CrashRig {
     const load = Promise.all(workers);
     // Looked at when the array is dead.
     load.catch(() => undefined);
+    await Promise.all(this.#healing.map((driver) => driver.begin()));
     const loadMilliseconds = this.#between(this.#loadMilliseconds);
     await Promise.race([sleep(loadMilliseconds), load]);
-    const pools = await this.#poolsAtKill();
+    const { pools, healing } = await this.#atKill();
     await this.#array.kill9();
     isOver = true;
     await load;
@@ -154,6 +144,7 @@ export class CrashRig {
     await this.#array.restart();
     const readyAt = performance.now();
     const violationsInLoad = violations.length;
+    const healingAtKill = await this.#healingAfter(healing);
     await this.#verifyAll(violations);
     return {
       round: this.#round,
@@ -166,6 +157,7 @@ export class CrashRig {
       killedInRecovery,
       diedInDestage: pools.some((pool) => pool.batchesActive > 0),
       diedInCompaction: pools.some((pool) => pool.compactionActive > 0),
+      healing: healingAtKill,
       violationsInLoad,
       violations,
     };
@@ -182,6 +174,15 @@ export class CrashRig {
     const violations: Violation[] = [];
     await this.#verifyAll(violations);
     return violations;
+  }
+
+  /**
+   * Lets what is brought up to date come to its end, then does without as many other drives as each pool can: what was
+   * rebuilt through all the kills proves itself.
+   */
+  async loseDrivesNotRebuilt(tolerance: (pool: string) => number): Promise<readonly Violation[]> {
+    const names = await Promise.all(this.#healing.map((driver, n) => driver.end(tolerance(POOLS[n]!))));
+    return this.loseDrives(names.flat());
   }
 
   /** @param keepData - for looking at what is wrong in it */
@@ -217,7 +218,7 @@ export class CrashRig {
 
   /** A pool that was refused leaves its LUN not ready: told as a violation, with the pool's reason. */
   async #verifyAll(violations: Violation[]): Promise<void> {
-    const pools = await Promise.all(["A", "B"].map((name) => this.#array.pool(name)));
+    const pools = await Promise.all(POOLS.map((name) => this.#array.pool(name)));
     pools.forEach(({ state, reason = "" }, lun) => {
       if (state === "failed") violations.push({ kind: "unreachable", lun, sector: 0, detail: reason });
     });
@@ -254,19 +255,25 @@ export class CrashRig {
   }
 
   /** Mostly the kill waits a moment for a destage batch to be under way; else it comes when it comes. */
-  async #poolsAtKill(): Promise<PoolAtDeath[]> {
+  async #atKill(): Promise<{ pools: PoolAtDeath[]; healing: HealingSeen[] }> {
     let looks = this.#random.chance(ANY_MOMENT_SHARE) ? 1 : LOOKS_MAX;
     for (;;) {
+      const healing = await Promise.all(this.#healing.map((driver) => driver.look()));
       const pools = await this.#poolsNow();
       looks -= 1;
-      if (looks === 0 || pools.some((pool) => pool.batchesActive > 0)) return pools;
+      if (looks === 0 || pools.some((pool) => pool.batchesActive > 0))
+        return { pools, healing: healing.filter((seen) => seen !== undefined) };
     }
+  }
+
+  #healingAfter(before: readonly HealingSeen[]): Promise<HealingAtKill[]> {
+    return Promise.all(before.map((seen) => this.#healing[POOLS.indexOf(seen.pool)]!.after(seen)));
   }
 
   async #poolsNow(): Promise<PoolAtDeath[]> {
     const response = await this.#array.api("/metrics");
     const text = await response.text();
-    return ["A", "B"].map((pool) => ({
+    return POOLS.map((pool) => ({
       journalLiveBytes: poolMetric(text, "varray_journal_live_bytes", pool),
       dirtyBlocks: poolMetric(text, "varray_write_pending_blocks", pool),
       batchesActive: poolMetric(text, "varray_destage_batches_active", pool),
@@ -274,68 +281,3 @@ export class CrashRig {
     }));
   }
 }
-
-export function printRound(report: RoundReport): string {
-  const { round, counts, pools, replayed, loadMilliseconds } = report;
-  const atDeath = pools
-    .map((pool, n) => {
-      const compaction = pool.compactionActive > 0 ? ", compacting" : "";
-      return `${"AB"[n]}: journal ${kib(pool.journalLiveBytes)} KiB, dirty ${pool.dirtyBlocks}, batches ${pool.batchesActive}${compaction}`;
-    })
-    .join(" | ");
-  const recovery = report.killedInRecovery ? ", killed again in recovery" : "";
-  const found =
-    report.violations.length === 0
-      ? "nothing lost"
-      : `${report.violations.length} VIOLATIONS, ${report.violationsInLoad} of them before the kill`;
-  return (
-    `round ${round}: ${loadMilliseconds} ms of load, ${counts.acknowledgedWrites} writes acknowledged (${kib(counts.writtenBytes)} KiB), ` +
-    `${counts.heldBack} held back; at death ${atDeath}; replayed ${replayed}${recovery}, ` +
-    `ready after ${report.recoveryMilliseconds} ms, read in ${report.verifyMilliseconds} ms; ${found}`
-  );
-}
-
-function kib(bytes: number): number {
-  return Math.round(bytes / 1024);
-}
-
-function replayedText(log: string): string {
-  const found = [...log.matchAll(/(\d+) records, (\d+) bytes of the journal were replayed/g)];
-  if (found.length === 0) return "nothing";
-  return found.map(([, records, bytes]) => `${records} records (${kib(Number(bytes))} KiB)`).join(" and ");
-}
-
-/** How the suite's report classifies what is found. */
-const CLASSES: Readonly<Record<ViolationKind, "lost" | "stale" | "foreign" | "torn">> = {
-  lost: "lost",
-  unreachable: "lost",
-  disappeared: "stale",
-  foreign: "foreign",
-  torn: "torn",
-  mix: "torn",
-};
-
-/** One row of docs/testing.md: the rounds of one state of the pools. */
-export function summaryRow(label: string, reports: readonly RoundReport[]): string {
-  const sum = (value: (report: RoundReport) => number): number => reports.reduce((total, report) => total + value(report), 0);
-  const found = { lost: 0, stale: 0, foreign: 0, torn: 0 };
-  for (const { violations } of reports) for (const { kind } of violations) found[CLASSES[kind]] += 1;
-  const cells = [
-    label,
-    reports.length,
-    sum(({ diedInDestage }) => Number(diedInDestage)),
-    sum(({ diedInCompaction }) => Number(diedInCompaction)),
-    sum((report) => Number(report.diedInDestage || report.diedInCompaction)),
-    sum(({ killedInRecovery }) => Number(killedInRecovery)),
-    sum(({ counts }) => counts.acknowledgedWrites),
-    Math.round(sum(({ counts }) => counts.readBytes) / 2 ** 20),
-    found.lost,
-    found.stale,
-    found.foreign,
-    found.torn,
-  ];
-  return `| ${cells.join(" | ")} |`;
-}
-
-export const SUMMARY_HEAD = `| pools | rounds | died in destage | in compaction | in either | killed in recovery too | writes acknowledged | read under load, MiB | lost | stale | foreign | torn |
-|---|---|---|---|---|---|---|---|---|---|---|---|`;
