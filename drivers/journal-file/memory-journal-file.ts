@@ -36,6 +36,11 @@ export class MemoryJournalState {
     this.unsynced = [];
   }
 
+  /** A sync fails: what it was for is read as it was written, and no later sync covers it. */
+  syncFails(): void {
+    this.unsynced = [];
+  }
+
   #harden({ position, bytes }: { readonly position: number; readonly bytes: number }): void {
     this.durable.set(this.cached.subarray(position, position + bytes), position);
   }
@@ -95,6 +100,7 @@ export class MemoryJournalFile implements JournalFile {
   endSyncs(): void {
     if (this.#failure !== undefined) return;
     if (this.failNext === "sync") {
+      this.#state.syncFails();
       this.#fail("sync failed (fault on command)");
       return;
     }

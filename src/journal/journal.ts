@@ -12,9 +12,11 @@
  *  2. Space behind the tail is written again only after the superblock that names the new tail is durable.
  *  3. Sequence numbers rise by one from record to record; epochs never fall, neither in records nor in the head.
  *  4. `syncedSequence` only counts records whose fdatasync has returned.
- *  5. A superblock that moves the tail is written only when every record is durable that was written before the trim: what
+ *  5. What recovery found in the page cache is written anew before a sync counts for it: a sync that failed under an earlier
+ *     process may have left pages that are read as they were written, are not on the disk, and that no later sync covers.
+ *  6. A superblock that moves the tail is written only when every record is durable that was written before the trim: what
  *     was trimmed may be superseded by nothing but one of those.
- *  6. Where the file finds no room, what it had counts. A record that did not fit ends the journal, as what it was to hold is
+ *  7. Where the file finds no room, what it had counts. A record that did not fit ends the journal, as what it was to hold is
  *     in memory by then: it is opened anew. A superblock that did not is written again, in its place.
  */
 import { type JournalFile, JournalFileError } from "../../drivers/journal-file/journal-file.ts";
@@ -65,7 +67,7 @@ const READ_AHEAD_BYTES = 1024 * 1024;
 const PROBE_BYTES = 1024 * 1024;
 const PROBE_SHARE = 1 / 16;
 
-/** A mirror's copy is made whole in slices of this size. */
+/** What is in the file is written anew, or to a mirror's copy, in slices of this size. */
 const COPY_SLICE_BYTES = 1024 * 1024;
 
 export interface JournalOptions {
@@ -105,6 +107,9 @@ export class Journal {
   /** While it is recovered: epoch of the last record that was read, and what was once durable as the journal says. */
   #recoveringEpoch: number | undefined;
   #recoveredSynced = 0;
+  /** End of what recovery has read so far, and up to where that is sure to be written when a sync ends (invariant 5). */
+  #recoveredEnd = 0;
+  #rewritten = 0;
   /** The record that is being applied: it is in the file, though `#nextSequence` is not past it yet. */
   #applying = 0;
   #superblockCounter = 0;
@@ -292,6 +297,9 @@ export class Journal {
 
   #startSync(): void {
     if (this.#syncRunning || this.#failed) return;
+    // Mostly nothing: `mend` has done it before the pool serves.
+    while (this.#rewriteSlice());
+    if (this.#failed) return;
     this.#syncRunning = true;
     // Destage may have to make room for the rest of a record that is being recovered, and wait for its own first blocks.
     const covered = Math.max(this.#nextSequence - 1, this.#applying);
@@ -340,7 +348,7 @@ export class Journal {
       tailEpoch: oldest?.epoch ?? this.#recoveringEpoch ?? this.#epoch,
     };
     // A block may need its record no more because it was overwritten: by a record that the power may still take. Were the
-    // new tail on the disk before that record is, neither would be left (invariant 5).
+    // new tail on the disk before that record is, neither would be left (invariant 6).
     this.whenSynced(Math.max(this.#nextSequence - 1, this.#applying), (durable) => {
       if (durable) this.#writeSuperblock(tail);
       else this.#superblockRunning = false;
@@ -402,6 +410,8 @@ export class Journal {
     this.#tail = superblock.tailOffset;
     this.#durableTail = superblock.tailOffset;
     this.#head = superblock.tailOffset;
+    // Whoever syncs the file for the whole life of the process does not forget that it once failed.
+    this.#rewritten = pagesKept ? Number.POSITIVE_INFINITY : superblock.tailOffset;
     this.#nextSequence = superblock.tailSequence;
     let records = 0;
     let epoch = superblock.tailEpoch;
@@ -420,6 +430,7 @@ export class Journal {
       this.#recoveringEpoch = epoch;
       this.#recoveredSynced = syncedSequence;
       this.#applying = found.record.sequence;
+      this.#recoveredEnd = found.offset + found.bytes;
       await apply(found.record);
       this.#live.push(found.record.sequence, epoch, this.#head);
       this.#head += found.bytes;
@@ -497,30 +508,28 @@ export class Journal {
   }
 
   /**
-   * Makes the mirror's copies whole: one that was lost has everything of the live part copied; one that was in step what it
-   * may lack, as no sync had covered it when the last owner stopped. After recovery, before the pool serves.
+   * After recovery, before the pool serves: what no sync is known to have covered is written anew, and so becomes the same in
+   * all copies that are in step; a copy that was lost has everything of the live part copied.
    * @param breathe - between two slices: what goes on beside it writes to all copies meanwhile
    * @returns the copies that were lost and are whole now, durably: for the record, which makes them count
    */
-  async mendMirror(breathe: () => Promise<void>): Promise<number[]> {
+  async mend(breathe: () => Promise<void>): Promise<number[]> {
+    while (this.#rewriteSlice()) await breathe();
     const { mirror } = this.#file;
-    if (mirror === undefined) return [];
-    const { other } = mirror;
-    if (other !== undefined) await this.#equalize(other, breathe);
     const mended: number[] = [];
-    for (const copy of mirror.lostCopies) {
-      const target = mirror.follow(copy);
+    for (const copy of mirror?.lostCopies ?? []) {
+      const target = mirror!.follow(copy);
       try {
-        await this.#copyLive(this.#tail, target, breathe);
+        await this.#copyLive(target, breathe);
         this.#endAtHead(target);
         const head = Buffer.alloc(JOURNAL_DATA_START);
         this.#file.read(0, head);
         target.write(0, [head]);
         await synced(this.#file);
-        if (mirror.joined(copy)) mended.push(copy);
+        if (mirror!.joined(copy)) mended.push(copy);
       } catch (error) {
         if (!(error instanceof JournalFileError) || this.#failed) throw error;
-        mirror.abandon(copy, error);
+        mirror!.abandon(copy, error);
       }
     }
     return mended;
@@ -534,28 +543,38 @@ export class Journal {
     if (toEnd < bytes) target.write(JOURNAL_DATA_START, [Buffer.alloc(bytes - toEnd)]);
   }
 
-  async #equalize(other: JournalFile, breathe: () => Promise<void>): Promise<void> {
+  /** Invariant 5. False: nothing is left to do, or the journal has failed. */
+  #rewriteSlice(): boolean {
+    const unsure = this.#live.offsetBefore(this.#recoveredSynced + 1) ?? this.#tail;
+    const from = Math.max(unsure, this.#rewritten, this.#tail);
+    if (from >= this.#recoveredEnd || this.#failed) return false;
+    const slice = this.#sliceAt(from, this.#recoveredEnd);
     try {
-      await this.#copyLive(this.#live.offsetBefore(this.#recoveredSynced + 1) ?? this.#tail, other, breathe);
+      this.#file.read(this.#positionOf(from), slice);
+      this.#file.write(this.#positionOf(from), [slice]);
     } catch (error) {
-      // The file tells who is concerned: the copy is found out, and put on record, at the next write.
-      if (!(error instanceof JournalFileError)) throw error;
+      // Told by `onFailure`.
+      this.#fail(error as JournalFileError);
+      return false;
+    }
+    this.#rewritten = from + slice.length;
+    return true;
+  }
+
+  /** All that lives, whatever the copy has: what is read there need not be on its disk (invariant 5). */
+  async #copyLive(target: JournalFile, breathe: () => Promise<void>): Promise<void> {
+    for (let offset = this.#tail; offset < this.#head; ) {
+      const slice = this.#sliceAt(offset, this.#head);
+      this.#file.read(this.#positionOf(offset), slice);
+      target.write(this.#positionOf(offset), [slice]);
+      await breathe();
+      offset = Math.max(offset + slice.length, this.#tail);
     }
   }
 
-  /** What lives from an offset on, in slices; what is the same is not written. */
-  async #copyLive(from: number, target: JournalFile, breathe: () => Promise<void>): Promise<void> {
-    const slice = Buffer.alloc(COPY_SLICE_BYTES);
-    const there = Buffer.alloc(COPY_SLICE_BYTES);
-    for (let offset = Math.max(from, this.#tail); offset < this.#head; ) {
-      const bytes = Math.min(COPY_SLICE_BYTES, this.#head - offset, this.#dataBytes - (offset % this.#dataBytes));
-      const position = this.#positionOf(offset);
-      this.#file.read(position, slice.subarray(0, bytes));
-      target.read(position, there.subarray(0, bytes));
-      if (slice.compare(there, 0, bytes, 0, bytes) !== 0) target.write(position, [slice.subarray(0, bytes)]);
-      await breathe();
-      offset = Math.max(offset + bytes, this.#tail);
-    }
+  /** Room for what lies in one piece from an offset on. */
+  #sliceAt(offset: number, end: number): Buffer {
+    return Buffer.allocUnsafe(Math.min(COPY_SLICE_BYTES, end - offset, this.#dataBytes - (offset % this.#dataBytes)));
   }
 
   #positionOf(offset: number): number {

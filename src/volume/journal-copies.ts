@@ -75,7 +75,7 @@ export class JournalCopies {
   async mend(journal: Journal): Promise<void> {
     const { runtime, config } = this.#options;
     this.#tellLost();
-    const mended = await journal.mendMirror(() => breathe(runtime));
+    const mended = await journal.mend(() => breathe(runtime));
     if (mended.length === 0) return;
     runtime.reached("journal.copyWhole");
     for (const copy of mended) this.#states![copy] = { state: "online" };

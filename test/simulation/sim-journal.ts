@@ -3,7 +3,9 @@
  *
  * A killed process loses nothing of what `write` took, but may be killed in the middle of one. When the power fails, of what
  * no fdatasync covered any 512-byte sectors are there and any others are not. A write that fails leaves a first part of
- * itself; an fdatasync that fails leaves what it was for in the page cache, until another one covers it.
+ * itself. An fdatasync that fails marks its pages clean, as kernels do: any sectors of them are on the disk, no later
+ * fdatasync covers them unless the page is written to again, and what is read of them is what was written, or, once the
+ * page was evicted, what is on the disk. Its process has no fdatasync of the file any more that ends well.
  */
 import { type JournalFile, JournalFileError } from "../../drivers/journal-file/journal-file.ts";
 import type { Random } from "../support/random.ts";
@@ -27,7 +29,11 @@ export class SimJournalState {
   readonly durable: Uint8Array;
   /** Oldest first. */
   unsynced: Written[] = [];
+  /** Pages of which the disk may have something else, and that are not dirty. */
+  readonly #forsaken = new Set<number>();
   process = 0;
+  /** An fdatasync of this process failed. */
+  syncFailed = false;
   /** Of writes and syncs, so many fail: only where there is another copy. */
   failShare = 0;
 
@@ -40,6 +46,11 @@ export class SimJournalState {
   write(position: number, data: Uint8Array): void {
     this.cached.set(data, position);
     this.unsynced.push({ position, data });
+    // A page is dirty as a whole.
+    for (let page = Math.floor(position / PAGE); page * PAGE < position + data.length; page++) {
+      if (!this.#forsaken.delete(page)) continue;
+      this.unsynced.push({ position: page * PAGE, data: this.cached.slice(page * PAGE, (page + 1) * PAGE) });
+    }
   }
 
   /** The first `count` of the unsynced writes are durable. */
@@ -47,9 +58,31 @@ export class SimJournalState {
     for (const { position, data } of this.unsynced.splice(0, count)) this.durable.set(data, position);
   }
 
+  /** The fdatasync of the first `count` of them failed. */
+  forsake(count: number, random: Random): void {
+    this.syncFailed = true;
+    const share = random.chance(0.5) ? 0 : random.next();
+    const isEvicted = random.chance(0.3);
+    for (const { position, data } of this.unsynced.splice(0, count)) {
+      this.#hardenSectors(position, data, () => random.chance(share));
+      for (let page = Math.floor(position / PAGE); page * PAGE < position + data.length; page++) this.#forsaken.add(page);
+    }
+    for (const page of this.#forsaken) {
+      const isDirty = this.unsynced.some(
+        ({ position, data }) => position < (page + 1) * PAGE && position + data.length > page * PAGE,
+      );
+      // As a page is dirty as a whole, the next fdatasync covers what this one was for, too.
+      if (isDirty) this.unsynced.unshift({ position: page * PAGE, data: this.cached.slice(page * PAGE, (page + 1) * PAGE) });
+      if (isDirty) this.#forsaken.delete(page);
+      else if (isEvicted) this.cached.set(this.durable.subarray(page * PAGE, (page + 1) * PAGE), page * PAGE);
+    }
+  }
+
   crash(kind: "process" | "power", random: Random): void {
     this.process += 1;
+    this.syncFailed = false;
     if (kind === "process") return;
+    this.#forsaken.clear();
     const share = random.chance(0.3) ? 0 : random.chance(0.3) ? 1 : random.next();
     const bySector = random.chance(0.5);
     const inOrder = random.chance(0.4);
@@ -61,18 +94,19 @@ export class SimJournalState {
         this.durable.set(data.subarray(0, sectorEnd(position, sectors) - position), position);
         break;
       }
-      if (!bySector) {
-        if (whole) this.durable.set(data, position);
-        continue;
-      }
-      for (let at = 0; at < data.length; ) {
-        const end = Math.min(data.length, sectorEnd(position + at, 1) - position);
-        if (random.chance(share)) this.durable.set(data.subarray(at, end), position + at);
-        at = end;
-      }
+      if (bySector) this.#hardenSectors(position, data, () => random.chance(share));
+      else if (whole) this.durable.set(data, position);
     }
     this.unsynced = [];
     this.cached.set(this.durable);
+  }
+
+  #hardenSectors(position: number, data: Uint8Array, isThere: () => boolean): void {
+    for (let at = 0; at < data.length; ) {
+      const end = Math.min(data.length, sectorEnd(position + at, 1) - position);
+      if (isThere()) this.durable.set(data.subarray(at, end), position + at);
+      at = end;
+    }
   }
 }
 
@@ -88,6 +122,7 @@ export class SimJournalFile implements JournalFile {
   readonly #life: Life;
   readonly #site: Site;
   #closed = false;
+  #failure: JournalFileError | undefined;
   /** Syncs asked for that have not begun; those that run now. */
   #waiting: ((error: JournalFileError | undefined) => void)[] = [];
   #running = false;
@@ -123,10 +158,10 @@ export class SimJournalFile implements JournalFile {
       this.#state.write(position, data.slice(0, Math.min(bytes, pages * PAGE - (pages > 0 ? position % PAGE : 0))));
       throw error;
     }
-    const fails = this.#fails();
+    const fails = this.#chanceOfFailure();
     const taken = fails ? this.#engine.random.between(0, Math.floor(bytes / PAGE)) * PAGE : bytes;
     if (taken > 0) this.#state.write(position, data.slice(0, taken));
-    if (fails) throw new JournalFileError("io", "write error");
+    if (fails) throw this.#fail("write error");
   }
 
   read(position: number, target: Uint8Array): number {
@@ -139,6 +174,7 @@ export class SimJournalFile implements JournalFile {
   sync(done: (error: JournalFileError | undefined) => void): void {
     if (this.#life.dead) return;
     this.#checkUsable();
+    if (this.#state.syncFailed) throw this.#fail("an fdatasync failed before");
     this.#site("journalFile.sync", this.#life);
     this.#waiting.push(done);
     if (!this.#running) this.#begin();
@@ -159,8 +195,10 @@ export class SimJournalFile implements JournalFile {
     const last = state.unsynced.at(-1);
     engine.after(engine.latency(SYNC_MILLISECONDS), undefined, () => {
       if (state.process !== process) return;
-      const error = this.#fails() ? new JournalFileError("io", "fdatasync error") : undefined;
-      if (last !== undefined && error === undefined) state.harden(state.unsynced.indexOf(last) + 1);
+      const error = state.syncFailed || this.#chanceOfFailure() ? this.#fail("fdatasync error") : undefined;
+      const count = last === undefined ? 0 : state.unsynced.indexOf(last) + 1;
+      if (error === undefined) state.harden(count);
+      else state.forsake(count, engine.random);
       this.#running = false;
       if (this.#waiting.length > 0) this.#begin();
       engine.after(engine.latency(0.02), this.#life, () => {
@@ -170,12 +208,19 @@ export class SimJournalFile implements JournalFile {
     });
   }
 
-  #fails(): boolean {
+  #chanceOfFailure(): boolean {
     const { failShare } = this.#state;
     return failShare > 0 && this.#engine.random.chance(failShare);
   }
 
+  /** The first failure is for ever. */
+  #fail(what: string): JournalFileError {
+    this.#failure ??= new JournalFileError("io", what);
+    return this.#failure;
+  }
+
   #checkUsable(): void {
+    if (this.#failure !== undefined) throw this.#failure;
     if (this.#closed) throw new JournalFileError("io", "journal file is closed");
   }
 }

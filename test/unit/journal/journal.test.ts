@@ -371,6 +371,36 @@ describe("Journal: durability (invariant 4)", () => {
     expect(durable).toBe(true);
   });
 
+  test.each(["while it is replayed", "afterwards", "afterwards, mended before"])(
+    "what a sync of an earlier process failed for is written anew before one counts for it: %s",
+    async (when) => {
+      const state = await format(64 * 1024);
+      const first = open(state, 1, { manualSync: false });
+      await recover(first);
+      append(first.journal, [1]);
+      await first.journal.synced(1);
+      for (const seed of [2, 3]) append(first.journal, [seed, seed + 10]);
+      first.file.failNext = "sync";
+      await expect(first.journal.synced(3)).rejects.toThrow();
+
+      // The kernel still has it, and takes it for written.
+      const second = open(state, 2, { manualSync: false });
+      const seen: number[] = [];
+      await second.journal.recover(
+        () => true,
+        async ({ sequence }) => {
+          seen.push(sequence);
+          if (when === "while it is replayed") await second.journal.synced(sequence);
+        },
+      );
+      expect(seen).toEqual([1, 2, 3]);
+      if (when === "afterwards, mended before") expect(await second.journal.mend(() => Promise.resolve())).toEqual([]);
+      await second.journal.synced(3);
+      state.powerLoss();
+      expect((await recover(open(state, 3))).map(({ sequence }) => sequence)).toEqual([1, 2, 3]);
+    },
+  );
+
   test("a failed sync or write fails everyone who waits, once, and what comes later", async () => {
     for (const fault of ["sync", "write"] as const) {
       const { journal, file, failures } = open(await format(64 * FRAME), 1);

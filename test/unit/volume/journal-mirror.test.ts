@@ -334,4 +334,23 @@ describe("a journal in two copies", () => {
     expect(await blockOf(back, 0)).toBe(9);
     back.kill();
   });
+
+  test("a copy whose sync failed is written anew when it is made whole: what no sync will cover is not taken for there", async () => {
+    for (const failing of ["journal", "mirror"] as const) {
+      const media = new MemoryPoolMedia();
+      const { pool, files } = await mirroredPool(media);
+      await writeBytes(pool, 1, 0, content(1));
+      files.get(failing)!.failNext = "sync";
+      expect((await writeBytes(pool, 1, BLOCK, content(2), true)).status).toBe(BLOCK_STATUS.good);
+      pool.kill();
+      const { pool: second } = await mirroredPool(media);
+      expect(events(second, "journal.copyRestored")).toBe(1);
+      second.kill();
+      media[failing === "journal" ? "mirror" : "journal"] = undefined;
+      media[failing]!.powerLoss();
+      const { pool: third } = await mirroredPool(media);
+      expect([await blockOf(third, 0), await blockOf(third, 1)]).toEqual([1, 2]);
+      third.kill();
+    }
+  });
 });
