@@ -211,17 +211,17 @@ function findSuperblock(file: JournalFile): Superblock | undefined {
 
 /**
  * Before a journal is made in a file: it must not be one that others need.
- * @param identity - of the journal whose place this is; its own file may be made anew
+ * @param identities - of the journal whose place this is, and of such before it: its own file may be made anew
  * @returns the head of the journal that is in the file
  * @throws JournalError "foreign" when another journal is in the file, but for one that was made and never used
  */
-export function refuseForeignJournal(file: JournalFile, identity: string): Superblock | undefined {
+export function refuseForeignJournal(file: JournalFile, ...identities: readonly string[]): Superblock | undefined {
   const found = findSuperblock(file);
-  if (found === undefined || found.identity === identity) return found;
+  if (found === undefined || identities.includes(found.identity)) return found;
   if (found.counter === FIRST_COUNTER && !hasRecord(file, found)) return found;
   throw new JournalError(
     "foreign",
-    `journal ${found.identity} is in the file, and the drives belong to journal ${identity}: it may be what another pool needs`,
+    `journal ${found.identity} is in the file, and the drives belong to journal ${identities[0]}: it may be what another pool needs`,
   );
 }
 

@@ -31,6 +31,8 @@ interface Copy {
   /** Undefined: in step as far as its head tells. */
   reason: string | undefined;
   head: Superblock | undefined;
+  /** The journal that it was last in step with. */
+  readonly journalId: string;
 }
 
 /** A copy that may be read. */
@@ -91,8 +93,11 @@ function findLive(options: OpenPoolOptions, document: PoolDocument, volumeNames:
     lastEpoch: truth.head.ownerEpoch,
     claim: async (epoch) => {
       const claimed = await claimCopies(copies, document, epoch);
-      const all = copies.length === 1 && mirrored ? [...copies, { file: undefined, reason: NOT_CONFIGURED }] : copies;
-      return new JournalCopies(options, document.journalId, { copies: all, truth: copies.indexOf(claimed), mirrored });
+      return new JournalCopies(options, document.journalId, {
+        copies: withAway(copies, document),
+        truth: copies.indexOf(claimed),
+        mirrored,
+      });
     },
   };
 }
@@ -112,31 +117,42 @@ function noneFits(copies: readonly Copy[], recorded: readonly JournalCopyDocumen
 /** A copy is opened for reading its head; whether it may be used is told by `reason`. */
 function openCopy(bay: JournalBay, copy: number, recorded: JournalCopyDocument | undefined, document: PoolDocument): Copy {
   const single = bay.mirror === undefined && copy === 0 && document.journalCopies === undefined;
-  const { journalId, epoch } = document;
+  const { epoch } = document;
+  const journalId = recorded?.journalId ?? document.journalId;
+  const found = { head: undefined, journalId };
   let file: JournalFile | undefined;
   try {
     file = bay.open();
     // A single journal that is missing is left missing; a copy that is gets a new file to be made whole in.
-    if (file === undefined) return { file: single ? undefined : bay.create(), reason: MISSING, head: undefined };
-    if (recorded?.state === "lost") return { file, reason: recorded.reason ?? "it missed writes", head: undefined };
-    if (recorded === undefined) return { file: writable(file, journalId), reason: "it is new", head: undefined };
-    return { file, reason: undefined, head: ownedSuperblock(file, journalId, epoch) };
+    if (file === undefined) return { ...found, file: single ? undefined : bay.create(), reason: MISSING };
+    if (!single && recorded?.state !== "online") {
+      refuseForeignJournal(file, document.journalId, journalId);
+      return { ...found, file, reason: recorded === undefined ? "it is new" : (recorded.reason ?? "it missed writes") };
+    }
+    return { file, reason: undefined, head: ownedSuperblock(file, journalId, epoch), journalId };
   } catch (error) {
     // What is wrong with a single one is its own error; of two the other may do.
     if (single || !(error instanceof JournalFileError || error instanceof JournalError)) throw error;
-    return { file: writable(file, journalId), reason: error.message, head: undefined };
+    return { ...found, file: writable(file, document.journalId, journalId), reason: error.message };
   }
 }
 
 /** The file, if it may be made whole as a copy of the journal: it is not what somebody else needs. */
-function writable(file: JournalFile | undefined, journalId: string): JournalFile | undefined {
+function writable(file: JournalFile | undefined, ...identities: readonly string[]): JournalFile | undefined {
   try {
-    if (file !== undefined) refuseForeignJournal(file, journalId);
+    if (file !== undefined) refuseForeignJournal(file, ...identities);
     return file;
   } catch (error) {
     if (!(error instanceof JournalFileError || error instanceof JournalError)) throw error;
     return undefined;
   }
+}
+
+/** With the mirror that was, where none is configured any more: it is known when it comes back. */
+function withAway(copies: readonly Copy[], { journalCopies, journalId }: PoolDocument): readonly Copy[] {
+  if (copies.length > 1 || journalCopies === undefined) return copies;
+  const away = { file: undefined, reason: NOT_CONFIGURED, head: undefined, journalId: journalCopies[1]?.journalId ?? journalId };
+  return [...copies, away];
 }
 
 function otherSize({ file }: Copy, truth: { readonly file: JournalFile }): string | undefined {
@@ -190,44 +206,42 @@ function findEmpty(options: OpenPoolOptions, document: PoolDocument): FoundJourn
   const bays = journal.mirror === undefined ? [journal] : [journal, journal.mirror];
   let lastEpoch = 0;
   let failure: unknown;
-  /** One of two files can do for a start; a foreign journal is no failure of the file, but somebody's data. */
-  const forgiven = (error: unknown): Copy => {
-    if (bays.length === 1 || !(error instanceof JournalFileError)) throw error;
+  /** One of two files can do for a start. */
+  const forgiven = (error: unknown, journalId: string): Copy => {
+    if (bays.length === 1 || !(error instanceof JournalFileError || error instanceof JournalError)) throw error;
     failure = error;
-    return { file: undefined, reason: error.message, head: undefined };
+    return { file: undefined, reason: error.message, head: undefined, journalId };
   };
-  const found = bays.map((bay): Copy => {
+  const copies = bays.map((bay, copy): Copy => {
+    const journalId = document.journalCopies?.[copy]?.journalId ?? document.journalId;
     try {
       const file = bay.open();
-      const head = file === undefined ? undefined : refuseForeignJournal(file, document.journalId);
+      const head = file === undefined ? undefined : refuseForeignJournal(file, document.journalId, journalId);
       lastEpoch = Math.max(lastEpoch, head?.ownerEpoch ?? 0);
-      return { file, reason: undefined, head: undefined };
+      return { file, reason: undefined, head: undefined, journalId };
     } catch (error) {
-      return forgiven(error);
+      return forgiven(error, journalId);
     }
   });
   const claim = async (epoch: number): Promise<JournalCopies> => {
-    const journalId = runtime.newIdentity();
-    const copies: Copy[] = [];
-    for (const [n, copy] of found.entries()) {
-      if (copy.reason !== undefined) {
-        copies.push(copy);
-        continue;
-      }
+    const fresh = runtime.newIdentity();
+    for (const [n, { file, reason, journalId }] of copies.entries()) {
+      if (reason !== undefined) continue;
       try {
-        const file = copy.file ?? bays[n]!.create();
+        const made = file ?? bays[n]!.create();
         runtime.reached("recovery.journalCreated");
-        await Journal.format(file, journalId, epoch);
+        await Journal.format(made, fresh, epoch);
         runtime.reached("recovery.journalFormatted");
-        copies.push({ ...copy, file });
+        copies[n] = { file: made, reason, head: undefined, journalId: fresh };
       } catch (error) {
-        copies.push(forgiven(error));
+        copies[n] = forgiven(error, journalId);
       }
     }
     const truth = copies.findIndex(({ reason }) => reason === undefined);
     if (truth < 0) throw failure;
     for (const copy of copies) copy.reason ??= otherSize(copy, { file: copies[truth]!.file! });
-    return new JournalCopies(options, journalId, { copies, truth, mirrored: bays.length > 1 });
+    const all = withAway(copies, document);
+    return new JournalCopies(options, fresh, { copies: all, truth, mirrored: all.length > 1 });
   };
   return { lastEpoch, claim };
 }

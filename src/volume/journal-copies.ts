@@ -23,6 +23,8 @@ export interface ClaimedCopy {
   readonly file: JournalFile | undefined;
   /** Undefined: it is in step. */
   readonly reason: string | undefined;
+  /** The journal that it was last a copy of, if that was another one. */
+  readonly journalId?: string | undefined;
 }
 
 export class JournalCopies {
@@ -45,7 +47,7 @@ export class JournalCopies {
     this.#options = options;
     this.journalId = journalId;
     if (mirrored) {
-      this.#states = copies.map(({ reason }) => (reason === undefined ? { state: "online" } : { state: "lost", reason }));
+      this.#states = copies.map((copy) => stateOf(copy, journalId));
     }
     this.file =
       copies.length === 1
@@ -125,4 +127,9 @@ export class JournalCopies {
       message: `the ${COPY_NAMES[copy]} of pool ${config.name} is lost, and the pool goes on with the other copy: ${reason}`,
     });
   }
+}
+
+function stateOf({ reason, journalId }: ClaimedCopy, current: string): JournalCopyDocument {
+  if (reason === undefined) return { state: "online" };
+  return { state: "lost", reason, ...(journalId === undefined || journalId === current ? {} : { journalId }) };
 }

@@ -36,6 +36,8 @@ export interface MemberDocument {
 export interface JournalCopyDocument {
   readonly state: "online" | "lost";
   readonly reason?: string;
+  /** Of a lost one that missed that the journal was made anew: the journal that it was last a copy of. */
+  readonly journalId?: string;
 }
 
 export interface PoolVolumeDocument extends VolumeDocument {

@@ -41,6 +41,12 @@ async function blockOf(pool: OpenedPool, block: number): Promise<number> {
   return data[0]!;
 }
 
+/** Stops with nothing in the journal, which so is made anew. */
+async function stopped(pool: OpenedPool): Promise<void> {
+  await pool.service.pool(0).destageAll();
+  await pool.service.stop();
+}
+
 function events(pool: OpenedPool, type: string): number {
   return pool.events.filter((event) => event.type === type).length;
 }
@@ -322,12 +328,15 @@ describe("a journal in two copies", () => {
       await writeBytes(first, 1, 0, content(1), true);
       first.kill();
       media.mirror = foreign.mirror;
-      const { pool: again } = await mirroredPool(media);
-      expect(await blockOf(again, 0)).toBe(1);
-      await writeBytes(again, 1, 0, content(2), true);
-      expect(events(again, "journal.copyLost")).toBe(1);
-      expect(events(again, "journal.copyRestored")).toBe(0);
-      again.kill();
+      for (let start = 1; start < 4; start++) {
+        const { pool: again } = await mirroredPool(media);
+        expect(await blockOf(again, 0)).toBe(start);
+        await writeBytes(again, 1, 0, content(start + 1), true);
+        expect(events(again, "journal.copyLost")).toBe(1);
+        expect(events(again, "journal.copyRestored")).toBe(0);
+        if (start === 2) await stopped(again);
+        again.kill();
+      }
     }
     foreign.journal = undefined;
     const { pool: back } = await mirroredPool(foreign);
@@ -351,6 +360,35 @@ describe("a journal in two copies", () => {
       const { pool: third } = await mirroredPool(media);
       expect([await blockOf(third, 0), await blockOf(third, 1)]).toEqual([1, 2]);
       third.kill();
+    }
+  });
+
+  test("a copy that was not there when the journal was made anew is made whole when it is there again, however often", async () => {
+    for (const configured of [true, false]) {
+      const media = new MemoryPoolMedia();
+      const { pool } = await mirroredPool(media);
+      for (let n = 0; n < 8; n++) await writeBytes(pool, 1, n * BLOCK, content(n + 1), true);
+      await stopped(pool);
+      pool.kill();
+      for (let time = 0; time < 2; time++) {
+        const without = await openMemoryPool(media, {
+          mirrored: configured,
+          wrapJournal: (file, copy) => {
+            if (copy === "mirror") throw new JournalFileError("io", "its disk is gone");
+            return file;
+          },
+        });
+        await writeBytes(without, 1, 0, content(10 + time), true);
+        await stopped(without);
+        without.kill();
+      }
+      const { pool: again } = await mirroredPool(media);
+      await writeBytes(again, 1, BLOCK, content(20), true);
+      again.kill();
+      media.journal = undefined;
+      const { pool: last } = await mirroredPool(media);
+      expect([await blockOf(last, 0), await blockOf(last, 1)]).toEqual([11, 20]);
+      last.kill();
     }
   });
 });
