@@ -1,7 +1,8 @@
 /** The power-loss test can fail: it is run on arrays that leave out what makes writes durable. */
 import { afterEach, describe, expect, test } from "vitest";
 import { type Mutant, makeMutant, type Patch } from "../support/mutant.ts";
-import { PowerRig, printLife } from "../support/powerloss/power-rig.ts";
+import { printLife } from "../support/powerloss/power-report.ts";
+import { PowerRig } from "../support/powerloss/power-rig.ts";
 import { hasTools } from "../support/tools.ts";
 
 const SEED = Number(process.env.VARRAY_POWERLOSS_SEED ?? Math.floor(Math.random() * 2 ** 31));

@@ -259,13 +259,3 @@ export class PowerRig {
     return points.filter((point) => point < events.length).sort((a, b) => a - b);
   }
 }
-
-export function printLife(report: LifeReport): string {
-  const { life, writes, promises, syncs, zonesMade, zonesRemoved, images, edges, uncertain, openings, findings } = report;
-  const found = findings.length === 0 ? "nothing lost" : `${findings.length} IMAGES WITH FINDINGS: ${JSON.stringify(findings)}`;
-  return (
-    `life ${life}: ${writes} writes, ${promises} promises, ${syncs} syncs, ${zonesMade} zones made and ${zonesRemoved} removed; ` +
-    `${images} images, ${edges} at a sync's edge, ${uncertain} with something to lose, ${openings.degraded} ` +
-    `opened without a drive, ${openings.array} as a whole array; ${report.milliseconds} ms; ${found}`
-  );
-}
