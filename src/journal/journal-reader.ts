@@ -2,6 +2,8 @@
  * Reads a journal back: its superblock, and record by record what may be live.
  */
 import type { JournalFile } from "../../drivers/journal-file/journal-file.ts";
+import { joinedChecksum } from "../../drivers/shared-memory/checksum-arithmetic.ts";
+import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 import {
   decodeSuperblock,
@@ -12,16 +14,17 @@ import {
   JOURNAL_DATA_START,
   type JournalId,
   journalIdWords,
-  parseRecordHeader,
   RECORD_ENTRIES_MAX,
   RECORD_HEADER_BYTES,
   RECORD_KIND,
   REQUESTER_EPOCH_SHIFT,
   type RecordHeader,
+  readRecordHeader,
   recordChecksumHolds,
   SUPERBLOCK_BYTES,
   SUPERBLOCK_POSITIONS,
   type Superblock,
+  sumWithRecord,
 } from "./record.ts";
 import { recordBytes } from "./record-builder.ts";
 
@@ -54,6 +57,9 @@ export interface RecoveredEntry {
   readonly payloadPosition: number;
 }
 
+/** A header with all the entries that it can have. */
+export const READER_PIECE_BYTES_MIN = RECORD_HEADER_BYTES + RECORD_ENTRIES_MAX * ENTRY_BYTES;
+
 /** Counter of the superblock that a journal is made with; its first owner raises it. */
 export const FIRST_COUNTER = 1;
 
@@ -68,106 +74,233 @@ export interface Expected {
   readonly bytesMax: number;
 }
 
-/** A record whose payload costs more to read than a system call of its own. */
-const LARGE_RECORD_BYTES = 64 * 1024;
-/** Header and entries of most records. */
-const HEADER_PIECE_BYTES = 8 * 1024;
+/** Where a record was found, and what its header says. */
+export interface FoundRecord {
+  readonly position: number;
+  readonly sequence: number;
+  readonly epoch: number;
+  readonly syncedSequence: number;
+  readonly entryCount: number;
+  readonly bytes: number;
+}
 
+/** From so large records on, only headers are read where nothing else is asked for: a call costs as much as a few blocks. */
+const STEPPED_OVER_BYTES = 16 * 1024;
+/** Header and entries of most records; of larger ones they are brought as they are asked for. */
+const HEADER_PIECE_BYTES = 1024;
+
+/**
+ * Finds records and brings their payload, in pieces of the file: one system call and one checksum for many small records.
+ *
+ * Invariants:
+ *  1. The piece holds `#bytes` of the file from `#from` on, as they were when they were read.
+ *  2. A record is found only if header and entries are as they were sealed; and, unless `headersOnly`, each of its blocks.
+ */
 export class JournalReader {
   readonly #file: JournalFile;
   readonly #id: JournalId;
-  readonly #bytes = Buffer.alloc(RECORD_HEADER_BYTES + RECORD_ENTRIES_MAX * ENTRY_BYTES);
-  readonly #words = new Uint32Array(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.length / 4);
-  /** What was read ahead: `#aheadBytes` from a position of the file. */
-  #ahead: Buffer | undefined;
-  #aheadPosition = 0;
-  #aheadBytes = 0;
-  /** How much of it is read at once: less where most of it would be stepped over. */
-  #pieceBytes = 0;
+  readonly #piece: Buffer;
+  readonly #words: Uint32Array;
+  #from = 0;
+  #bytes = 0;
+  /** How much is read at once: as many whole records as the piece holds, if they are all of one size. */
+  #most: number;
+  readonly #header: RecordHeader = { sequence: 0, epoch: 0, entryCount: 0, payloadFrames: 0, syncedSequence: 0, kind: 0 };
+  /** Stretch of the file whose records are proved already, and one that has something in it that is not as it should be. */
+  readonly #proven = { from: 0, to: 0 };
+  readonly #doubtful = { from: 0, to: 0 };
+  readonly #entries: MutableEntry[] = [];
+  readonly #record = { sequence: 0, entries: [] as MutableEntry[] };
 
-  /** Only headers are read, and of the last record the payload. */
-  stepsOverPayload = false;
+  /** Payload is stepped over and is not proved: `payloadHolds` does that. */
+  headersOnly = false;
 
-  constructor(file: JournalFile, id: JournalId) {
+  /** @param piece - the reader's own as long as it is used; holds a header with all its entries at least */
+  constructor(file: JournalFile, id: JournalId, piece: Buffer) {
+    if (piece.length < READER_PIECE_BYTES_MIN) throw new RangeError(`invariant: a journal is read in pieces of ${piece.length}`);
     this.#file = file;
     this.#id = id;
+    this.#piece = piece;
+    this.#words = new Uint32Array(piece.buffer, piece.byteOffset, Math.floor(piece.length / 4));
+    this.#most = piece.length;
   }
 
-  /**
-   * From now on the file is read in pieces of this size (0: no more), which reads near each other share. Only while
-   * nothing is written to where is read.
-   */
-  readAhead(bytes: number): void {
-    this.#ahead = bytes > 0 ? Buffer.allocUnsafeSlow(bytes) : undefined;
-    this.#aheadBytes = 0;
-    this.#pieceBytes = bytes;
+  /** From now on no more is read than what is asked for. */
+  readNoFurther(): void {
+    this.#most = 0;
   }
 
-  /** Fills `target` from a position of the file; what is past its end reads as zeros. */
-  read(position: number, target: Uint8Array): void {
-    const at = this.#aheadAt(position, target.length);
-    if (at >= 0) {
-      // Not `set`: into shared memory, from where it happens to lie, that is several times slower.
-      this.#ahead!.copy(target, 0, at, at + target.length);
-      return;
-    }
-    const bytes = this.#file.read(position, target);
-    if (bytes !== target.length) target.fill(0, bytes);
+  /** The file was written to where it was read. */
+  forget(): void {
+    this.#bytes = 0;
+    this.#proven.to = this.#proven.from;
+    this.#doubtful.to = this.#doubtful.from;
   }
 
-  /** The bytes as they lie in what was read ahead, until the next read; undefined: they are not to be had there. */
-  view(position: number, bytes: number): Uint8Array | undefined {
-    const at = this.#aheadAt(position, bytes);
-    return at < 0 ? undefined : this.#ahead!.subarray(at, at + bytes);
-  }
-
-  /** Where in what was read ahead the bytes are, read now if need be; −1: they are not to be had there. */
-  #aheadAt(position: number, bytes: number): number {
-    if (this.#ahead === undefined || bytes > this.#pieceBytes) return -1;
-    if (position < this.#aheadPosition || position + bytes > this.#aheadPosition + this.#aheadBytes) {
-      this.#aheadPosition = position;
-      this.#aheadBytes = this.#file.read(position, this.#ahead.subarray(0, this.#pieceBytes));
-    }
-    return bytes <= this.#aheadBytes ? position - this.#aheadPosition : -1;
-  }
-
-  /** The next record will be as large as this one, most likely: where only headers are read, the payload is stepped over. */
-  #foreseePieces(recordBytes: number): void {
-    if (this.#ahead === undefined) return;
-    const steps = this.stepsOverPayload && recordBytes >= LARGE_RECORD_BYTES;
-    this.#pieceBytes = Math.min(this.#ahead.length, steps ? HEADER_PIECE_BYTES : this.#ahead.length);
+  /** Where in the piece so many bytes of the file are, brought there if need be, until the next is brought; −1: it has no such bytes. */
+  bring(position: number, bytes: number): number {
+    const at = position - this.#from;
+    if (at >= 0 && at + bytes <= this.#bytes) return at;
+    if (bytes > this.#piece.length) return -1;
+    this.#from = position;
+    this.#bytes = this.#file.read(position, this.#piece.subarray(0, Math.max(bytes, this.#most)));
+    return bytes <= this.#bytes ? 0 : -1;
   }
 
   /**
    * The record at a position if it is the one expected, whole.
    * @returns "wrap": the next record is at the start of the file; undefined: the journal ends here
    */
-  readRecord(
-    position: number,
-    expected: Expected,
-    blockIsWhole: (entry: RecoveredEntry) => boolean,
-  ):
-    | { readonly epoch: number; readonly syncedSequence: number; readonly record: RecoveredRecord; readonly bytes: number }
-    | "wrap"
-    | undefined {
-    this.read(position, this.#bytes.subarray(0, RECORD_HEADER_BYTES));
-    const header = parseRecordHeader(this.#words, this.#id);
-    if (header === undefined || header.sequence !== expected.sequence) return undefined;
+  find(position: number, expected: Expected): FoundRecord | "wrap" | undefined {
+    const at = this.bring(position, RECORD_HEADER_BYTES);
+    const header = this.#header;
+    if (at < 0 || !readRecordHeader(this.#words, at / 4, this.#id, header) || header.sequence !== expected.sequence)
+      return undefined;
     if (header.epoch < expected.epochMin || header.epoch > expected.epochMax) return undefined;
-    const bytes = recordBytes(header.entryCount, header.payloadFrames);
-    this.#foreseePieces(bytes);
+    const { sequence, epoch, syncedSequence, entryCount, kind } = header;
+    const bytes = recordBytes(entryCount, header.payloadFrames);
     if (bytes > expected.bytesMax) return undefined;
-    // The whole of it at once, where it fits: what is read of it, and read again when it is applied, goes forth and back.
-    this.#aheadAt(position, bytes);
-    const headerBytes = recordBytes(header.entryCount, 0);
-    this.read(position + RECORD_HEADER_BYTES, this.#bytes.subarray(RECORD_HEADER_BYTES, headerBytes));
-    if (!recordChecksumHolds(this.#words, this.#bytes, header.entryCount)) return undefined;
-    if (header.kind === RECORD_KIND.wrap) return "wrap";
-    const entries = parseEntries(this.#words, header, position + headerBytes);
-    for (const entry of entries) if (entry.kind === ENTRY_KIND.write && !blockIsWhole(entry)) return undefined;
-    const { epoch, syncedSequence, sequence } = header;
-    return { epoch, syncedSequence, record: { sequence, entries }, bytes };
+    this.#foresee(bytes);
+    const found = { position, sequence, epoch, syncedSequence, entryCount, bytes };
+    if (!this.#isProven(found) && !this.#prove(found, expected)) return undefined;
+    return kind === RECORD_KIND.wrap ? "wrap" : found;
   }
+
+  /** What the record says, until the next one is asked for. */
+  entriesOf({ position, sequence, entryCount }: FoundRecord): RecoveredRecord {
+    const at = this.#bringHeader(position, entryCount);
+    if (at < 0) throw new JournalError("damaged", `the journal's file ends within record ${sequence}, which was there`);
+    const record = this.#record;
+    record.sequence = sequence;
+    record.entries.length = entryCount;
+    let payloadPosition = position + recordBytes(entryCount, 0);
+    for (let n = 0; n < entryCount; n++) {
+      this.#entries[n] ??= noEntry();
+      const entry = this.#entries[n]!;
+      readEntry(this.#words, (at + RECORD_HEADER_BYTES) / 4 + n * ENTRY_WORDS, entry);
+      entry.payloadPosition = payloadPosition;
+      record.entries[n] = entry;
+      if (entry.kind === ENTRY_KIND.write) payloadPosition += FRAME_BYTES;
+    }
+    return record;
+  }
+
+  /** Whether all blocks of a record are what was written: in stretches as long as the piece. */
+  payloadHolds({ entries }: RecoveredRecord): boolean {
+    const writes = entries.filter(({ kind }) => kind === ENTRY_KIND.write);
+    for (let n = 0; n < writes.length; ) {
+      const { payloadPosition } = writes[n]!;
+      const at = this.bring(payloadPosition, FRAME_BYTES);
+      if (at < 0) return false;
+      const count = Math.min(writes.length - n, Math.floor((this.#bytes - at) / FRAME_BYTES));
+      let sum = 0;
+      for (const { crc } of writes.slice(n, n + count)) sum = joinedChecksum(sum, crc, FRAME_BYTES);
+      if (dataChecksum(this.#piece.subarray(at, at + count * FRAME_BYTES)) !== sum) return false;
+      n += count;
+    }
+    return true;
+  }
+
+  /** The next record will be as large as this one, most likely. */
+  #foresee(recordBytes: number): void {
+    const { length } = this.#piece;
+    if (this.headersOnly) this.#most = recordBytes >= STEPPED_OVER_BYTES ? HEADER_PIECE_BYTES : length;
+    else this.#most = recordBytes > length ? length : length - (length % recordBytes);
+  }
+
+  #bringHeader(position: number, entryCount: number): number {
+    return this.bring(position, recordBytes(entryCount, 0));
+  }
+
+  #isProven({ position, bytes }: FoundRecord): boolean {
+    return position >= this.#proven.from && position + bytes <= this.#proven.to;
+  }
+
+  #prove(found: FoundRecord, expected: Expected): boolean {
+    if (this.headersOnly) return this.#headerHolds(found);
+    const { position } = found;
+    const isDoubtful = position >= this.#doubtful.from && position < this.#doubtful.to;
+    if (!isDoubtful && this.#proveRun(found, expected)) return true;
+    return this.#headerHolds(found) && this.payloadHolds(this.entriesOf(found));
+  }
+
+  #headerHolds({ position, entryCount }: FoundRecord): boolean {
+    const at = this.#bringHeader(position, entryCount);
+    return at >= 0 && recordChecksumHolds(this.#words, at / 4, entryCount);
+  }
+
+  /**
+   * Proves all records at once that begin here and lie in the piece as a whole: what they say that they sum to, added up,
+   * against one sum of the bytes. It finds what a sum of each would find, but for a chance of one in 2³².
+   */
+  #proveRun({ position, bytes }: FoundRecord, expected: Expected): boolean {
+    const from = this.bring(position, bytes);
+    if (from < 0) return false;
+    const header = this.#header;
+    let { sequence, epochMin, bytesMax } = expected;
+    let sum = 0;
+    let to = from;
+    while (this.#bytes - to >= RECORD_HEADER_BYTES && readRecordHeader(this.#words, to / 4, this.#id, header)) {
+      const { entryCount, payloadFrames, epoch } = header;
+      if (header.sequence !== sequence || epoch < epochMin || epoch > expected.epochMax || header.kind !== RECORD_KIND.data)
+        break;
+      const recordSize = recordBytes(entryCount, payloadFrames);
+      if (recordSize > bytesMax || to + recordSize > this.#bytes) break;
+      sum = this.#sumWithBlocks(sumWithRecord(sum, this.#words, to / 4, entryCount), to, entryCount);
+      to += recordSize;
+      bytesMax -= recordSize;
+      sequence += 1;
+      epochMin = epoch;
+    }
+    if (to === from) return false;
+    const holds = dataChecksum(this.#piece.subarray(from, to)) === sum;
+    const stretch = holds ? this.#proven : this.#doubtful;
+    stretch.from = position;
+    stretch.to = position + to - from;
+    return holds;
+  }
+
+  /** Of the record at `at` of the piece: `sum`, and the blocks as its entries say. */
+  #sumWithBlocks(sum: number, at: number, entryCount: number): number {
+    const words = this.#words;
+    const first = (at + RECORD_HEADER_BYTES) / 4;
+    let joined = sum;
+    for (let entry = first; entry < first + entryCount * ENTRY_WORDS; entry += ENTRY_WORDS) {
+      if ((words[entry + ENTRY_WORD.kindAndMask]! & 0xff) !== ENTRY_KIND.write) continue;
+      joined = joinedChecksum(joined, words[entry + ENTRY_WORD.crc]!, FRAME_BYTES);
+    }
+    return joined;
+  }
+}
+
+type MutableEntry = { -readonly [key in keyof RecoveredEntry]: RecoveredEntry[key] };
+
+function noEntry(): MutableEntry {
+  return {
+    kind: 0,
+    mask: 0,
+    volume: 0,
+    block: 0,
+    count: 0,
+    crc: 0,
+    nexus: 0,
+    request: 0,
+    requesterEpoch: 0,
+    payloadPosition: 0,
+  };
+}
+
+function readEntry(words: Uint32Array, at: number, entry: MutableEntry): void {
+  const kindAndMask = words[at + ENTRY_WORD.kindAndMask]!;
+  entry.kind = kindAndMask & 0xff;
+  entry.mask = (kindAndMask >>> 8) & 0xff;
+  entry.volume = words[at + ENTRY_WORD.volume]!;
+  entry.block = words[at + ENTRY_WORD.block]!;
+  entry.count = words[at + ENTRY_WORD.count]!;
+  entry.crc = words[at + ENTRY_WORD.crc]!;
+  entry.nexus = words[at + ENTRY_WORD.nexus]!;
+  entry.request = words[at + ENTRY_WORD.request]!;
+  entry.requesterEpoch = kindAndMask >>> REQUESTER_EPOCH_SHIFT;
 }
 
 /** @throws JournalError when there is none, or it is not of this journal */
@@ -228,28 +361,6 @@ export function refuseForeignJournal(file: JournalFile, ...identities: readonly 
 function hasRecord(file: JournalFile, superblock: Superblock): boolean {
   const expected = { sequence: superblock.tailSequence, epochMin: 0, epochMax: 2 ** 32, bytesMax: file.bytes };
   const position = JOURNAL_DATA_START + (superblock.tailOffset % (file.bytes - JOURNAL_DATA_START));
-  return new JournalReader(file, journalIdWords(superblock.identity)).readRecord(position, expected, () => true) !== undefined;
-}
-
-function parseEntries(words: Uint32Array, header: RecordHeader, payloadPosition: number): RecoveredEntry[] {
-  const entries: RecoveredEntry[] = [];
-  let position = payloadPosition;
-  for (let n = 0; n < header.entryCount; n++) {
-    const at = RECORD_HEADER_BYTES / 4 + n * ENTRY_WORDS;
-    const kind = words[at + ENTRY_WORD.kindAndMask]! & 0xff;
-    entries.push({
-      kind,
-      mask: (words[at + ENTRY_WORD.kindAndMask]! >>> 8) & 0xff,
-      volume: words[at + ENTRY_WORD.volume]!,
-      block: words[at + ENTRY_WORD.block]!,
-      count: words[at + ENTRY_WORD.count]!,
-      crc: words[at + ENTRY_WORD.crc]!,
-      nexus: words[at + ENTRY_WORD.nexus]!,
-      request: words[at + ENTRY_WORD.request]!,
-      requesterEpoch: words[at + ENTRY_WORD.kindAndMask]! >>> REQUESTER_EPOCH_SHIFT,
-      payloadPosition: position,
-    });
-    if (kind === ENTRY_KIND.write) position += FRAME_BYTES;
-  }
-  return entries;
+  const piece = Buffer.allocUnsafeSlow(READER_PIECE_BYTES_MIN);
+  return new JournalReader(file, journalIdWords(superblock.identity), piece).find(position, expected) !== undefined;
 }

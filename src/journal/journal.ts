@@ -21,18 +21,19 @@
  */
 import { type JournalFile, JournalFileError } from "../../drivers/journal-file/journal-file.ts";
 import {
+  type Expected,
   FIRST_COUNTER,
+  type FoundRecord,
   JournalError,
   JournalReader,
   newestSuperblock,
   ownedSuperblock,
-  type RecoveredEntry,
+  READER_PIECE_BYTES_MIN,
   type RecoveredRecord,
 } from "./journal-reader.ts";
 import { LiveRecords } from "./live-records.ts";
 import {
   checkedPart,
-  ENTRY_KIND,
   encodeSuperblock,
   JOURNAL_DATA_START,
   type JournalId,
@@ -49,19 +50,11 @@ import { RecordBuilder, recordBytes } from "./record-builder.ts";
 /** A trim of this share of the data area is worth a superblock write and an fdatasync. */
 const TRIM_SHARE = 1 / 16;
 
-type BlockIsWhole = (entry: RecoveredEntry) => boolean;
-
 /** A live record, and where it begins. */
-interface FoundRecord {
-  readonly epoch: number;
-  readonly syncedSequence: number;
-  readonly record: RecoveredRecord;
-  readonly bytes: number;
+interface LiveRecord {
+  readonly found: FoundRecord;
   readonly offset: number;
 }
-
-/** Recovery reads the file in pieces of this size: a system call for each record and block was half of its time. */
-const READ_AHEAD_BYTES = 1024 * 1024;
 
 /** Room is looked for by writing so much behind the head; after it was missing, this share of the data area. */
 const PROBE_BYTES = 1024 * 1024;
@@ -69,6 +62,15 @@ const PROBE_SHARE = 1 / 16;
 
 /** What is in the file is written anew, or to a mirror's copy, in slices of this size. */
 const COPY_SLICE_BYTES = 1024 * 1024;
+
+export interface Recovery {
+  /** What is read of the file lies here, piece by piece, until recovery ends. */
+  readonly piece: Buffer;
+  /** Takes a record over; what it waits for is waited for. The record is the caller's until then. */
+  readonly apply: (record: RecoveredRecord) => Promise<void> | undefined;
+  /** No page of the file was lost since its records were written: only the last of them can be in part. */
+  readonly pagesKept?: boolean;
+}
 
 export interface JournalOptions {
   readonly file: JournalFile;
@@ -94,7 +96,8 @@ export class Journal {
 
   /** The record being built: entries and payload are added to it, `commit` writes it. */
   readonly record = new RecordBuilder();
-  #reader: JournalReader;
+  /** Since recovery began. */
+  #reader: JournalReader | undefined;
   readonly #live: LiveRecords;
 
   #head = 0;
@@ -126,7 +129,6 @@ export class Journal {
     this.#id = journalIdWords(options.identity);
     this.#epoch = options.epoch;
     this.#dataBytes = options.file.bytes - JOURNAL_DATA_START;
-    this.#reader = new JournalReader(options.file, this.#id);
     this.#live = new LiveRecords(this.#dataBytes);
   }
 
@@ -396,15 +398,9 @@ export class Journal {
   /**
    * Reads the records that were live, oldest first, handing each to `apply` before it looks at the next. Afterwards
    * appends go on behind the last whole record.
-   * @param blockIsWhole - reads the frame at a position of the file and compares its checksum
-   * @param pagesKept - no page of the file was lost since its records were written: only the last of them can be in part
    * @throws JournalError when the file is another journal, of another version, or lost records that were durable
    */
-  async recover(
-    blockIsWhole: BlockIsWhole,
-    apply: (record: RecoveredRecord) => Promise<void>,
-    pagesKept = false,
-  ): Promise<{ records: number; bytes: number }> {
+  async recover({ piece, apply, pagesKept = false }: Recovery): Promise<{ records: number; bytes: number }> {
     const superblock = newestSuperblock(this.#file, this.#identity);
     this.#superblockCounter = superblock.counter;
     this.#tail = superblock.tailOffset;
@@ -415,30 +411,32 @@ export class Journal {
     this.#nextSequence = superblock.tailSequence;
     let records = 0;
     let epoch = superblock.tailEpoch;
-    let syncedSequence = superblock.syncedSequence;
-    this.#reader.readAhead(READ_AHEAD_BYTES);
-    this.#reader.stepsOverPayload = pagesKept;
-    const isWhole = pagesKept ? () => true : blockIsWhole;
-    for (let found = this.#nextRecord(this.#head, this.#nextSequence, epoch, isWhole); found !== undefined; ) {
+    let { syncedSequence } = superblock;
+    const reader = new JournalReader(this.#file, this.#id, piece);
+    reader.headersOnly = pagesKept;
+    this.#reader = reader;
+    for (let live = this.#liveRecord(this.#head, this.#nextSequence, epoch); live !== undefined; ) {
+      const { found, offset } = live;
+      const record = reader.entriesOf(found);
       // What is written to behind the last one can't have been begun before that one was whole.
-      const following = pagesKept ? this.#recordAfter(found, isWhole) : undefined;
-      if (pagesKept && following === undefined && !found.record.entries.every((entry) => isPayloadWhole(entry, blockIsWhole)))
-        break;
-      this.#head = found.offset;
+      const following = pagesKept ? this.#recordAfter(live) : undefined;
+      if (pagesKept && following === undefined && !reader.payloadHolds(record)) break;
+      this.#head = offset;
       epoch = found.epoch;
       syncedSequence = Math.max(syncedSequence, found.syncedSequence);
       this.#recoveringEpoch = epoch;
       this.#recoveredSynced = syncedSequence;
-      this.#applying = found.record.sequence;
-      this.#recoveredEnd = found.offset + found.bytes;
-      await apply(found.record);
-      this.#live.push(found.record.sequence, epoch, this.#head);
-      this.#head += found.bytes;
-      this.#nextSequence = found.record.sequence + 1;
+      this.#applying = found.sequence;
+      this.#recoveredEnd = offset + found.bytes;
+      const waits = apply(record);
+      if (waits !== undefined) await waits;
+      this.#live.push(found.sequence, epoch, offset);
+      this.#head = offset + found.bytes;
+      this.#nextSequence = found.sequence + 1;
       records += 1;
-      found = pagesKept ? following : this.#recordAfter(found, isWhole);
+      live = pagesKept ? following : this.#recordAfter(live);
     }
-    this.#reader.readAhead(0);
+    reader.readNoFurther();
     this.#recoveringEpoch = undefined;
     if (syncedSequence >= this.#nextSequence) {
       throw new JournalError(
@@ -453,57 +451,48 @@ export class Journal {
     return this.#file.mirror !== undefined;
   }
 
-  /** Payload as it lies in what recovery has read, until it reads on; undefined: `readPayload` has it. */
-  viewPayload(position: number, bytes: number): Uint8Array | undefined {
-    return this.#reader.view(position, bytes);
+  /**
+   * Where in recovery's piece so many bytes from a position of the file lie now, until something else is brought there; for who
+   * recovers, until the pool is served.
+   */
+  bring(position: number, bytes: number): number {
+    const at = this.#reader!.bring(position, bytes);
+    if (at < 0) throw new JournalError("damaged", `the journal's file ends before byte ${position + bytes}, which was there`);
+    return at;
   }
 
-  /** Reads payload at a position of the file. */
-  readPayload(position: number, target: Uint8Array): void {
-    this.#reader.read(position, target);
-  }
-
-  #recordAfter(found: FoundRecord, blockIsWhole: BlockIsWhole): FoundRecord | undefined {
-    return this.#nextRecord(found.offset + found.bytes, found.record.sequence + 1, found.epoch, blockIsWhole);
+  #recordAfter({ found, offset }: LiveRecord): LiveRecord | undefined {
+    return this.#liveRecord(offset + found.bytes, found.sequence + 1, found.epoch);
   }
 
   /** The record of a sequence that begins at an offset, or at the start of the file behind it. */
-  #nextRecord(from: number, sequence: number, epochMin: number, blockIsWhole: BlockIsWhole): FoundRecord | undefined {
+  #liveRecord(from: number, sequence: number, epochMin: number): LiveRecord | undefined {
     for (let offset = from; ; ) {
       const toEnd = this.#dataBytes - (offset % this.#dataBytes);
       // Nothing was ever written across the end, and a tail end without room for a header is skipped in silence.
-      let found: ReturnType<JournalReader["readRecord"]> = "wrap";
+      let found: FoundRecord | "wrap" | undefined = "wrap";
       if (toEnd >= RECORD_HEADER_BYTES) {
         const bytesMax = Math.min(toEnd, this.#dataBytes - (offset - this.#tail));
         const expected = { sequence, epochMin, epochMax: this.#epoch, bytesMax };
-        found = this.#reader.readRecord(this.#positionOf(offset), expected, blockIsWhole);
-        found ??= this.#readFromOther(this.#positionOf(offset), expected, blockIsWhole);
+        const position = this.#positionOf(offset);
+        found = this.#reader!.find(position, expected) ?? this.#findInOther(position, expected);
       }
       if (found === undefined) return undefined;
-      if (found !== "wrap") return { ...found, offset };
+      if (found !== "wrap") return { found, offset };
       offset += toEnd;
     }
   }
 
   /** Where one copy of the journal ends, or is damaged, the other may go on: what it has is put into both. */
-  #readFromOther(
-    position: number,
-    expected: Parameters<JournalReader["readRecord"]>[1],
-    blockIsWhole: (entry: RecoveredEntry) => boolean,
-  ): ReturnType<JournalReader["readRecord"]> {
+  #findInOther(position: number, expected: Expected): FoundRecord | "wrap" | undefined {
     const other = this.#file.mirror?.other;
     if (other === undefined) return undefined;
-    const own = this.#reader;
-    const reader = new JournalReader(other, this.#id);
-    // The caller checks payload by `readPayload`.
-    this.#reader = reader;
-    const found = reader.readRecord(position, expected, blockIsWhole);
-    this.#reader = own;
+    const found = new JournalReader(other, this.#id, Buffer.allocUnsafeSlow(READER_PIECE_BYTES_MIN)).find(position, expected);
     if (found === undefined) return undefined;
     const bytes = Buffer.alloc(found === "wrap" ? RECORD_HEADER_BYTES : found.bytes);
-    reader.read(position, bytes);
+    other.read(position, bytes);
     this.#writeFile(position, [bytes]);
-    own.readAhead(READ_AHEAD_BYTES);
+    this.#reader!.forget();
     return found;
   }
 
@@ -636,10 +625,6 @@ export class Journal {
     this.#options.onFailure(error);
     for (const waiter of this.#syncWaiters.splice(0)) waiter.done(false);
   }
-}
-
-function isPayloadWhole(entry: RecoveredEntry, blockIsWhole: BlockIsWhole): boolean {
-  return entry.kind !== ENTRY_KIND.write || blockIsWhole(entry);
 }
 
 function synced(file: JournalFile): Promise<void> {

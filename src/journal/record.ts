@@ -7,6 +7,7 @@
  * The header's checksum covers header and entries; each write entry has the checksum of its frame. So a record proves
  * itself whole, and a torn one is the end of the journal.
  */
+import { checksumOfWords, joinedChecksum } from "../../drivers/shared-memory/checksum-arithmetic.ts";
 import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import { dataCrc32c } from "../../drivers/shared-memory/data-crc32c.ts";
 
@@ -59,6 +60,8 @@ export const ENTRY_KIND = { write: 1, zero: 2 } as const;
 
 const TWO_32 = 2 ** 32;
 const CRC_FROM = RECORD_WORD.journalIdLow * 4;
+/** A header with up to 16 entries. */
+const SUMMED_HERE_WORDS_MAX = (RECORD_HEADER_BYTES + 16 * ENTRY_BYTES) / 4;
 
 export interface JournalId {
   readonly low: number;
@@ -101,24 +104,38 @@ export function sealRecord(words: Uint32Array, checked: Uint8Array, id: JournalI
   words[RECORD_WORD.headerCrc] = dataChecksum(checked);
 }
 
-/** The header at the start of `words` if it is plausible; the checksum needs the entries and comes after. */
-export function parseRecordHeader(words: Uint32Array, id: JournalId): RecordHeader | undefined {
-  if (words[RECORD_WORD.magic] !== RECORD_MAGIC) return undefined;
-  if (words[RECORD_WORD.journalIdLow] !== id.low || words[RECORD_WORD.journalIdHigh] !== id.high) return undefined;
-  const header: RecordHeader = {
-    sequence: words[RECORD_WORD.sequenceHigh]! * TWO_32 + words[RECORD_WORD.sequenceLow]!,
-    epoch: words[RECORD_WORD.epoch]!,
-    entryCount: words[RECORD_WORD.entryCount]!,
-    payloadFrames: words[RECORD_WORD.payloadFrames]!,
-    syncedSequence: words[RECORD_WORD.syncedHigh]! * TWO_32 + words[RECORD_WORD.syncedLow]!,
-    kind: words[RECORD_WORD.kind]!,
-  };
-  if (header.entryCount > RECORD_ENTRIES_MAX || header.payloadFrames > header.entryCount) return undefined;
-  return header;
+/**
+ * Reads the header at word `at` into `header`, if it is plausible; the checksum needs the entries and comes after.
+ * @returns false: it is none, and `header` says nothing
+ */
+export function readRecordHeader(words: Uint32Array, at: number, id: JournalId, header: RecordHeader): boolean {
+  if (words[at + RECORD_WORD.magic] !== RECORD_MAGIC) return false;
+  if (words[at + RECORD_WORD.journalIdLow] !== id.low || words[at + RECORD_WORD.journalIdHigh] !== id.high) return false;
+  header.sequence = words[at + RECORD_WORD.sequenceHigh]! * TWO_32 + words[at + RECORD_WORD.sequenceLow]!;
+  header.epoch = words[at + RECORD_WORD.epoch]!;
+  header.entryCount = words[at + RECORD_WORD.entryCount]!;
+  header.payloadFrames = words[at + RECORD_WORD.payloadFrames]!;
+  header.syncedSequence = words[at + RECORD_WORD.syncedHigh]! * TWO_32 + words[at + RECORD_WORD.syncedLow]!;
+  header.kind = words[at + RECORD_WORD.kind]!;
+  return header.entryCount <= RECORD_ENTRIES_MAX && header.payloadFrames <= header.entryCount;
 }
 
-export function recordChecksumHolds(words: Uint32Array, bytes: Uint8Array, entryCount: number): boolean {
-  return words[RECORD_WORD.headerCrc] === dataChecksum(checkedPart(bytes, entryCount));
+/** Of the record whose header is at word `at`: header and entries are as they were sealed. */
+export function recordChecksumHolds(words: Uint32Array, at: number, entryCount: number): boolean {
+  const from = at + CRC_FROM / 4;
+  const to = at + RECORD_HEADER_BYTES / 4 + entryCount * ENTRY_WORDS;
+  // A native call is for what takes longer than the call itself.
+  const sum =
+    to - from <= SUMMED_HERE_WORDS_MAX
+      ? checksumOfWords(words, from, to)
+      : dataChecksum(Buffer.from(words.buffer, words.byteOffset + from * 4, (to - from) * 4));
+  return words[at + RECORD_WORD.headerCrc] === sum;
+}
+
+/** The checksum of all that was read before, `sum`, and of header and entries as they say of themselves. */
+export function sumWithRecord(sum: number, words: Uint32Array, at: number, entryCount: number): number {
+  const upTo = checksumOfWords(words, at, at + CRC_FROM / 4, sum);
+  return joinedChecksum(upTo, words[at + RECORD_WORD.headerCrc]!, RECORD_HEADER_BYTES - CRC_FROM + entryCount * ENTRY_BYTES);
 }
 
 export interface Superblock {

@@ -5,22 +5,24 @@
  * takes them from there. It can be repeated at will: a crash during recovery is just another crash.
  */
 import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
-import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 import { MASK_FULL } from "../cache/frame-pool.ts";
 import type { RecoveredEntry, RecoveredRecord } from "../journal/journal-reader.ts";
 import { ENTRY_KIND } from "../journal/record.ts";
 import { MapChange, ZONE_EVENT } from "../map/map-log.ts";
-import { PAGE_BLOCKS } from "../map/map-pages.ts";
+import { PAGE_BLOCKS, PAGE_NOT_LOADED } from "../map/map-pages.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
 import { completeBlock } from "./complete-block.ts";
 import { DeferredPayload } from "./deferred-payload.ts";
 import type { RecoveredRequest } from "./pool-members.ts";
 import type { PoolParts } from "./pool-parts.ts";
+import { RecoveryPiece } from "./recovery-piece.ts";
 import { breathe, type PoolRuntime, pause } from "./runtime.ts";
 
 const FRAME_WAIT_MILLISECONDS = 5;
 /** Then others have their turn. */
 const TURN_MILLISECONDS = 20;
+/** Applied in a fraction of a millisecond: the clock is not asked for each. */
+const BLOCKS_BETWEEN_LOOKS = 64;
 
 export interface RecoveryHooks {
   /** Destage is to make room. */
@@ -50,24 +52,13 @@ export async function putZonesInOrder(parts: PoolParts, removeZone: (slot: numbe
 /** Brings what the journal holds back into the cache; raises an event that says how much. */
 export async function replayJournal(parts: PoolParts, hooks: RecoveryHooks): Promise<void> {
   const { journal, runtime, name } = parts;
-  const scratch = Buffer.alloc(FRAME_BYTES);
-  const blockIsWhole = (entry: RecoveredEntry): boolean => {
-    const view = journal.viewPayload(entry.payloadPosition, FRAME_BYTES);
-    if (view === undefined) journal.readPayload(entry.payloadPosition, scratch);
-    return dataChecksum(view ?? scratch) === entry.crc;
-  };
   const beganAt = runtime.nowMilliseconds();
-  const turns = new Turns(runtime);
   // Of a journal with two copies each is read whole: what one of them lacks or has wrong is taken from the other.
   const pagesKept = hooks.pagesKept && !journal.isMirrored;
-  const deferred = pagesKept ? new DeferredPayload(parts, () => turns.breathe()) : undefined;
-  const replay: Replay = { parts, hooks, deferred };
-  const apply = async (record: RecoveredRecord): Promise<void> => {
-    await applyRecord(replay, record);
-    await turns.breathe();
-  };
-  const { records, bytes } = await journal.recover(blockIsWhole, apply, pagesKept);
-  await replay.deferred?.load();
+  const piece = new RecoveryPiece(parts);
+  const replay = new Replay(parts, hooks, { piece, pagesKept });
+  const { records, bytes } = await journal.recover({ piece: piece.buffer, apply: (record) => replay.apply(record), pagesKept });
+  await replay.loadDeferred();
   runtime.reached("recovery.payloadLoaded");
   if (records > 0) {
     runtime.raise({
@@ -79,84 +70,144 @@ export async function replayJournal(parts: PoolParts, hooks: RecoveryHooks): Pro
   }
 }
 
-interface Replay {
-  readonly parts: PoolParts;
-  readonly hooks: RecoveryHooks;
-  /** Content that is read last; undefined: it is read at once. */
-  deferred: DeferredPayload | undefined;
-}
-
 /** Recovery of one pool holds up the hosts of the director's other pools for a moment at a time, and its heart beats. */
 class Turns {
   readonly #runtime: PoolRuntime;
   #since: number;
+  #passed = 0;
 
   constructor(runtime: PoolRuntime) {
     this.#runtime = runtime;
     this.#since = runtime.nowMilliseconds();
   }
 
+  /** So much was done. True: it is others' turn, and time for `breathe`. */
+  passed(blocks: number): boolean {
+    this.#passed += blocks;
+    if (this.#passed < BLOCKS_BETWEEN_LOOKS) return false;
+    this.#passed = 0;
+    return this.#isOver;
+  }
+
   async breathe(): Promise<void> {
-    if (this.#runtime.nowMilliseconds() - this.#since < TURN_MILLISECONDS) return;
+    if (!this.#isOver) return;
     await breathe(this.#runtime);
     this.#since = this.#runtime.nowMilliseconds();
   }
+
+  get #isOver(): boolean {
+    return this.#runtime.nowMilliseconds() - this.#since >= TURN_MILLISECONDS;
+  }
 }
 
-async function applyRecord(replay: Replay, record: RecoveredRecord): Promise<void> {
-  const { parts, hooks } = replay;
-  const { cache, volumes, zeros } = parts;
-  for (const entry of record.entries) {
-    if (entry.request !== 0) hooks.onRecovered?.(entry);
-    // Its volume was deleted after the write.
-    if (!volumes.has(entry.volume)) continue;
-    if (entry.kind === ENTRY_KIND.zero) {
-      cache.removeRange(entry.volume, entry.block, entry.count);
-      zeros.add({ volume: entry.volume, block: entry.block, count: entry.count, sequence: record.sequence });
-      continue;
+/**
+ * Applies records in their order. Most of them at once, without a promise or an object for each: it is what each record
+ * costs that a journal of small records takes its time for.
+ */
+class Replay {
+  readonly #parts: PoolParts;
+  readonly #hooks: RecoveryHooks;
+  readonly #piece: RecoveryPiece;
+  readonly #turns: Turns;
+  /** Content that is read last; undefined: it is read at once. */
+  #deferred: DeferredPayload | undefined;
+
+  constructor(parts: PoolParts, hooks: RecoveryHooks, { piece, pagesKept }: { piece: RecoveryPiece; pagesKept: boolean }) {
+    this.#parts = parts;
+    this.#hooks = hooks;
+    this.#piece = piece;
+    this.#turns = new Turns(parts.runtime);
+    this.#deferred = pagesKept ? new DeferredPayload(parts, piece, () => this.#turns.breathe()) : undefined;
+  }
+
+  async loadDeferred(): Promise<void> {
+    await this.#deferred?.load();
+    this.#deferred = undefined;
+  }
+
+  /** Undefined: all of it is applied already. */
+  apply(record: RecoveredRecord): Promise<void> | undefined {
+    for (let n = 0; n < record.entries.length; n++) {
+      if (!this.#applyEntry(record.entries[n]!, record.sequence)) return this.#applyFrom(record, n);
     }
-    await applyWrite(replay, entry, record.sequence);
+    this.#parts.runtime.reached("recovery.recordApplied");
+    return this.#turns.passed(record.entries.length) ? this.#turns.breathe() : undefined;
   }
-  parts.runtime.reached("recovery.recordApplied");
-}
 
-async function applyWrite(replay: Replay, entry: RecoveredEntry, sequence: number): Promise<void> {
-  const { parts } = replay;
-  const { cache, frames, journal, map } = parts;
-  const { volume, block } = entry;
-  const older = cache.find(volume, block);
-  if (entry.mask === MASK_FULL && older >= 0 && replay.deferred?.waits(older) === true) {
-    cache.republishDirty(older, entry.crc, sequence);
-    replay.deferred.defer(older, entry.payloadPosition, sequence);
-    return;
+  /** As `apply`, for a record that has to wait for something. */
+  async #applyFrom(record: RecoveredRecord, first: number): Promise<void> {
+    const { map } = this.#parts;
+    for (let n = first; n < record.entries.length; ) {
+      const entry = record.entries[n]!;
+      if (this.#applyEntry(entry, record.sequence)) n += 1;
+      else if (this.#lacksPage(entry)) await map.loadPage(entry.volume, Math.floor(entry.block / PAGE_BLOCKS));
+      else await this.#makeRoom();
+    }
+    this.#parts.runtime.reached("recovery.recordApplied");
+    await this.#turns.breathe();
   }
-  if (entry.mask !== MASK_FULL) await map.loadPage(volume, Math.floor(block / PAGE_BLOCKS));
-  const frame = await takeFrame(replay);
-  const { deferred } = replay;
-  if (deferred !== undefined && entry.mask === MASK_FULL) {
-    cache.publishDirty(frame, volume, block, MASK_FULL, entry.crc, sequence);
-    deferred.defer(frame, entry.payloadPosition, sequence);
-    return;
-  }
-  deferred?.forget(frame);
-  if (older >= 0) deferred?.loadOne(older);
-  journal.readPayload(entry.payloadPosition, frames.view(frame));
-  const mask = completeBlock(parts, { volume, block, frame, mask: entry.mask });
-  const crc = entry.mask === MASK_FULL ? entry.crc : dataChecksum(frames.view(frame));
-  cache.publishDirty(frame, volume, block, mask, crc, sequence);
-}
 
-/** A journal may hold more blocks than memory does: destage makes room while it is replayed. */
-async function takeFrame(replay: Replay): Promise<number> {
-  const { parts, hooks } = replay;
-  for (;;) {
-    const frame = parts.frames.takeInternal(false);
-    if (frame >= 0) return frame;
-    if (parts.health.failed) throw new Error(parts.health.reason);
-    // From here on destage goes along: what it takes must be there.
-    await replay.deferred?.load();
-    replay.deferred = undefined;
-    await hooks.press();
-    await pause(parts.runtime, FRAME_WAIT_MILLISECONDS);
+  /** False: it lacks a page of the map, or a frame. */
+  #applyEntry(entry: RecoveredEntry, sequence: number): boolean {
+    const { cache, volumes, zeros } = this.#parts;
+    const { volume, block, count } = entry;
+    // Its volume was deleted after the write.
+    const isKnown = volumes.has(volume);
+    if (isKnown && entry.kind === ENTRY_KIND.zero) {
+      cache.removeRange(volume, block, count);
+      zeros.add({ volume, block, count, sequence });
+    } else if (isKnown && !this.#applyWrite(entry, sequence)) return false;
+    if (entry.request !== 0) this.#hooks.onRecovered?.(entry);
+    return true;
+  }
+
+  #applyWrite(entry: RecoveredEntry, sequence: number): boolean {
+    const { cache, frames } = this.#parts;
+    const { volume, block, mask, crc, payloadPosition } = entry;
+    const deferred = this.#deferred;
+    if (mask !== MASK_FULL) return this.#applyPart(entry, sequence);
+    if (deferred !== undefined) {
+      const older = cache.find(volume, block);
+      if (older >= 0 && deferred.waits(older)) {
+        cache.republishDirty(older, crc, sequence);
+        deferred.defer(older, payloadPosition, sequence);
+        return true;
+      }
+    }
+    const frame = frames.takeInternal(false);
+    if (frame < 0) return false;
+    if (deferred === undefined) this.#piece.copyTo(frame, payloadPosition);
+    else deferred.defer(frame, payloadPosition, sequence);
+    cache.publishDirty(frame, volume, block, MASK_FULL, crc, sequence);
+    return true;
+  }
+
+  /** A write of part of a block needs what was there before. */
+  #applyPart(entry: RecoveredEntry, sequence: number): boolean {
+    const { cache, frames } = this.#parts;
+    const { volume, block, payloadPosition } = entry;
+    if (this.#lacksPage(entry)) return false;
+    const frame = frames.takeInternal(false);
+    if (frame < 0) return false;
+    this.#deferred?.forget(frame);
+    const older = cache.find(volume, block);
+    if (older >= 0) this.#deferred?.loadOne(older);
+    this.#piece.copyTo(frame, payloadPosition);
+    const mask = completeBlock(this.#parts, { volume, block, frame, mask: entry.mask });
+    cache.publishDirty(frame, volume, block, mask, dataChecksum(frames.view(frame)), sequence);
+    return true;
+  }
+
+  #lacksPage({ kind, mask, volume, block }: RecoveredEntry): boolean {
+    return kind === ENTRY_KIND.write && mask !== MASK_FULL && this.#parts.map.lookup(volume, block) === PAGE_NOT_LOADED;
+  }
+
+  /** A journal may hold more blocks than memory does: destage goes along while it is replayed, and what it takes must be there. */
+  async #makeRoom(): Promise<void> {
+    const { health, runtime } = this.#parts;
+    if (health.failed) throw new Error(health.reason);
+    await this.loadDeferred();
+    await this.#hooks.press();
+    await pause(runtime, FRAME_WAIT_MILLISECONDS);
   }
 }
