@@ -41,14 +41,16 @@ for (const blocks of values.blocks.split(",").filter(Boolean).map(Number)) {
 }
 if (values.loads) {
   const { journalsOfLoads } = await import("./loads.mjs");
-  for await (const { name, path, restart } of journalsOfLoads(folder, Number(values.mebibytes)))
-    await measure(name, path, restart);
+  for await (const { name, path, restarted } of journalsOfLoads(folder, Number(values.mebibytes))) {
+    await measure(name, path);
+    process.stdout.write(`  the array itself, from the page cache: ${await restarted()}\n`);
+  }
 }
 if (values.out !== undefined) writeFileSync(values.out, `${JSON.stringify(rows, undefined, 1)}\n`);
 process.exit(0);
 
 /** The kinds in turn, each beside a raw read. */
-async function measure(name, path, restart = undefined) {
+async function measure(name, path) {
   const seen = { raw: [], restart: [], takeover: [], coldRaw: [], coldRestart: [] };
   readRaw(path);
   for (let round = 0; round < rounds; round++) {
@@ -84,6 +86,5 @@ async function measure(name, path, restart = undefined) {
     `  ${records} records of ${blocksEach} blocks, ${dirty} blocks dirty; ms: ${Object.keys(seen).map(told).join(", ")}; ` +
       `longest turn: restart ${turnOf("restart")}, takeover ${turnOf("takeover")}; load ${loadavg()[0].toFixed(1)}\n`,
   );
-  if (restart !== undefined) process.stdout.write(`  the array itself: ${restart}\n`);
-  rows.push({ name, records, bytes, dirty, seen, restart, load: loadavg()[0] });
+  rows.push({ name, records, bytes, dirty, seen, load: loadavg()[0] });
 }
