@@ -4,7 +4,8 @@
  *
  * A strip is `good` (its header is right, and every block proves itself), `spoiled` (some blocks don't), `unsound` (it is not
  * the strip that belongs there), or `gone` (its drive does not have it, or is not there). In a run's region the strips of one
- * position lie one after the other, as in a batch (stripe-builder.ts); of several copies one is read at a time.
+ * position lie one after the other, as in a batch (stripe-builder.ts) of just these stripes; of several copies one is read at
+ * a time.
  *
  * Runs on: the owning director's thread. Owns: the region at `base` while a run is looked at.
  * Invariants:
@@ -21,6 +22,7 @@ import type { Staging } from "./staging.ts";
 import { blockProof, stripIsSound, TAG_BYTES, tagAddress, writeStripHeader } from "./strip.ts";
 import { stripAddress } from "./stripe-builder.ts";
 import type { StripAddressing, StripeReader } from "./stripe-reader.ts";
+import { NO_STRIPS, SCRATCH_STRIPS, type StripesJob } from "./stripes-job.ts";
 
 export type StripVerdict = "good" | "spoiled" | "unsound" | "gone";
 
@@ -33,6 +35,11 @@ export interface ScanRun {
   readonly copy: number;
 }
 
+/** Stripes of a run: their strips that differ, and what computing in bulk needs, fit a region of a batch. */
+export function scanStripesMax({ stripCount }: GroupGeometry, { batchStripes }: Staging): number {
+  return Math.floor((batchStripes * stripCount - SCRATCH_STRIPS) / stripCount);
+}
+
 export class StripeScan {
   readonly #global: GlobalMemory;
   readonly #geometry: GroupGeometry;
@@ -41,6 +48,8 @@ export class StripeScan {
   readonly #reader: StripeReader;
   /** By position and stripe of the run. */
   readonly #there = new Set<number>();
+  /** Of those, the ones that were checked already: nothing changes in the region any more. */
+  readonly #proven = new Set<number>();
   /** Reads that were given up on, and may still land in the region. */
   readonly late: Promise<void>[] = [];
 
@@ -61,6 +70,7 @@ export class StripeScan {
   /** Reads the run from every drive that has it. */
   async read(run: ScanRun): Promise<void> {
     this.#there.clear();
+    this.#proven.clear();
     const { copies, driveCount } = this.#geometry.level;
     const lanes: Promise<void>[] = [];
     for (let position = run.copy; position < driveCount; position += copies) lanes.push(this.#readLane(run, position));
@@ -72,14 +82,50 @@ export class StripeScan {
     return this.#addressAt(run, n, this.#positionOf(run, n, role));
   }
 
+  /** Stripes `from` to `from + count` of the run for work in bulk, with room to compute in beside the strips. */
+  job(run: ScanRun, from: number, count: number): StripesJob {
+    const { level, shape, stripCount } = this.#geometry;
+    const stripsAt = (position: number): Address => {
+      const role = level.role(run.firstStripe + from, position);
+      const lane = this.#positionOf(run, from, role);
+      for (let n = from; n < from + count; n++) if (this.#there.has(this.#key(lane, n))) return this.#addressAt(run, from, lane);
+      return NO_STRIPS;
+    };
+    const strips = Array.from({ length: level.driveCount }, (_, position) => stripsAt(position));
+    return {
+      raid: level.config,
+      blocksPerStrip: shape.blocksPerStrip,
+      zone: run.zone,
+      firstStripe: run.firstStripe + from,
+      count,
+      strips,
+      scratch: run.base + stripCount * run.count * shape.stripBytes,
+    };
+  }
+
+  /** Whether there is anything in the place of a role's strip of the run's stripe `n`. */
+  isThere(run: ScanRun, n: number, role: number): boolean {
+    return this.#there.has(this.#key(this.#positionOf(run, n, role), n));
+  }
+
+  /** The strip is there and good: it was looked at elsewhere (`job`). */
+  prove(run: ScanRun, n: number, role: number): void {
+    const key = this.#key(this.#positionOf(run, n, role), n);
+    this.#there.add(key);
+    this.#proven.add(key);
+  }
+
   verdict(run: ScanRun, n: number, role: number): StripVerdict {
     const position = this.#positionOf(run, n, role);
+    if (this.#proven.has(this.#key(position, n))) return "good";
     if (!this.#there.has(this.#key(position, n))) return "gone";
-    const { shape } = this.#geometry;
-    const strip = this.#addressAt(run, n, position);
-    const place = stripPlace(this.#geometry, run.zone, run.firstStripe + n, role);
-    if (!stripIsSound(this.#global, strip, shape, place)) return "unsound";
-    return role < 0 || this.#allGood(run.zone, strip) ? "good" : "spoiled";
+    if (!this.#isSound(run, n, role)) return "unsound";
+    return role < 0 || this.#allGood(run.zone, this.#addressAt(run, n, position)) ? "good" : "spoiled";
+  }
+
+  /** Whether it can be told what a strip of data holds, be it good or spoiled. */
+  hasTags(run: ScanRun, n: number, column: number): boolean {
+    return this.isThere(run, n, column) && this.#isSound(run, n, column);
   }
 
   /**
@@ -150,6 +196,11 @@ export class StripeScan {
     return found;
   }
 
+  #isSound(run: ScanRun, n: number, role: number): boolean {
+    const place = stripPlace(this.#geometry, run.zone, run.firstStripe + n, role);
+    return stripIsSound(this.#global, this.addressOf(run, n, role), this.#geometry.shape, place);
+  }
+
   #allGood(zone: number, strip: Address): boolean {
     const { shape } = this.#geometry;
     for (let index = 0; index < shape.blocksPerStrip; index++) {
@@ -199,7 +250,7 @@ export class StripeScan {
   }
 
   #addressAt(run: ScanRun, n: number, position: number): Address {
-    return stripAddress(this.#geometry, run.base, this.#staging.batchStripes, position, n);
+    return stripAddress(this.#geometry, run.base, run.count, position, n);
   }
 
   #key(position: number, n: number): number {

@@ -1,7 +1,8 @@
 /**
  * Brings a drive of a pool up to date: the zones that it lacks, then the map if its position has one.
  *
- *   its former drive, or the stripe's other drives ─▶ strips, checked ─▶ the drive, zone by zone ─▶ finished: it has the zone
+ *   its former drive, or the stripe's other drives ─▶ strips, checked ─▶ the drive, zone by zone (rebuild-zone.ts) ─▶ finished:
+ *     it has the zone
  *   the map's pages ─▶ the drive ─▶ a checkpoint ─▶ it is trusted, on record
  *
  * Only zones in which something lives are walked, as far as they were written, and only stripes in which something lives are
@@ -16,19 +17,15 @@
  *  3. The zone that is read can't be removed meanwhile (`reading`), and is not chosen for compaction (`uncommitted`).
  *  4. A zone is read only once nothing that was written to it waits for its map entry: by the map, it would not live.
  */
-import { type Drive, DriveError } from "../../drivers/drive/drive.ts";
-import type { Address } from "../../drivers/shared-memory/global-memory.ts";
-import { PAGE_NOT_LOADED } from "../map/map-pages.ts";
+import { type Drive, DriveError, type StripWrite } from "../../drivers/drive/drive.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
-import { placeOf } from "../raid/geometry.ts";
 import { isFenced, type Member } from "../raid/raid-group.ts";
-import { PADDING_VOLUME, readTag } from "../raid/strip.ts";
-import { type ScanRun, StripeScan } from "../raid/stripe-scan.ts";
 import type { BackgroundPace } from "./background-pace.ts";
 import type { Compactor } from "./compactor.ts";
 import { POOL_COUNT } from "./pool-counters.ts";
 import type { PoolParts } from "./pool-parts.ts";
-import { pause } from "./runtime.ts";
+import { RebuildZone } from "./rebuild-zone.ts";
+import { breathe, pause } from "./runtime.ts";
 
 const NO_SPACE_RETRY_MILLISECONDS = 5000;
 const COMMIT_POLL_MILLISECONDS = 5;
@@ -56,7 +53,7 @@ export class Rebuild {
   readonly member: Member;
   readonly #options: RebuildOptions;
   readonly #pool: PoolParts;
-  readonly #scan: StripeScan;
+  readonly #zones: RebuildZone;
   readonly #drive: Drive;
   /** Zones that the drive has now, beside those that it had at first. */
   readonly #had = new Set<number>();
@@ -72,7 +69,13 @@ export class Rebuild {
     this.#pool = pool;
     this.member = member;
     this.#drive = member.drive!;
-    this.#scan = new StripeScan(pool);
+    this.#zones = new RebuildZone({
+      pool,
+      member,
+      pace: options.pace,
+      isWanted: () => this.#isWanted(),
+      write: (strips) => this.#writeStrips(strips),
+    });
     const before = member.hasZone?.bind(member);
     member.hasZone = (zone) => before?.(zone) === true || this.#had.has(zone);
   }
@@ -95,9 +98,9 @@ export class Rebuild {
    * @throws DriveError of the drive that is rebuilt
    */
   async run(): Promise<boolean> {
-    const { pool, hasMap, pace } = this.#options;
+    const { pool, hasMap } = this.#options;
     // First, because the map's redundancy takes the shortest to restore.
-    if (hasMap) await pool.map.copyTo(this.#drive, () => pace.rest(0));
+    if (hasMap) await pool.map.copyTo(this.#drive, () => breathe(pool.runtime));
     for (;;) {
       const todo = this.#lacking();
       this.#zonesTotal = this.#zonesDone + todo.length;
@@ -144,10 +147,11 @@ export class Rebuild {
       isTaken = await this.#create(zone);
       if (isTaken) {
         runtime.reached("rebuild.zoneCreated");
-        const before = this.#lostStrips;
-        if (!(await this.#fill(slot, zone))) return;
+        const { whole, lostStrips } = await this.#zones.fill(slot, zone);
+        this.#lostStrips += lostStrips;
+        if (!whole) return;
         // Once the drive has the zone, nothing else tells that something is missing in it.
-        if (this.#lostStrips > before) await this.#options.noteDamage(slot);
+        if (lostStrips > 0) await this.#options.noteDamage(slot);
         await this.#drive.finishZone(zone);
       }
     } finally {
@@ -176,75 +180,11 @@ export class Rebuild {
     }
   }
 
-  /** False: stopped, or the zone is on its way out. */
-  async #fill(slot: number, zone: number): Promise<boolean> {
-    const { geometry, map, runtime, staging } = this.#pool;
-    const { copies } = geometry.level;
-    const stripes = map.zones.stripes[slot]!;
-    // Of copies, one that is not this drive's own place: it has nothing yet, unless its former drive does.
-    const copy = this.#copyToRead(zone) % copies;
-    for (let firstStripe = 0; firstStripe < stripes; firstStripe += staging.batchStripes) {
-      if (!this.#isWanted() || map.zones.state[slot] !== ZONE_STATE.sealed) return false;
-      const began = runtime.nowMilliseconds();
-      const base = await staging.batches.take();
-      const count = Math.min(staging.batchStripes, stripes - firstStripe);
-      try {
-        const run: ScanRun = { zone, firstStripe, count, base, copy };
-        await this.#scan.read(run);
-        await this.#write(slot, run);
-      } finally {
-        staging.batches.giveLanded(base, this.#scan.late.splice(0));
-      }
-      await this.#options.pace.rest(runtime.nowMilliseconds() - began);
-    }
-    return true;
-  }
-
-  #copyToRead(zone: number): number {
-    const { geometry, group } = this.#pool;
-    const { copies } = geometry.level;
-    const { position } = this.member;
-    const first = position - (position % copies);
-    for (let copy = 0; copy < copies; copy++) if (group.readable(first + copy, zone) !== undefined) return copy;
-    return position % copies;
-  }
-
-  /** Writes this position's strips of the run, as many in one write as follow each other. */
-  async #write(slot: number, run: ScanRun): Promise<void> {
-    const { geometry } = this.#pool;
-    const { position } = this.member;
-    let from = 0;
-    let count = 0;
-    for (let n = 0; n < run.count; n++) {
-      const role = geometry.level.role(run.firstStripe + n, position);
-      // Restored first: without this position's strip it may not be known whether something lives.
-      const isThere = (await this.#restored(run, n, role)) && this.#lives(slot, run, n);
-      if (isThere && count === 0) from = n;
-      if (isThere) count += 1;
-      else if (count > 0) {
-        await this.#writeStrips(run, from, count);
-        count = 0;
-      }
-    }
-    if (count > 0) await this.#writeStrips(run, from, count);
-  }
-
-  async #restored(run: ScanRun, n: number, role: number): Promise<boolean> {
-    const isThere = await this.#scan.restore(run, n, role);
-    if (!isThere || this.#scan.verdict(run, n, role) !== "good") this.#lostStrips += 1;
-    return isThere;
-  }
-
-  async #writeStrips(run: ScanRun, from: number, count: number): Promise<void> {
-    const { geometry } = this.#pool;
-    const { stripBytes } = geometry.shape;
-    const role = geometry.level.role(run.firstStripe + from, this.member.position);
-    const address: Address = this.#scan.addressOf(run, from, role);
-    const firstStrip = run.firstStripe + from;
-    const write = { zone: run.zone, firstStrip, count, address, strideBytes: stripBytes };
+  async #writeStrips(write: StripWrite): Promise<void> {
+    const bytes = write.count * this.#pool.geometry.shape.stripBytes;
     await this.#whenThereIsRoom(() => this.#drive.writeStrips(write));
-    this.#writtenBytes += count * stripBytes;
-    this.#pool.counters[POOL_COUNT.rebuiltBytes]! += count * stripBytes;
+    this.#writtenBytes += bytes;
+    this.#pool.counters[POOL_COUNT.rebuiltBytes]! += bytes;
   }
 
   /** A full disk is no fault of the drive's: it is waited for, as writes of hosts wait for it. */
@@ -260,32 +200,4 @@ export class Rebuild {
       }
     }
   }
-
-  /** Whether something lives in a stripe, as far as its tags and the part of the map in memory tell. */
-  #lives(slot: number, run: ScanRun, n: number): boolean {
-    return stripeLives(this.#pool, { slot, run, n, scan: this.#scan });
-  }
-}
-
-/** True unless every strip of data is there and the map, as far as it is in memory, names none of their blocks. */
-function stripeLives(
-  pool: PoolParts,
-  at: { readonly slot: number; readonly run: ScanRun; readonly n: number; readonly scan: StripeScan },
-): boolean {
-  const { geometry, global, map } = pool;
-  const { shape, dataDrives } = geometry;
-  const { slot, run, n, scan } = at;
-  const stripe = run.firstStripe + n;
-  for (let column = 0; column < dataDrives; column++) {
-    const verdict = scan.verdict(run, n, column);
-    if (verdict === "gone" || verdict === "unsound") return true;
-    const strip = scan.addressOf(run, n, column);
-    for (let index = 0; index < shape.blocksPerStrip; index++) {
-      const tag = readTag(global, strip, shape, index);
-      if (tag.volume === PADDING_VOLUME || !map.pages.hasVolume(tag.volume)) continue;
-      const mapped = map.lookup(tag.volume, tag.block);
-      if (mapped === PAGE_NOT_LOADED || mapped === placeOf(geometry, { slot, stripe, column, index })) return true;
-    }
-  }
-  return false;
 }

@@ -20,12 +20,9 @@ import { blockProof, PADDING_VOLUME, readTag } from "../raid/strip.ts";
 import { type ScanRun, StripeScan } from "../raid/stripe-scan.ts";
 import { NO_STRIPS, SCRATCH_STRIPS } from "../raid/stripes-job.ts";
 import type { StripFinding } from "../raid/verify-stripes.ts";
-import type { BackgroundPace } from "./background-pace.ts";
+import { type BackgroundPace, LANES } from "./background-pace.ts";
 import { POOL_COUNT } from "./pool-counters.ts";
 import type { PoolParts } from "./pool-parts.ts";
-
-/** Runs of a zone under way: one is read while another is checked. */
-const LANES = 2;
 
 export interface LostBlock {
   readonly volume: number;
@@ -82,13 +79,15 @@ export class ScrubZone {
           whole = false;
           return;
         }
-        if (next >= stripes) return;
+        const began = await this.#options.pace.turn();
+        // It may have gone meanwhile: nothing holds it but a read.
+        if (!isThere()) whole = false;
+        if (!whole || next >= stripes) return;
         const firstStripe = next;
         const count = Math.min(this.#stripesPerRun, stripes - firstStripe);
         next += count;
-        const began = this.#pool.runtime.nowMilliseconds();
         doubtful.push(...(await this.#check(slot, { zone, firstStripe, count, found })));
-        await this.#options.pace.rest(this.#pool.runtime.nowMilliseconds() - began);
+        this.#options.pace.took(began);
       }
     };
     await Promise.all(Array.from({ length: LANES }, lane));

@@ -14,6 +14,7 @@ import { createGlobalMemory, type GlobalMemory } from "../../drivers/shared-memo
 import { FramePool } from "../../src/cache/frame-pool.ts";
 import type { PoolConfig } from "../../src/config/config.ts";
 import type { ArrayEvent, VolumeDocument } from "../../src/control/contract.ts";
+import type { BulkWork } from "../../src/raid/bulk-work.ts";
 import { groupGeometry } from "../../src/raid/geometry.ts";
 import type { RaidShape } from "../../src/raid/raid-level.ts";
 import { raidLevel } from "../../src/raid/raid-levels.ts";
@@ -110,6 +111,8 @@ export async function openMemoryPool(
     /** Where the configuration says something else than it did. */
     config?: Partial<Pick<PoolConfig, "name" | "drives" | "driveHealth">>;
     onRecovered?: (request: RecoveredRequest) => void;
+    /** Instead of in place. */
+    bulk?: (global: GlobalMemory) => BulkWork;
     /** As a takeover: what the journal's writer wrote is there, but for the end of it. */
     pagesKept?: boolean;
   } = {},
@@ -181,6 +184,7 @@ export async function openMemoryPool(
     pagesKept: options.pagesKept ?? false,
     healing: { ...HEALING_SETTINGS, missingSeconds: 0, ...options.healing },
     ...(options.onRecovered === undefined ? {} : { onRecovered: options.onRecovered }),
+    ...(options.bulk === undefined ? {} : { bulk: options.bulk(global) }),
   });
   return {
     service: new PoolService([pool], frames),
