@@ -97,6 +97,10 @@ export class CountingDrive implements LocalDrive {
     this.#count.block[C.zonesReset]! += 1;
   }
 
+  forgetZones(): Promise<void> {
+    return this.#counted(() => this.#drive.forgetZones());
+  }
+
   async writeStrips(write: StripWrite): Promise<void> {
     await this.#counted(() => this.#drive.writeStrips(write), C.writeLatency);
     const { block } = this.#count;

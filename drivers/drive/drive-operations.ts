@@ -39,7 +39,7 @@ export async function runDriveOperation(
       if (!isRepeated(words) || !(await drive.hasStrips(stripsOf(words)))) await drive.writeStrips(stripsOf(words));
       return NOTHING;
     case DRIVE_OPERATION.createZone:
-      // Numbers are never used twice: a zone that is there is the one that was asked for.
+      // A number is used once, unless its drive began anew: a zone that is there is the one that was asked for.
       if (!isRepeated(words) || !(await drive.listZones()).some((stat) => stat.zone === zone)) await drive.createZone(zone);
       return NOTHING;
     case DRIVE_OPERATION.finishZone:
@@ -47,6 +47,9 @@ export async function runDriveOperation(
       return NOTHING;
     case DRIVE_OPERATION.resetZone:
       await drive.resetZone(zone);
+      return NOTHING;
+    case DRIVE_OPERATION.forgetZones:
+      await drive.forgetZones();
       return NOTHING;
     case DRIVE_OPERATION.flush:
       await drive.flush();

@@ -54,6 +54,7 @@ export const DRIVE_OPERATION = {
   metadataScan: 11,
   flush: 12,
   readParts: 13, // firstStrip: the strip; count: parts; address: their list
+  forgetZones: 14,
 } as const;
 export type DriveOperation = (typeof DRIVE_OPERATION)[keyof typeof DRIVE_OPERATION];
 

@@ -148,6 +148,11 @@ export interface Drive {
   finishZone(zone: ZoneNumber): Promise<void>;
   /** Removes the zone whole. Done also when there is no such zone. */
   resetZone(zone: ZoneNumber): Promise<void>;
+  /**
+   * Numbers that were reset may be given again: for a drive without zones that begins anew. Its caller knows that nothing of
+   * before is still on its way. Fails as "invalid" while it has a zone.
+   */
+  forgetZones(): Promise<void>;
   writeStrips(write: StripWrite): Promise<void>;
   /** Fails with "notFound" if any of the strips is not there. */
   readStrips(read: StripRead): Promise<void>;

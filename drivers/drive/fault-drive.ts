@@ -71,6 +71,10 @@ export class FaultDrive implements LocalDrive {
     return this.#zoneOperation(zone, false, () => this.#drive.resetZone(zone));
   }
 
+  forgetZones(): Promise<void> {
+    return this.#reached({ operation: "other" }, () => this.#drive.forgetZones());
+  }
+
   writeStrips(write: StripWrite): Promise<void> {
     const target: FaultTarget = { operation: "write", zone: write.zone, firstStrip: write.firstStrip, count: write.count };
     return this.#faults.inOrder(write.zone, () => this.#reached(target, () => this.#write(write, target)));

@@ -157,6 +157,10 @@ export class LevelDrive implements LocalDrive, DamageableDrive {
     });
   }
 
+  forgetZones(): Promise<void> {
+    return this.#fenced(() => this.#medium.zones.forget());
+  }
+
   writeStrips(write: StripWrite): Promise<void> {
     return this.#fenced(() => {
       checkStrips(this.name, this.#medium.identity, write, this.#medium.global);

@@ -3,7 +3,7 @@
  *
  * Runs on: the drive thread. Owns: the zone databases and their folders.
  * Invariants:
- *  1. At most `zoneCount` zones; a number that was reset never comes back (zone-ledger.ts).
+ *  1. At most `zoneCount` zones; a number that was reset comes back only after `forget`, of a drive without zones (zone-ledger.ts).
  *  2. Changes of one zone's state (create, finish, reset) run one after the other.
  *  3. Open databases that nobody uses are at most `finishedOpenMax` finished ones and `writableOpenMax` others; those
  *     in use are bounded by the operations in flight.
@@ -170,6 +170,23 @@ export class LevelZones {
         throw this.#metadata.database.error(error, "write", `remove zone ${zone}`);
       }
     });
+  }
+
+  async forget(): Promise<void> {
+    const turn = this.#ledgerTurn.then(async () => {
+      if (this.#zones.size + this.#unborn > 0) throw new DriveError("invalid", this.#drive, "has zones");
+      const none = new ZoneLedger();
+      try {
+        // What a removal has left is told from a zone by its number alone.
+        this.#folders.sweep(() => true);
+      } catch (error) {
+        throw this.#metadata.database.error(error, "write", "remove what is left of zones");
+      }
+      await this.#metadata.batchOwn([["retired", none.encode()]]);
+      this.#ledger = none;
+    });
+    this.#ledgerTurn = turn.catch(() => undefined);
+    await turn;
   }
 
   async writeStrips(write: StripWrite): Promise<void> {

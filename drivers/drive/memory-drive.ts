@@ -121,6 +121,13 @@ export class MemoryDrive implements DamageableDrive {
     });
   }
 
+  forgetZones(): Promise<void> {
+    return this.#fenced(() => {
+      if (this.#state.zones.size > 0) throw new DriveError("invalid", this.name, "has zones");
+      this.#state.ledger = new ZoneLedger();
+    });
+  }
+
   writeStrips(write: StripWrite): Promise<void> {
     return this.#fenced(() => {
       const { identity } = this.#state;

@@ -79,6 +79,10 @@ export class RemoteDrive implements Drive {
     return this.#zoneOperation(DRIVE_OPERATION.resetZone, zone);
   }
 
+  async forgetZones(): Promise<void> {
+    await this.#channel.transact(this.#request(DRIVE_OPERATION.forgetZones));
+  }
+
   writeStrips(write: StripWrite): Promise<void> {
     return this.#strips(DRIVE_OPERATION.writeStrips, write);
   }

@@ -1,5 +1,6 @@
 /**
- * Which zone numbers a drive has already reset: a number is never used twice in the life of a pool.
+ * Which zone numbers a drive has already reset: a number is never used twice in the life of a pool, but by a drive that begins
+ * anew, as a spare that is to be built again (`Drive.forgetZones`).
  *
  * Numbers are given in about rising order, so the retired ones form a few intervals. Kept as sorted, disjoint,
  * non-adjacent intervals, and stored as one value in the drive's metadata.

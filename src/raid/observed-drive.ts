@@ -56,6 +56,10 @@ export class ObservedDrive implements Drive {
     return this.#drive.resetZone(zone);
   }
 
+  forgetZones(): Promise<void> {
+    return this.#drive.forgetZones();
+  }
+
   writeStrips(write: StripWrite): Promise<void> {
     return this.#timed("write", write.zone, this.#drive.writeStrips(write));
   }

@@ -27,6 +27,8 @@ export interface ShelfDrive {
   /** spare: may be taken. used: it is a member now. Others: out, with a reason. */
   state: "spare" | "used" | "failed" | "missing" | "foreign";
   reason: string | undefined;
+  /** Something of this pool that it had as a member: to be wiped before it is of use. */
+  holdsOld: boolean;
 }
 
 export class DriveShelf {
@@ -82,6 +84,7 @@ export class DriveShelf {
         set(shelf, "foreign", "it holds zones, and no record says whose");
       } else if (role === "retired") set(shelf, "failed", "it was a member, and is to be replaced");
       else set(shelf, "spare", undefined);
+      shelf.holdsOld = shelf.state === "spare" && (document !== undefined || zones.length > 0);
     } catch (error) {
       if (isFenced(error) || !(error instanceof DriveError)) throw error;
       this.erred(shelf, error);
@@ -93,11 +96,25 @@ export class DriveShelf {
     set(shelf, kind === "unreachable" ? "missing" : kind === "foreign" ? "foreign" : "failed", message);
   }
 
-  /** Makes a drive hold nothing. @throws DriveError */
-  async wipe({ drive }: ShelfDrive, epoch: number): Promise<void> {
-    await drive!.open(epoch);
-    for (const { zone } of await drive!.listZones()) await drive!.resetZone(zone);
-    await deleteRange(drive!, ALL_KEYS);
+  /** Makes a drive hold nothing, not even the memory of its zones: it may get any of them. @throws DriveError */
+  async wipe(shelf: ShelfDrive, epoch: number): Promise<void> {
+    await shelf.drive!.open(epoch);
+    for (const { zone } of await shelf.drive!.listZones()) await shelf.drive!.resetZone(zone);
+    await this.#wipeRest(shelf);
+  }
+
+  /** A step of `wipe`, of a drive that is open: hosts wait no longer than for one zone. @throws DriveError */
+  async wipeSome(shelf: ShelfDrive): Promise<void> {
+    const [next] = await shelf.drive!.listZones();
+    if (next === undefined) await this.#wipeRest(shelf);
+    else await shelf.drive!.resetZone(next.zone);
+  }
+
+  /** Zones go first: what holds some must say whose they are. */
+  async #wipeRest(shelf: ShelfDrive): Promise<void> {
+    await deleteRange(shelf.drive!, ALL_KEYS);
+    await shelf.drive!.forgetZones();
+    shelf.holdsOld = false;
   }
 
   /** Those that are no members. */

@@ -5,7 +5,7 @@
  *   member lost ─▶ a spare (a drive in its own place first) ─▶ wiped ─▶ all open zones finished ─▶ it is the member, on record,
  *     rebuilding: every new zone goes to it ─▶ Rebuild ─▶ online, on record
  *   member suspect ─▶ the same, and the suspect is read for what the spare lacks until it has all
- *   member in a spare's place, and a new drive in its own ─▶ the same back; then the spare stands by again
+ *   member in a spare's place, and a new drive in its own ─▶ the same back; then the spare is wiped, and stands by again
  *   member there again that was missing ─▶ rebuilding: only the zones that it lacks
  *   the drive that is rebuilt fails ─▶ the next spare, or back to the drive before
  *
@@ -36,6 +36,8 @@ import { Rebuild } from "./rebuild.ts";
 import { pause } from "./runtime.ts";
 import { lostZones } from "./zone-check.ts";
 
+/** Between two zones of a spare that is wiped: the drive thread has others to serve. */
+const WIPE_REST_MILLISECONDS = 50;
 /** How often drives that are away are asked whether they are there again. */
 const ASK_MILLISECONDS = 5000;
 const READ_POLL_MILLISECONDS = 5;
@@ -183,13 +185,28 @@ export class Healing {
         if (free !== undefined) return () => this.#take(member, free, formerOf(member));
       }
     }
-    if (!settings.copyBack) return undefined;
-    for (const member of group.members) {
+    for (const member of settings.copyBack ? group.members : []) {
       const home = shelf.drives.find((drive) => drive.home === member.position && drive.state === "spare");
       if (isTrusted(member.state) && home !== undefined && group.canDoWithout(member.position))
         return () => this.#take(member, home, formerOf(member));
     }
-    return undefined;
+    // Last, and in small steps: whatever is more urgent comes between. While anything is missing, it is there for people.
+    const used = shelf.drives.find(({ state, holdsOld }) => state === "spare" && holdsOld);
+    if (used === undefined || !group.members.every(({ state }) => isTrusted(state)) || lostZones(this.#pool).length > 0)
+      return undefined;
+    return () => this.#wipeSome(used);
+  }
+
+  /** A spare that was a member: what it still has takes room, and is of no use to whoever takes it. */
+  async #wipeSome(shelf: ShelfDrive): Promise<void> {
+    try {
+      await this.#options.shelf.wipeSome(shelf);
+    } catch (error) {
+      if (isFenced(error) || !(error instanceof DriveError)) throw error;
+      shelf.state = "failed";
+      shelf.reason = error.message;
+    }
+    await pause(this.#pool.runtime, WIPE_REST_MILLISECONDS);
   }
 
   #isGivenUp(member: Member): boolean {
@@ -331,6 +348,7 @@ export class Healing {
     // A suspect stays out; a drive in a spare's place stands by again.
     const isSuspect = this.#isRetired(former.driveId);
     shelf.state = isSuspect ? "failed" : "spare";
+    shelf.holdsOld = true;
     shelf.reason = isSuspect ? SUSPECT_REASON : undefined;
   }
 

@@ -300,9 +300,10 @@ function shelfOf(options: OpenPoolOptions, document: PoolDocument, group: RaidGr
     if (bay?.state === "open") {
       const { drive, driveId, capacityBytes } = bay;
       const state = used.includes(drive) ? "used" : "missing";
-      return { name, home, drive, driveId, capacityBytes, state, reason: undefined };
+      return { name, home, drive, driveId, capacityBytes, state, reason: undefined, holdsOld: false };
     }
-    const out = { name, home, drive: bay?.state === "unavailable" ? bay.drive : undefined, driveId: "", capacityBytes: 0 };
+    const away = bay?.state === "unavailable" ? bay.drive : undefined;
+    const out = { name, home, drive: away, driveId: "", capacityBytes: 0, holdsOld: false };
     if (bay?.state === "unavailable") return { ...out, state: bay.memberState, reason: bay.reason };
     return { ...out, state: "missing", reason: "the drive is blank" };
   });

@@ -240,6 +240,33 @@ export function driveContract(subject: string, make: () => Promise<DriveFixture>
       await expect(drive.createZone(zone)).rejects.toMatchObject({ kind: "invalid" });
     });
 
+    test("begins anew on command once it has no zone: then numbers may be given again, also after a restart", async () => {
+      await empty();
+      const [kept, gone, never] = [await newZone(), await newZone(), nextZone++];
+      await write(gone, 0, 2);
+      await drive.finishZone(gone);
+      await drive.resetZone(gone);
+      await drive.resetZone(never);
+      await expect(drive.forgetZones()).rejects.toMatchObject({ kind: "invalid" });
+      await expect(drive.createZone(gone)).rejects.toMatchObject({ kind: "invalid" });
+      await drive.resetZone(kept);
+      await drive.forgetZones();
+      await drive.forgetZones();
+      await drive.createZone(gone);
+      await restart();
+      await drive.createZone(never);
+      expect(await drive.listZones()).toEqual([
+        { zone: gone, finished: false },
+        { zone: never, finished: false },
+      ]);
+      await expect(read(gone, 0, 1)).rejects.toMatchObject({ kind: "notFound" });
+      await write(gone, 0, 1);
+      await read(gone, 0, 1);
+      await drive.resetZone(gone);
+      await expect(drive.createZone(gone)).rejects.toMatchObject({ kind: "invalid" });
+      await empty();
+    });
+
     test("is done with resetting a zone that is not there", async () => {
       const zone = nextZone++;
       await drive.resetZone(zone);
@@ -290,6 +317,7 @@ export function driveContract(subject: string, make: () => Promise<DriveFixture>
       await expect(older.createZone(nextZone++)).rejects.toMatchObject(fenced);
       await expect(older.finishZone(zone)).rejects.toMatchObject(fenced);
       await expect(older.resetZone(zone)).rejects.toMatchObject(fenced);
+      await expect(older.forgetZones()).rejects.toMatchObject(fenced);
       await expect(older.listZones()).rejects.toMatchObject(fenced);
       await expect(older.metadataGet("a")).rejects.toMatchObject(fenced);
       await expect(older.metadataBatch([{ type: "delete", key: "a" }])).rejects.toMatchObject(fenced);

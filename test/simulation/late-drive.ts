@@ -67,6 +67,10 @@ export class LateDrive implements Drive {
     return this.#inTime(this.#drive.resetZone(zone));
   }
 
+  forgetZones(): Promise<void> {
+    return this.#inTime(this.#drive.forgetZones());
+  }
+
   writeStrips(write: StripWrite): Promise<void> {
     return this.#inTime(this.#drive.writeStrips(write));
   }

@@ -221,6 +221,20 @@ export class SimDrive implements DamageableDrive {
     });
   }
 
+  /** To a crash it is a metadata batch, as it is one in the real drive. */
+  forgetZones(): Promise<void> {
+    return this.#change("metadataBatch", WRITE_MILLISECONDS, () => {
+      const state = this.#state;
+      if (state.zones.size > 0) throw new DriveError("invalid", this.name, "has zones");
+      return {
+        log: "metadata",
+        apply: () => {
+          state.ledger = new ZoneLedger();
+        },
+      };
+    });
+  }
+
   writeStrips(write: StripWrite): Promise<void> {
     return this.#change("writeStrips", WRITE_MILLISECONDS, () => {
       const { stripBytes } = this.#state.identity;

@@ -4,6 +4,7 @@ import { ZONE_STATE } from "../../../src/map/zone-table.ts";
 import type { RaidShape } from "../../../src/raid/raid-level.ts";
 import { raidLevel } from "../../../src/raid/raid-levels.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
+import { POOL_COUNT } from "../../../src/volume/pool-counters.ts";
 import { interceptDrive, turns, until } from "../../support/gated-drive.ts";
 import {
   MemoryPoolMedia,
@@ -330,6 +331,78 @@ describe("healing of RAID-5", () => {
     expect(states(again)).toEqual({ "00": "online", "01": "online", "02": "online", "03": "online", "04": "spare" });
     await expectContent(again, 2);
     again.kill();
+  });
+
+  test("a spare that was used is wiped when it stands by again, also after a restart, and can be given every zone anew", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 1));
+    const pulled = pullable(media);
+    let pool = await filled(media);
+    const spare = media.drives[4]!;
+    const isWiped = (): boolean => spare.zones.size === 0 && spare.metadata.size === 0 && spare.ledger.intervalCount === 0;
+    const loseAndReplace = async (cutAt: number): Promise<void> => {
+      pulled.add(1);
+      await writeBytes(pool, 1, 0, content(1, BLOCK));
+      await pool.service.pool(0).destageAll();
+      await until(() => pool.service.pool(0).parts.group.members[1]!.name === "04");
+      await healed(pool);
+      expect(spare.zones.size).toBeGreaterThan(1);
+      await pool.service.stop();
+      pool.kill();
+      pulled.delete(1);
+      media.drives[1] = new MemoryDriveState({ name: "01", driveId: `new ${cutAt}`, geometry: media.drives[0]!.identity });
+      pool = await openMemoryPool(media, { hurry: 50 });
+      await until(() => states(pool)["04"] === "spare");
+      await until(() => spare.zones.size <= cutAt);
+    };
+    await loseAndReplace(1);
+    // In the middle of it.
+    await pool.service.stop();
+    pool.kill();
+    expect(isWiped()).toBe(false);
+    pool = await openMemoryPool(media, { hurry: 50 });
+    await until(isWiped);
+    await loseAndReplace(0);
+    await until(isWiped);
+    // None of its zones had to be moved for it: it could be given all that it had before.
+    pulled.add(2);
+    await writeBytes(pool, 1, 0, content(1, BLOCK));
+    const { parts } = pool.service.pool(0);
+    await pool.service.pool(0).destageAll();
+    await until(() => parts.group.members[2]!.name === "04");
+    await healed(pool);
+    expect(parts.counters[POOL_COUNT.compactedZones]).toBe(0);
+    pulled.add(0);
+    await expectContent(pool, 1);
+    pool.kill();
+  });
+
+  test("a drive that was a member is not wiped while another is missing, whoever has its place", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 1));
+    const pulled = pullable(media);
+    const pool = await filled(media);
+    pulled.add(1);
+    await writeBytes(pool, 1, 0, content(1, BLOCK));
+    await pool.service.pool(0).destageAll();
+    await until(() => pool.service.pool(0).parts.group.members[1]!.name === "04");
+    await healed(pool);
+    await pool.service.stop();
+    pool.kill();
+    pulled.delete(1);
+    const [other, old] = [media.drives[0], media.drives[1]!];
+    media.drives[0] = undefined;
+    const zones = [...old.zones.keys()];
+    const degraded = await openMemoryPool(media, { hurry: 50 });
+    expect(states(degraded)).toMatchObject({ "00": "missing", "01": "spare", "04": "online" });
+    await turns(5000);
+    expect([...old.zones.keys()]).toEqual(zones);
+    degraded.kill();
+    media.drives[0] = other;
+    const whole = await openMemoryPool(media, { hurry: 50 });
+    await until(() => whole.service.pool(0).parts.group.members[1]!.name === "01" && media.drives[4]!.metadata.size === 0);
+    await healed(whole);
+    pulled.add(0);
+    await expectContent(whole, 1);
+    whole.kill();
   });
 
   test("what a rebuild leaves out, as nothing lives in it, is held against no drive", async () => {
