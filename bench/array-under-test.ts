@@ -112,7 +112,7 @@ export class ArrayUnderTest {
     return { authorization: `Bearer ${readFileSync(join(this.#folder, "api-token"), "utf8").trim()}` };
   }
 
-  async api(method: "GET" | "POST", path: string, body?: object): Promise<unknown> {
+  async api(method: "GET" | "POST" | "PATCH", path: string, body?: object): Promise<unknown> {
     const answer = await fetch(`http://127.0.0.1:${this.#ports.api}${path}`, {
       method,
       headers: { ...this.authorization, ...(body === undefined ? {} : { "content-type": "application/json" }) },

@@ -58,6 +58,12 @@ export const FUA_GOAL = { iops: 20_000, share: 0.5 };
 /** Read misses: 4K at random of raw `getMany` of 16, 256K in order of the raw read rate. */
 export const MISS_GOAL = { random: 0.6, sequential: 0.6 };
 
+/**
+ * Rebuild, copy-back and scrub while hosts are quiet: share of a raw copy of such drives. Beside hosts: of the share that was
+ * set, where a tenth is noise.
+ */
+export const HEALING_GOAL = { ofRawCopy: 0.6, ofSetShare: 0.9 };
+
 /** Random overwrite for ten minutes: share of the raw fill rate less parity, and how slow the slowest may be. */
 export const SUSTAINED_GOAL = { share: 0.4, p999Milliseconds: 100, worstMilliseconds: 1000 };
 

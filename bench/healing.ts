@@ -1,180 +1,71 @@
 /**
- * Rebuild, copy-back and scrub: how fast they are while hosts are quiet and while they are not, beside what copying the same
- * kind of LevelDB drives takes at best in the same run (raw/zone-copy.ts), and what hosts see of them. By itself, because it
- * takes drives away from its array:
+ * Rebuild, copy-back and scrub: how fast they are while hosts are quiet, and at several shares while hosts ask for all that
+ * they can get, beside what copying the same kind of LevelDB drives takes at best in the same run (raw/zone-copy.ts); and what
+ * hosts see of them. With an array of its own for each repeat, because it takes drives away from it:
  *
- *   npm run build && npx tsc -p tsconfig.bench.json && node dist/bench/healing.js [--span 768] [--share 30] [--data FOLDER] [--out FILE]
+ *   npm run bench:healing [-- --reps 3] [--span 1024] [--shares 10,30,60] [--data FOLDER] [--out FILE]
+ *
+ * `npm run bench` runs it as its part "healing".
  */
 import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { ArrayUnderTest } from "./array-under-test.ts";
-import { LoadClient, type LoadResult, type LoadSpec } from "./load-client.ts";
+import type { HealingResults, HostsSeen } from "./healing-results.ts";
+import { HealingSubject } from "./healing-subject.ts";
+import { LoadClient, type LoadResult } from "./load-client.ts";
 import { describeCommit, describeMachine, machineLine } from "./machine.ts";
-import { parseSeries, type Scrape } from "./prometheus-text.ts";
 import { rawZoneCopy } from "./raw/run-raw.ts";
 import { temporaryFolder } from "./started.ts";
+import { say, sayHealing } from "./terminal.ts";
 
-const FILL: LoadSpec = { mode: "seqwrite", bytes: 1 << 20, depth: 4 };
-const HOST: LoadSpec = { mode: "randmix30", bytes: 4096, depth: 8 };
-const HOST_SPAN_MEBIBYTES = 64;
-const HOST_SECONDS = 5;
-const WAIT_MILLISECONDS_MAX = 60_000;
+const DATA_DRIVES = 3;
 
 const { values } = parseArgs({
   options: {
-    span: { type: "string", default: "768" },
-    share: { type: "string", default: "30" },
+    reps: { type: "string", default: "3" },
+    span: { type: "string", default: "1024" },
+    shares: { type: "string", default: "10,30,60" },
     data: { type: "string", default: tmpdir() },
     out: { type: "string" },
   },
 });
-const say = (line: string) => process.stdout.write(`${line}\n`);
-
-interface PoolSeen {
-  readonly rebuild?: object;
-  readonly scrub: { readonly state: string; readonly last?: { readonly bytesRead: number } };
-  readonly drives: readonly { readonly name: string; readonly state: string }[];
-}
-
-interface Event {
-  readonly type: string;
-  readonly time: string;
-}
+const spanMebibytes = Number(values.span);
+const shares = values.shares.split(",").map(Number);
 
 const client = await LoadClient.compile(temporaryFolder(values.data));
-const raw = await rawZoneCopy(values.data, Math.ceil(Number(values.span) / 3));
-const array = await ArrayUnderTest.start(values.data, {
-  VARRAY_HEALING_MISSING_SECONDS: "0",
-  VARRAY_HEALING_REBUILD_SHARE_PERCENT: values.share,
-  VARRAY_HEALING_SCRUB_SHARE_PERCENT: values.share,
-});
-const host = (spec: LoadSpec, spanMebibytes: number, limit: { seconds: number; ops?: number }): Promise<LoadResult> =>
-  client.run(spec, { urls: [array.url(0)], spanMebibytes, ...limit });
-await host(FILL, Number(values.span), { seconds: HOST_SECONDS, ops: Number(values.span) });
-await array.makeClean();
-await array.whenQuiet();
-
-const scrubbedBytes = (scrape: Scrape) => counted(scrape, "varray_scrubbed_bytes_total");
-const scrubIsIdle = async () => (await pool()).scrub.state === "idle";
-
-const quietScrub = await scrub();
-await array.api("POST", "/api/v1/drives/01/pull");
-const quietRebuild = await rebuilt("08", async () => undefined);
-const quietHost = await host(HOST, HOST_SPAN_MEBIBYTES, { seconds: HOST_SECONDS });
-await array.makeClean();
-await array.whenQuiet();
-const besideScrub = await scrubsBeside(host(HOST, HOST_SPAN_MEBIBYTES, { seconds: HOST_SECONDS }));
-await array.makeClean();
-await array.whenQuiet();
-await array.api("POST", "/api/v1/drives/01/replace");
-const besideCopyBack = await rebuilt("01", () => host(HOST, HOST_SPAN_MEBIBYTES, { seconds: HOST_SECONDS }));
-await array.stop();
-
-const rows = [
-  row("raw copy of a drive to another", raw.copyBytesPerSecond, 1),
-  row("raw read of four drives", raw.readBytesPerSecond, 1),
-  row("rebuild, hosts quiet", quietRebuild.bytesPerSecond, raw.copyBytesPerSecond),
-  row("scrub, hosts quiet", quietScrub.bytesPerSecond, raw.readBytesPerSecond),
-  row(
-    `copy-back beside hosts, share ${values.share} %`,
-    besideCopyBack.bytesPerSecond,
-    raw.copyBytesPerSecond,
-    besideCopyBack.host,
+const results: HealingResults = {
+  spanMebibytes,
+  raw: { copyBytesPerSecond: [], readBytesPerSecond: [] },
+  quiet: { rebuild: [], copyBack: [], scrub: [] },
+  hostsAlone: [],
+  beside: shares.flatMap((share) =>
+    (["rebuild", "scrub"] as const).map((work) => ({ work, share, bytesPerSecond: [], hosts: [] })),
   ),
-  row(`scrub beside hosts, share ${values.share} %`, besideScrub.bytesPerSecond, raw.readBytesPerSecond, besideScrub.host),
-  row("hosts alone", 0, 1, quietHost),
-];
+};
 say(`varray ${describeCommit().id} on ${machineLine(describeMachine(values.data))}`);
-for (const line of rows) say(JSON.stringify(line));
-if (values.out !== undefined) writeFileSync(values.out, `${JSON.stringify(rows, undefined, 1)}\n`);
+for (let rep = 0; rep < Number(values.reps); rep++) await repeat(results);
+sayHealing(results);
+if (values.out !== undefined) writeFileSync(values.out, `${JSON.stringify(results, undefined, 1)}\n`);
 process.exit(0);
 
-function row(name: string, bytesPerSecond: number, of: number, seen?: LoadResult) {
-  return {
-    name,
-    mebibytesPerSecond: Math.round(bytesPerSecond / 2 ** 20),
-    ...(of > 1 && bytesPerSecond > 0
-      ? {
-          share: Number((bytesPerSecond / of).toFixed(2)),
-          ofTheRawCopy: Number((bytesPerSecond / raw.copyBytesPerSecond).toFixed(2)),
-        }
-      : {}),
-    ...(seen === undefined
-      ? {}
-      : {
-          hostIops: Math.round(seen.iops),
-          p50Microseconds: seen.p50Microseconds,
-          p99Microseconds: seen.p99Microseconds,
-          p999Microseconds: seen.p999Microseconds,
-          maxMicroseconds: seen.maxMicroseconds,
-        }),
-  };
-}
-
-async function scrub() {
-  await array.api("POST", "/api/v1/pools/A/scrub", { action: "start" });
-  return measured(scrubbedBytes, async () => undefined, scrubIsIdle);
-}
-
-/** One scrub after the other, until the host ends. */
-async function scrubsBeside(host: Promise<LoadResult>) {
-  const ended = { yet: false };
-  const seen = host.finally(() => {
-    ended.yet = true;
-  });
-  const isOver = async (): Promise<boolean> => {
-    if (!ended.yet && (await scrubIsIdle())) await array.api("POST", "/api/v1/pools/A/scrub", { action: "start" });
-    return ended.yet;
-  };
-  const result = await measured(scrubbedBytes, () => seen, isOver);
-  await until(scrubIsIdle);
-  return result;
-}
-
-async function rebuilt<Beside extends LoadResult | undefined>(drive: string, beside: () => Promise<Beside>) {
-  const sum = (scrape: Scrape) => counted(scrape, "varray_rebuilt_bytes_total");
-  await until(async () => (await events()).at(-1)?.type === "rebuild.started" || (await pool()).rebuild !== undefined);
-  const is = async () => (await pool()).drives.some(({ name, state }) => name === drive && state === "online");
-  return measured(sum, beside, is);
-}
-
-/** Bytes a second until the work is done, or `beside` is. What is left is done before the next. */
-async function measured<Beside extends LoadResult | undefined>(
-  sum: (scrape: Scrape) => number,
-  beside: () => Promise<Beside>,
-  isDone: () => Promise<boolean>,
-) {
-  const before = sum(await array.scrape());
-  const began = performance.now();
-  const host = beside();
-  const done = until(isDone);
-  const seen = await Promise.race([host, done.then(() => undefined)]);
-  if (seen === undefined) await done;
-  const seconds = (performance.now() - began) / 1000;
-  const bytesPerSecond = (sum(await array.scrape()) - before) / seconds;
-  await Promise.all([host, done]);
-  return { bytesPerSecond, seconds, ...(seen === undefined ? {} : { host: seen }) };
-}
-
-function counted(scrape: Scrape, metric: string): number {
-  let total = 0;
-  for (const [text, value] of scrape) if (parseSeries(text).name === metric) total += value;
-  return total;
-}
-
-async function pool(): Promise<PoolSeen> {
-  return (await array.api("GET", "/api/v1/pools/A")) as PoolSeen;
-}
-
-async function events(): Promise<readonly Event[]> {
-  const { events: found } = (await array.api("GET", "/api/v1/events?limit=5")) as { events: readonly Event[] };
-  return found;
-}
-
-async function until(is: () => Promise<boolean>): Promise<void> {
-  for (const deadline = performance.now() + WAIT_MILLISECONDS_MAX; !(await is()); await sleep(20)) {
-    if (performance.now() > deadline) throw new Error("it is not done within a minute");
+async function repeat(into: HealingResults): Promise<void> {
+  const raw = await rawZoneCopy(values.data, Math.ceil(spanMebibytes / DATA_DRIVES));
+  into.raw.copyBytesPerSecond.push(raw.copyBytesPerSecond);
+  into.raw.readBytesPerSecond.push(raw.readBytesPerSecond);
+  const subject = await HealingSubject.start({ client, dataFolder: values.data, spanMebibytes });
+  await subject.fill();
+  into.quiet.scrub.push(await subject.scrub());
+  into.quiet.rebuild.push(await subject.rebuild());
+  into.quiet.copyBack.push(await subject.copyBack());
+  into.hostsAlone.push(seenBy(await subject.hosts()));
+  for (const row of into.beside) {
+    const { bytesPerSecond, hosts } = await subject.beside(row.work, row.share);
+    row.bytesPerSecond.push(bytesPerSecond);
+    row.hosts.push(seenBy(hosts));
   }
+  await subject.stop();
+}
+
+function seenBy({ iops, p50Microseconds, p99Microseconds, p999Microseconds, maxMicroseconds }: LoadResult): HostsSeen {
+  return { iops, p50Microseconds, p99Microseconds, p999Microseconds, maxMicroseconds };
 }

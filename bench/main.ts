@@ -3,14 +3,24 @@ import { BenchRun } from "./bench-run.ts";
 import { describeCommit, describeMachine, machineLine, machineLoad } from "./machine.ts";
 import { MemoryWatch } from "./memory-watch.ts";
 import { type BenchOptions, type PartName, parseOptions, USAGE } from "./options.ts";
-import { measureMisses, measureSustained } from "./parts/alone.ts";
+import { measureHealing, measureMisses, measureSustained } from "./parts/alone.ts";
 import { measureDurable } from "./parts/durable.ts";
 import { measureEndless } from "./parts/endless.ts";
 import { measurePairs } from "./parts/pairs.ts";
 import { measureScrapes } from "./parts/scrapes.ts";
 import { missingPrerequisites } from "./prerequisites.ts";
 import { RESULTS_VERSION, type Results, writeResults } from "./results.ts";
-import { say, sayDurable, sayEndless, sayMemory, sayMisses, sayPairRow, sayScrapes, saySustained } from "./terminal.ts";
+import {
+  say,
+  sayDurable,
+  sayEndless,
+  sayHealing,
+  sayMemory,
+  sayMisses,
+  sayPairRow,
+  sayScrapes,
+  saySustained,
+} from "./terminal.ts";
 
 const USAGE_STATUS = 2;
 
@@ -105,6 +115,7 @@ async function measureParts(run: BenchRun) {
 /** The array of the others is gone by then. */
 async function measureAlone(run: BenchRun) {
   const misses = await attempt(run, "misses", () => measureMisses(run.options), sayMisses);
+  const healing = await attempt(run, "healing", () => measureHealing(run.options), sayHealing);
   const sustained = await attempt(run, "sustained", () => measureSustained(run.options), saySustained);
-  return { ...(misses && { misses }), ...(sustained && { sustained }) };
+  return { ...(misses && { misses }), ...(healing && { healing }), ...(sustained && { sustained }) };
 }

@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { parseArgs } from "node:util";
 import { type LoadSpec, parseSpec } from "./load-client.ts";
 
-export const PART_NAMES = ["pairs", "durable", "scrapes", "endless", "misses", "sustained"] as const;
+export const PART_NAMES = ["pairs", "durable", "scrapes", "endless", "misses", "healing", "sustained"] as const;
 /** What `--quick` leaves out. */
-const LONG_PARTS: readonly string[] = ["misses", "sustained"];
+const LONG_PARTS: readonly string[] = ["misses", "healing", "sustained"];
 export type PartName = (typeof PART_NAMES)[number];
 
 const PAIR_TARGETS = ["stock", "tuned", "owner", "other", "both"] as const;
@@ -39,6 +39,7 @@ and targets of its own, on free ports and in temporary folders, and removes them
                         scrapes  latency while /metrics is scraped and the API is called
                         endless  sequential writes that never end, beside what the drives can take
                         misses   reads that miss the cache, beside what the drives give (not with --quick)
+                        healing  rebuild, copy-back and scrub, beside raw copies of drives, and hosts meanwhile (not with --quick)
                         sustained  random overwrites for ten minutes (not with --quick)
   --tests "T T…"      pairs: only these, as mode:bytes:depth (randread:4096:32); modes: randread randwrite randmixW
                       seqread seqwrite; a seqwrite writes the span once, starting clean

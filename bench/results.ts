@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ROOT } from "./array-under-test.ts";
+import type { HealingResults } from "./healing-results.ts";
 import type { Commit, Machine } from "./machine.ts";
 import type { MemoryResults } from "./memory-watch.ts";
 import type { MissResults, SustainedResults } from "./parts/alone.ts";
@@ -34,6 +35,7 @@ export interface Results {
   readonly pairs?: readonly PairRow[];
   readonly endless?: EndlessResults;
   readonly misses?: MissResults;
+  readonly healing?: HealingResults;
   readonly sustained?: SustainedResults;
   readonly durable?: DurableResults;
   readonly scrapes?: readonly ScrapeRow[];

@@ -1,5 +1,6 @@
 /** What people see while a run goes on: a block of lines for each test, as soon as it is measured. */
 import type { Verdict } from "./goals.ts";
+import type { HealingResults } from "./healing-results.ts";
 import { specName } from "./load-client.ts";
 import { type Measurement, medianOf, roleMedian } from "./measurement.ts";
 import type { MemoryResults } from "./memory-watch.ts";
@@ -9,8 +10,9 @@ import type { DurableResults } from "./parts/durable.ts";
 import type { EndlessResults } from "./parts/endless.ts";
 import type { PairRow } from "./parts/pairs.ts";
 import type { ScrapeRow } from "./parts/scrapes.ts";
+import { healingRows } from "./report/healing-section.ts";
 import { median, spread } from "./statistics.ts";
-import { durableVerdicts, endlessVerdict, memoryVerdict, missVerdicts, sustainedVerdicts } from "./verdicts.ts";
+import { durableVerdicts, endlessVerdict, healingVerdicts, memoryVerdict, missVerdicts, sustainedVerdicts } from "./verdicts.ts";
 
 /** Roles that use less than this for each operation are not shown. */
 const ROLE_MICROSECONDS_LEAST = 0.05;
@@ -66,6 +68,14 @@ export function sayScrapes(rows: readonly ScrapeRow[]): void {
 
 export function sayMisses(misses: MissResults): void {
   sayVerdicts("Reads that miss the cache", missVerdicts(misses));
+}
+
+export function sayHealing(healing: HealingResults): void {
+  say();
+  say("Rebuild, copy-back and scrub; 4K 70/30 at depth 8 beside them");
+  for (const [name, ...cells] of healingRows(healing))
+    say(`  ${name!.padEnd(34)}${cells.map((cell) => cell.padStart(10)).join("")}`);
+  for (const verdict of healingVerdicts(healing)) say(`  ${verdictLine(verdict)}`);
 }
 
 export function saySustained(sustained: SustainedResults): void {

@@ -5,11 +5,13 @@ import {
   DATA_SHARE,
   ENDLESS_SHARE_OF_FILL,
   FUA_GOAL,
+  HEALING_GOAL,
   MEMORY_GOAL,
   MISS_GOAL,
   SUSTAINED_GOAL,
   type Verdict,
 } from "./goals.ts";
+import type { HealingBeside, HealingResults } from "./healing-results.ts";
 import { medianOf } from "./measurement.ts";
 import type { MemoryResults } from "./memory-watch.ts";
 import type { MissResults, SustainedResults } from "./parts/alone.ts";
@@ -38,6 +40,30 @@ export function missVerdicts({ goals }: MissResults): Verdict[] {
     ...(random === undefined ? [] : [atLeast("4K random, of raw getMany", random, MISS_GOAL.random)]),
     ...(sequential === undefined ? [] : [atLeast("256K in order, of raw", sequential, MISS_GOAL.sequential)]),
   ];
+}
+
+export function healingVerdicts(results: HealingResults): Verdict[] {
+  const { raw, quiet, beside } = results;
+  const copy = median(raw.copyBytesPerSecond);
+  const ofCopy = (name: string, rates: readonly number[]) =>
+    atLeast(`${name}, of the raw copy`, median(rates) / copy, HEALING_GOAL.ofRawCopy);
+  return [
+    ofCopy("rebuild", quiet.rebuild),
+    ofCopy("copy-back", quiet.copyBack),
+    ofCopy("scrub", quiet.scrub),
+    ...beside.map((row) =>
+      atLeast(
+        `${row.work} beside hosts, of ${row.share} %`,
+        shareReached(results, row) / (row.share / 100),
+        HEALING_GOAL.ofSetShare,
+      ),
+    ),
+  ];
+}
+
+/** Of the rate while hosts are quiet. */
+export function shareReached({ quiet }: HealingResults, { work, bytesPerSecond }: HealingBeside): number {
+  return median(bytesPerSecond) / median(quiet[work]);
 }
 
 /** The slowest window counts. */

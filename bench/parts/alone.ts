@@ -1,15 +1,17 @@
 /**
  * Parts that are programs of their own, because they start arrays of their own and can be run by themselves: read misses
- * (misses.mjs) and the overwrite that goes on for ten minutes (sustained.ts). They run when the array of the other parts is gone.
+ * (misses.mjs), healing (healing.ts), and the overwrite that goes on for ten minutes (sustained.ts). They run when the array of the other parts is gone.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../array-under-test.ts";
+import type { HealingResults } from "../healing-results.ts";
 import type { BenchOptions } from "../options.ts";
 import { removeFolder, run, temporaryFolder } from "../started.ts";
 
 const MILLISECONDS_MAX = 25 * 60_000;
 const SUSTAINED_SECONDS = 600;
+const HEALING_REPS_MAX = 3;
 
 /** Medians of what misses.mjs prints, of which the goals are shares. */
 export interface MissResults {
@@ -38,6 +40,16 @@ export async function measureMisses({ dataFolder, reps }: BenchOptions): Promise
   removeFolder(folder);
   const { goals, medians } = JSON.parse(printed) as MissResults;
   return { goals, medians };
+}
+
+export async function measureHealing({ dataFolder, reps }: BenchOptions): Promise<HealingResults> {
+  const folder = temporaryFolder(dataFolder);
+  const out = join(folder, "healing.json");
+  const args = ["--reps", `${Math.min(reps, HEALING_REPS_MAX)}`, "--data", folder, "--out", out];
+  await program("dist/bench/healing.js", args);
+  const results = JSON.parse(readFileSync(out, "utf8")) as HealingResults;
+  removeFolder(folder);
+  return results;
 }
 
 export async function measureSustained({ dataFolder }: BenchOptions): Promise<SustainedResults> {

@@ -2,7 +2,7 @@
 import type { Verdict } from "../goals.ts";
 import { pairVerdicts } from "../pair-verdicts.ts";
 import type { Results } from "../results.ts";
-import { durableVerdicts, endlessVerdict, memoryVerdict, missVerdicts, sustainedVerdicts } from "../verdicts.ts";
+import { durableVerdicts, endlessVerdict, healingVerdicts, memoryVerdict, missVerdicts, sustainedVerdicts } from "../verdicts.ts";
 import { fixed, rate, table } from "./markdown.ts";
 
 export function goalsSection(results: Results): string {
@@ -16,7 +16,7 @@ export function goalsSection(results: Results): string {
 }
 
 function verdictsOf(results: Results): [string, Verdict][] {
-  const { pairs = [], durable, endless, memory, misses, sustained } = results;
+  const { pairs = [], durable, endless, memory, misses, healing, sustained } = results;
   const list: [string, Verdict][] = pairs.flatMap((row) =>
     pairVerdicts(row).map((verdict): [string, Verdict] => [row.title, verdict]),
   );
@@ -24,6 +24,7 @@ function verdictsOf(results: Results): [string, Verdict][] {
   for (const row of endless?.rows ?? [])
     list.push([`${row.spec.bytes / 1024}K sequential write without end`, endlessVerdict(endless!, row)]);
   for (const verdict of misses === undefined ? [] : missVerdicts(misses)) list.push(["read misses", verdict]);
+  for (const verdict of healing === undefined ? [] : healingVerdicts(healing)) list.push(["healing", verdict]);
   for (const verdict of sustained === undefined ? [] : sustainedVerdicts(sustained))
     list.push(["4K random overwrite, ten minutes", verdict]);
   list.push(["memory of the process", memoryVerdict(memory)]);

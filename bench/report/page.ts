@@ -4,6 +4,7 @@ import { type Measurement, medianOf } from "../measurement.ts";
 import type { Results } from "../results.ts";
 import { median, spread } from "../statistics.ts";
 import { goalsSection } from "./goals-section.ts";
+import { healingSection } from "./healing-section.ts";
 import { fixed, mebibytes, percent, rate, table } from "./markdown.ts";
 import {
   amplificationTable,
@@ -36,6 +37,7 @@ export function pageOf(results: Results, fragments: readonly Fragment[], plots: 
     ...durableSection(results),
     ...endlessSection(results),
     ...scrapesSection(results),
+    ...healingSection(results),
     ...sustainedSection(results, picture),
     "## Memory",
     memoryText(results),
