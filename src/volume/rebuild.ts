@@ -28,7 +28,7 @@ import { RebuildZone } from "./rebuild-zone.ts";
 import { breathe, pause } from "./runtime.ts";
 
 const NO_SPACE_RETRY_MILLISECONDS = 5000;
-const COMMIT_POLL_MILLISECONDS = 5;
+const POLL_MILLISECONDS = 5;
 
 export interface RebuildOptions {
   readonly pool: PoolParts;
@@ -106,9 +106,9 @@ export class Rebuild {
       this.#zonesTotal = this.#zonesDone + todo.length;
       if (todo.length === 0) return this.#isWanted();
       if (!this.#isWanted()) return false;
-      const slot = todo.find((slot) => this.#pool.zoneUse.uncommitted[slot] === 0);
+      const slot = todo.find((slot) => this.#isReady(slot));
       if (slot === undefined) {
-        await pause(this.#pool.runtime, COMMIT_POLL_MILLISECONDS);
+        await pause(this.#pool.runtime, POLL_MILLISECONDS);
         continue;
       }
       await this.#zone(slot);
@@ -122,14 +122,20 @@ export class Rebuild {
     return !this.#stopped && !health.failed && member.state === "rebuilding" && group.members[member.position] === member;
   }
 
-  /** Slots of zones that the drive should have and has not. */
+  /** Invariant 4. Where nothing lives any more, only reads that began before have to end. */
+  #isReady(slot: number): boolean {
+    const { map, zoneUse } = this.#pool;
+    return map.zones.live[slot]! > 0 && zoneUse.uncommitted[slot] === 0;
+  }
+
+  /** Slots of zones that the drive should have and has not; also of those that it may still be asked for. */
   #lacking(): number[] {
     const { map, zoneUse } = this.#pool;
     const { zones } = map;
     const slots: number[] = [];
     for (let slot = 0; slot < zones.slotCount; slot++) {
       if (zones.state[slot] !== ZONE_STATE.sealed) continue;
-      if (zones.live[slot] === 0 && zoneUse.uncommitted[slot] === 0) continue;
+      if (zones.live[slot] === 0 && zoneUse.uncommitted[slot] === 0 && zoneUse.reading[slot] === 0) continue;
       if (this.member.hasZone?.(zones.zone[slot]!) !== true) slots.push(slot);
     }
     return slots;

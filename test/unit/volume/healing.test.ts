@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { MemoryDriveState } from "../../../drivers/drive/memory-drive.ts";
 import { ZONE_STATE } from "../../../src/map/zone-table.ts";
+import { decodePlace } from "../../../src/raid/geometry.ts";
 import type { RaidShape } from "../../../src/raid/raid-level.ts";
 import { raidLevel } from "../../../src/raid/raid-levels.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
@@ -548,6 +549,28 @@ describe("healing of RAID-5", () => {
     await healed(pool);
     pulled.add(0);
     await expectContent(pool, 2);
+    pool.kill();
+  });
+
+  test("a drive is asked for nothing that was not given to it, also by a read that is older than what was written since", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 1));
+    const pulled = pullable(media);
+    const pool = await filled(media);
+    const { parts, compactor } = pool.service.pool(0);
+    // All of it is written anew, and a read of what was there before is under way.
+    const slot = decodePlace(parts.geometry, parts.map.lookup(1, 0)).slot;
+    parts.zoneUse.reading[slot]! += 1;
+    void compactor.stop();
+    await writeBytes(pool, 1, 0, content(2));
+    await pool.service.pool(0).destageAll();
+    expect(parts.map.zones.live[slot]).toBe(0);
+    pulled.add(1);
+    await parts.group.lose(1, unreachable("01"));
+    await until(() => parts.group.members[1]!.name === "04");
+    await turns(3000);
+    expect(parts.group.readable(1, parts.map.zones.zone[slot]!)).toBeUndefined();
+    parts.zoneUse.reading[slot]! -= 1;
+    await healed(pool);
     pool.kill();
   });
 
