@@ -60,5 +60,7 @@ export type FromDirector =
   | { readonly type: "poolReopens"; readonly pool: number }
   /** Of one that failed, whose drives could not be reached: they can again. */
   | { readonly type: "poolReachable"; readonly pool: number }
+  /** Unasked: it is to be opened anew, at once: it has lost drives, or has one back. */
+  | { readonly type: "poolReopens"; readonly pool: number }
   | { readonly type: "released"; readonly director: number }
   | { readonly type: "stopped" };

@@ -15,7 +15,7 @@ import type {
 } from "../src/control/contract.ts";
 import type { DeviceServer } from "../src/scsi/device-server.ts";
 import type { Target } from "../src/scsi/target.ts";
-import { mayReplaceDrive, scrubPool, setShares } from "../src/volume/healing-commands.ts";
+import { drivePlaced, hurry, mayReplaceDrive, scrubPool, setShares } from "../src/volume/healing-commands.ts";
 import type { PoolService } from "../src/volume/pool-service.ts";
 import { PoolChangeError } from "../src/volume/volume-changes.ts";
 import type { Channel } from "./channel/channel.ts";
@@ -99,11 +99,11 @@ export class DirectorRequests {
       case "setShares":
         return setShares(pools.pool(request.pool), request);
       case "rebuildPool":
-        return pools.pool(request.pool).healing.hurry();
+        return hurry(pools.served(request.pool));
       case "mayReplaceDrive":
         return mayReplaceDrive(pools.pool(request.pool), request.drive);
       case "drivePlaced":
-        return pools.pool(request.pool).healing.placed(request.drive);
+        return drivePlaced(pools.served(request.pool), request.drive);
       case "status":
         return this.#status();
       case "stop":

@@ -48,7 +48,7 @@ export type FailoverEvent =
   | { readonly type: "prepared"; readonly director: number; readonly pool: number }
   /** A pool that it served can't be served any more; or one that it opens can't be for now, and "opened" may come late. */
   | { readonly type: "poolFailed"; readonly director: number; readonly pool: number }
-  /** One that it served can't be served any more as it is in memory, and is to be opened anew. */
+  /** One that it served can't be served any more as it is in memory, or can be more fully, and is to be opened anew. */
   | { readonly type: "poolReopens"; readonly director: number; readonly pool: number }
   /** Of one that failed, whose drives could not be reached: they can again. */
   | { readonly type: "poolReachable"; readonly director: number; readonly pool: number }

@@ -13,7 +13,7 @@ import type { DeviceServer } from "../src/scsi/device-server.ts";
 import type { PoolCure } from "../src/volume/pool-parts.ts";
 import type { PoolService } from "../src/volume/pool-service.ts";
 import { type PoolRuntime, pause } from "../src/volume/runtime.ts";
-import { type OpenPools, type OwnedPool, openOwnedPool } from "./back-end/owned-pool.ts";
+import { type DrivesLost, drivesLostOf, type OpenPools, type OwnedPool, openOwnedPool } from "./back-end/owned-pool.ts";
 import type { DirectorPool, FromDirector } from "./director-messages.ts";
 
 /** So long does a pool that is to move destage while it still serves; what is dirty after that is in the journal. */
@@ -35,6 +35,10 @@ export class PoolMoves {
   readonly #failed = new Map<number, PoolStatus>();
   /** Pools that main was told to be open. */
   readonly #announced = new Set<number>();
+  /** Pools that were served, and have lost drives: how each is opened next. */
+  readonly #drivesLost = new Map<number, DrivesLost>();
+  /** To be opened anew, and main has not been told that they are open. */
+  readonly #returned = new Set<number>();
   #last: Promise<void> = Promise.resolve();
 
   constructor(options: PoolMovesOptions) {
@@ -53,14 +57,24 @@ export class PoolMoves {
       this.#announced.add(index);
       const { health } = this.#owned.get(index)!.pool.parts;
       if (health.failed) this.#onFailed(index, health.cure);
+      else if (this.#returned.has(index)) this.#reopens(index);
     }
   }
 
-  #onFailed(pool: number, cure: PoolCure): void {
-    if (!this.#announced.has(pool)) return;
-    const { tellMain } = this.#options;
-    tellMain({ type: cure === "reopening" ? "poolReopens" : "poolFailed", pool });
-    if (cure === "path") void this.#watchPath(pool);
+  #onFailed(index: number, cure: PoolCure): void {
+    if (!this.#announced.has(index)) return;
+    const { pool } = this.#owned.get(index)!;
+    if (cure === "drives" && !pool.readOnly) this.#drivesLost.set(index, drivesLostOf(pool));
+    // One that was for reading already is closed then: too little is left of it.
+    const reopens = cure === "reopening" || (cure === "drives" && !pool.readOnly);
+    if (reopens) this.#reopens(index);
+    else this.#options.tellMain({ type: "poolFailed", pool: index });
+    if (cure === "path") void this.#watchPath(index);
+  }
+
+  #reopens(pool: number): void {
+    this.#returned.add(pool);
+    if (this.#announced.has(pool)) this.#options.tellMain({ type: "poolReopens", pool });
   }
 
   async #watchPath(pool: number): Promise<void> {
@@ -99,7 +113,7 @@ export class PoolMoves {
   async prepare(pool: number): Promise<void> {
     const { runtime, tellMain } = this.#options;
     const owned = this.#owned.get(pool);
-    if (owned !== undefined) {
+    if (owned !== undefined && !owned.pool.readOnly) {
       const destaged = owned.pool.destageAll().catch(() => {}); // a pool that has failed moves as it is
       await Promise.race([destaged, pause(runtime, PREPARE_MILLISECONDS_MAX)]);
     }
@@ -126,10 +140,17 @@ export class PoolMoves {
 
   async #open(pool: DirectorPool, onRecovered: NonNullable<OpenPools["onRecovered"]> = () => {}): Promise<OwnedPool | undefined> {
     this.#failed.delete(pool.index);
+    this.#returned.delete(pool.index);
+    const drivesLost = this.#drivesLost.get(pool.index);
+    this.#drivesLost.delete(pool.index);
     const { open, tellMain } = this.#options;
-    const onFailed = (index: number, cure: PoolCure): void => this.#onFailed(index, cure);
-    const onUnreachable = (index: number): void => tellMain({ type: "poolFailed", pool: index });
-    const opened = await openOwnedPool({ ...open, onRecovered, onFailed, onUnreachable }, pool);
+    const hooks = {
+      onRecovered,
+      onFailed: (index: number, cure: PoolCure): void => this.#onFailed(index, cure),
+      onUnreachable: (index: number): void => tellMain({ type: "poolFailed", pool: index }),
+      onReturn: (index: number): void => this.#reopens(index),
+    };
+    const opened = await openOwnedPool({ ...open, ...hooks }, pool, drivesLost);
     if ("state" in opened) {
       this.#failed.set(pool.index, opened);
       return undefined;

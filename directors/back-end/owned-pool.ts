@@ -8,6 +8,7 @@ import { DriveError } from "../../drivers/drive/drive.ts";
 import type { DriveChannel } from "../../drivers/drive/drive-channel.ts";
 import { RemoteDrive } from "../../drivers/drive/remote-drive.ts";
 import { JournalFileError } from "../../drivers/journal-file/journal-file.ts";
+import { poolEpoch } from "../../drivers/shared-memory/epoch.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import type { FramePool } from "../../src/cache/frame-pool.ts";
 import { type Config, driveNames, type PoolConfig } from "../../src/config/config.ts";
@@ -17,9 +18,16 @@ import { MapDamagedError } from "../../src/map/pool-map.ts";
 import type { BulkWork } from "../../src/raid/bulk-work.ts";
 import { GroupFailedError, isPathLost } from "../../src/raid/raid-group.ts";
 import type { Pool } from "../../src/volume/pool.ts";
-import { PoolRefusedError, type RecoveredRequest } from "../../src/volume/pool-members.ts";
+import {
+  BeyondRedundancyError,
+  type OpenPoolOptions,
+  PoolRefusedError,
+  type RecoveredRequest,
+} from "../../src/volume/pool-members.ts";
 import { openPool } from "../../src/volume/pool-open.ts";
 import type { BayDrive, PoolCure } from "../../src/volume/pool-parts.ts";
+import type { ServedPool } from "../../src/volume/pool-service.ts";
+import { openReadOnlyPool } from "../../src/volume/readonly-open.ts";
 import { type PoolRuntime, pause } from "../../src/volume/runtime.ts";
 import type { DirectorPool } from "../director-messages.ts";
 import { openDriveBays } from "./drive-bays.ts";
@@ -38,15 +46,33 @@ export interface OpenPools {
   /** What the thread's doorbell is to drain from now on, besides what it drains already, until the answer is called. */
   readonly addDrain: (drain: () => boolean) => () => void;
   readonly onRecovered?: (request: RecoveredRequest) => void;
-  /** An open pool can't be served any more. */
+  /** An open pool can't be served any more as it is. */
   readonly onFailed?: (pool: number, cure: PoolCure) => void;
   /** A pool that is being opened can't be, as no drive can be reached: what was asked of them has to be waited for all the same. */
   readonly onUnreachable?: (pool: number) => void;
+  /** One that is open for reading is worth to be opened anew. */
+  readonly onReturn?: (pool: number) => void;
+}
+
+/** A pool that was served has lost more drives than it can do without. */
+export interface DrivesLost {
+  /** A drive that failed would fail again: the pool is opened for reading, until people have seen to that; a sentence. */
+  readonly failed: string | undefined;
+  /** Of its document: there is no newer one, as long as the pool's epoch is this one. */
+  readonly version: number;
+  readonly epoch: number;
+}
+
+export function drivesLostOf({ parts, record }: Pool): DrivesLost {
+  const { global, group, health, index } = parts;
+  const { members, version } = record.document;
+  const isNew = group.members.some(({ state, position }) => state === "failed" && members[position]!.state !== "failed");
+  return { failed: isNew ? `${health.reason}.` : undefined, version, epoch: poolEpoch(global, index) };
 }
 
 /** A pool that this director serves, with what it has open for it. */
 export interface OwnedPool {
-  readonly pool: Pool;
+  readonly pool: ServedPool;
   /** Its drives could not be reached: resolves when one of them answers. Bounded by the pool's being served here. */
   reachable(isOver: () => boolean): Promise<boolean>;
   /** The pool has stopped: resolves when nothing of it is left here. */
@@ -56,8 +82,44 @@ export interface OwnedPool {
 /** What keeps a pool closed for people to see to. Anything else is a bug of ours, and ends the thread. */
 const POOL_ERRORS = [PoolRefusedError, JournalError, JournalFileError, MapDamagedError, GroupFailedError, DriveError];
 
-/** One after the other: recovery of one takes all the frames that it can have. */
-export async function openOwnedPool(options: OpenPools, pool: DirectorPool): Promise<OwnedPool | PoolStatus> {
+/**
+ * One after the other: recovery of one takes all the frames that it can have. Where too many drives are gone for that, it is
+ * opened for reading.
+ * @param before - of a pool that this director has served until now
+ */
+export async function openOwnedPool(
+  options: OpenPools,
+  pool: DirectorPool,
+  before?: DrivesLost,
+): Promise<OwnedPool | PoolStatus> {
+  // Another may have had it since.
+  const lost = before?.epoch === poolEpoch(options.global, pool.index) ? before : undefined;
+  const forReading = (why: string) => (given: OpenPoolOptions) =>
+    openReadOnlyPool(given, { why, knownVersion: lost?.version, onReturn: () => options.onReturn?.(pool.index) });
+  let opened = await attempt(options, pool, lost?.failed === undefined ? openPool : forReading(lost.failed));
+  if ("error" in opened && lost?.failed === undefined) {
+    const { error } = opened;
+    if (error instanceof BeyondRedundancyError) opened = await attempt(options, pool, forReading(error.reason));
+    else if (error instanceof GroupFailedError) opened = await attempt(options, pool, forReading(`${error.message}.`));
+  }
+  if (!("error" in opened)) return opened;
+  const { name } = options.config.pools[pool.index]!;
+  const type = isPathLost(opened.error) ? "pool.unreachable" : "pool.failed";
+  options.runtime.raise({ severity: "critical", type, subject: `pool ${name}`, message: opened.error.message });
+  return opened.status;
+}
+
+/** What keeps a pool closed, and what people are told of it then. Nothing of it is left open. */
+interface Refused {
+  readonly error: Error;
+  readonly status: PoolStatus;
+}
+
+async function attempt(
+  options: OpenPools,
+  pool: DirectorPool,
+  open: (given: OpenPoolOptions) => Promise<ServedPool>,
+): Promise<OwnedPool | Refused> {
   const { global, config, directorIndex, frames, runtime, bulk, addDrain, onRecovered, onFailed } = options;
   const poolConfig = config.pools[pool.index]!;
   const ends: (() => unknown)[] = [];
@@ -88,7 +150,7 @@ export async function openOwnedPool(options: OpenPools, pool: DirectorPool): Pro
   });
   try {
     if (pathLost !== undefined) throw pathLost;
-    const opened = await openPool({
+    const opened = await open({
       config: { ...poolConfig, owner: directorIndex },
       global,
       frames,
@@ -113,12 +175,10 @@ export async function openOwnedPool(options: OpenPools, pool: DirectorPool): Pro
   } catch (error) {
     if (!POOL_ERRORS.some((kind) => error instanceof kind)) throw error;
     journal.giveUp();
-    const reason = (error as Error).message;
-    const type = isPathLost(error) ? "pool.unreachable" : "pool.failed";
-    runtime.raise({ severity: "critical", type, subject: `pool ${poolConfig.name}`, message: reason });
     if (isPathLost(error)) options.onUnreachable?.(pool.index);
     await letGo();
-    return { ...failedPool(poolConfig, bays, reason), owner: directorIndex };
+    const { message } = error as Error;
+    return { error: error as Error, status: { ...failedPool(poolConfig, bays, message), owner: directorIndex } };
   }
 }
 

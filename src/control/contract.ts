@@ -211,7 +211,8 @@ export interface VolumesUsage {
 export interface PoolStatus {
   readonly index: number;
   readonly name: string;
-  readonly state: "optimal" | "degraded" | "failed";
+  /** readonly: more drives are gone than its level makes good; what the others have is read, and nothing written. */
+  readonly state: "optimal" | "degraded" | "readonly" | "failed";
   readonly reason?: string;
   readonly owner: number;
   readonly epoch: number;
@@ -229,14 +230,19 @@ export interface PoolStatus {
   readonly rebuild?: RebuildStatus;
   readonly rebuildSharePercent?: number;
   readonly scrub?: ScrubStatus;
-  /** Blocks of 4 KiB that are lost for good; absent: none. */
-  readonly lost?: {
-    readonly blocks: number;
-    /** Sorted; bounded. */
-    readonly ranges: readonly { readonly volume: number; readonly firstBlock: number; readonly blockCount: number }[];
-    /** Lost, and not among the ranges. */
-    readonly unlistedBlocks: number;
-  };
+  /** Lost for good; absent: nothing is. */
+  readonly lost?: LostStatus;
+  /** Of a pool that is read-only: what can't be read while drives are away; absent while that is being found out, or nothing. */
+  readonly unreadable?: LostStatus;
+}
+
+/** Blocks of 4 KiB that can't be had. */
+export interface LostStatus {
+  readonly blocks: number;
+  /** Sorted; bounded. */
+  readonly ranges: readonly { readonly volume: number; readonly firstBlock: number; readonly blockCount: number }[];
+  /** Not among the ranges. */
+  readonly unlistedBlocks: number;
 }
 
 export interface SessionStatus {

@@ -39,6 +39,8 @@ export class JournalError extends Error {
 
 export interface RecoveredRecord {
   readonly sequence: number;
+  /** Of the owner that wrote it. */
+  readonly epoch: number;
   readonly entries: readonly RecoveredEntry[];
 }
 
@@ -110,7 +112,7 @@ export class JournalReader {
   readonly #proven = { from: 0, to: 0 };
   readonly #doubtful = { from: 0, to: 0 };
   readonly #entries: MutableEntry[] = [];
-  readonly #record = { sequence: 0, entries: [] as MutableEntry[] };
+  readonly #record = { sequence: 0, epoch: 0, entries: [] as MutableEntry[] };
 
   /** Payload is stepped over and is not proved: `payloadHolds` does that. */
   headersOnly = false;
@@ -167,11 +169,12 @@ export class JournalReader {
   }
 
   /** What the record says, until the next one is asked for. */
-  entriesOf({ position, sequence, entryCount }: FoundRecord): RecoveredRecord {
+  entriesOf({ position, sequence, epoch, entryCount }: FoundRecord): RecoveredRecord {
     const at = this.#bringHeader(position, entryCount);
     if (at < 0) throw new JournalError("damaged", `the journal's file ends within record ${sequence}, which was there`);
     const record = this.#record;
     record.sequence = sequence;
+    record.epoch = epoch;
     record.entries.length = entryCount;
     let payloadPosition = position + recordBytes(entryCount, 0);
     for (let n = 0; n < entryCount; n++) {

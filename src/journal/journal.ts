@@ -14,6 +14,7 @@
  *  4. `syncedSequence` only counts records whose fdatasync has returned.
  *  5. What recovery found in the page cache is written anew before a sync counts for it: a sync that failed under an earlier
  *     process may have left pages that are read as they were written, are not on the disk, and that no later sync covers.
+ *     (One that failed in this process is known to have: the file is failed for ever.)
  *  6. A superblock that moves the tail is written only when every record is durable that was written before the trim: what
  *     was trimmed may be superseded by nothing but one of those.
  *  7. Where the file finds no room, what it had counts. A record that did not fit ends the journal, as what it was to hold is
@@ -110,7 +111,7 @@ export class Journal {
   /** While it is recovered: epoch of the last record that was read, and what was once durable as the journal says. */
   #recoveringEpoch: number | undefined;
   #recoveredSynced = 0;
-  /** End of what recovery has read so far, and up to where that is sure to be written when a sync ends (invariant 5). */
+  /** End of what recovery has read so far of an earlier process's records, and up to where that is sure to be written when a sync ends (invariant 5). */
   #recoveredEnd = 0;
   #rewritten = 0;
   /** The record that is being applied: it is in the file, though `#nextSequence` is not past it yet. */
@@ -237,6 +238,7 @@ export class Journal {
       return false;
     }
     this.#hasRoom = true;
+    if (this.#syncWaiters.length > 0) this.#startSync();
     this.#writeSuperblockIfWorth();
     if (this.#hasRoom) this.#options.onProgress();
     return this.#hasRoom;
@@ -301,7 +303,8 @@ export class Journal {
     if (this.#syncRunning || this.#failed) return;
     // Mostly nothing: `mend` has done it before the pool serves.
     while (this.#rewriteSlice());
-    if (this.#failed) return;
+    // Without room for that, no sync would count: whoever waits is served once `findRoom` has found some.
+    if (this.#failed || this.#unsureFrom() < this.#recoveredEnd) return;
     this.#syncRunning = true;
     // Destage may have to make room for the rest of a record that is being recovered, and wait for its own first blocks.
     const covered = Math.max(this.#nextSequence - 1, this.#applying);
@@ -427,7 +430,7 @@ export class Journal {
       this.#recoveringEpoch = epoch;
       this.#recoveredSynced = syncedSequence;
       this.#applying = found.sequence;
-      this.#recoveredEnd = offset + found.bytes;
+      if (!pagesKept) this.#recoveredEnd = offset + found.bytes;
       const waits = apply(record);
       if (waits !== undefined) await waits;
       this.#live.push(found.sequence, epoch, offset);
@@ -534,20 +537,27 @@ export class Journal {
 
   /** Invariant 5. False: nothing is left to do, or the journal has failed. */
   #rewriteSlice(): boolean {
-    const unsure = this.#live.offsetBefore(this.#recoveredSynced + 1) ?? this.#tail;
-    const from = Math.max(unsure, this.#rewritten, this.#tail);
+    const from = this.#unsureFrom();
     if (from >= this.#recoveredEnd || this.#failed) return false;
     const slice = this.#sliceAt(from, this.#recoveredEnd);
     try {
       this.#file.read(this.#positionOf(from), slice);
       this.#file.write(this.#positionOf(from), [slice]);
     } catch (error) {
+      if (!(error instanceof JournalFileError)) throw error;
       // Told by `onFailure`.
-      this.#fail(error as JournalFileError);
+      if (error.kind !== "noSpace") this.#fail(error);
+      this.#hasRoom = false;
       return false;
     }
     this.#rewritten = from + slice.length;
     return true;
+  }
+
+  /** Where the first recovered record begins that no sync may count for yet. */
+  #unsureFrom(): number {
+    const unsure = this.#live.offsetBefore(this.#recoveredSynced + 1) ?? this.#tail;
+    return Math.max(unsure, this.#rewritten, this.#tail);
   }
 
   /** All that lives, whatever the copy has: what is read there need not be on its disk (invariant 5). */

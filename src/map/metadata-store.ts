@@ -78,8 +78,7 @@ export class MetadataStore {
     );
     const copies = answers.filter((copy) => copy !== undefined);
     if (copies.length > 0 || !unread) return copies;
-    const trusted = this.mapPositions.filter((position) => this.group.trusted(position) !== undefined);
-    await this.group.onEach(trusted, async (drive) => {
+    await this.group.readEach(this.mapPositions, async (drive) => {
       const copy = await drive.metadataGet(key);
       if (copy !== undefined) copies.push(copy);
     });
@@ -118,7 +117,7 @@ export class MetadataStore {
   /** All entries of a range, for each map drive that can be read; one that can't is lost. */
   async scanMap(range: { from: string; below: string }): Promise<Map<Drive, Map<string, Uint8Array>>> {
     const found = new Map<Drive, Map<string, Uint8Array>>();
-    await this.group.onEach(this.#wholeMapPositions(), async (drive) => {
+    await this.group.readEach(this.mapPositions, async (drive) => {
       const entries = new Map<string, Uint8Array>();
       let from = range.from;
       for (;;) {
@@ -143,7 +142,7 @@ export class MetadataStore {
   /** The first key of a range on any of the map drives, whose value has about so many bytes; one that can't be read is lost. */
   async firstMapKey(range: { from: string; below: string }, valueBytes: number): Promise<string | undefined> {
     let first: string | undefined;
-    await this.group.onEach(this.#wholeMapPositions(), async (drive) => {
+    await this.group.readEach(this.mapPositions, async (drive) => {
       const [entry] = (await drive.metadataScan({ ...range, bytesMax: valueBytes + KEY_BYTES_MAX })).entries;
       if (entry !== undefined && (first === undefined || entry[0] < first)) first = entry[0];
     });

@@ -108,7 +108,7 @@ export class PoolMap {
       this.#logSequence = sequence;
       this.#entriesSinceCheckpoint += RECORD_ENTRIES + change.count;
       // Replay must not need more page memory than service does.
-      if (this.#checkpointIsDue()) await this.checkpoint();
+      if (!this.#isReadOnly && this.#checkpointIsDue()) await this.checkpoint();
     }
   }
 
@@ -138,6 +138,7 @@ export class PoolMap {
       const stale = other.map(([position]) => position).filter((position) => sequenceOf(pages.get(position)) < logSequence);
       if (stale.length > 0) await onStale(stale);
     }
+    if (this.#isReadOnly) return;
     await this.#store.putMap([{ type: "put", key: CHECKPOINT_KEY, value: newest }]);
     this.#reached("map.checkpointUnited");
     await this.#store.deleteMapRange({ from: LOG_RANGE.from, below: logKey(logSequence + 1) });
@@ -164,6 +165,7 @@ export class PoolMap {
         throw new MapDamagedError(`record ${sequence} of the map's log is on none of the drives that can be read`);
       ordered.set(sequence, record.change);
     }
+    if (this.#isReadOnly) return ordered;
     const missing = new Map<Drive, MetadataOperation[]>();
     for (const [drive, entries] of copies) {
       const operations: MetadataOperation[] = [];
@@ -236,7 +238,7 @@ export class PoolMap {
   }
 
   async #readPage(volume: number, page: number, key: string): Promise<void> {
-    while (!this.pages.hasRoom()) await this.checkpoint();
+    while (!this.pages.hasRoom()) await this.#makeRoom();
     const copies = await this.#store.mapCopies(key);
     let best: { places: Uint32Array; logSequence: number } | undefined;
     for (const copy of copies) {
@@ -245,7 +247,7 @@ export class PoolMap {
     }
     if (best === undefined && copies.length > 0)
       throw new MapDamagedError(`map page ${key} is damaged on every drive that has it`);
-    if (!this.pages.hasRoom()) await this.checkpoint();
+    if (!this.pages.hasRoom()) await this.#makeRoom();
     this.pages.install(volume, page, best?.places);
   }
 
@@ -295,7 +297,7 @@ export class PoolMap {
           // While room is made, a page may be forgotten again.
           for (;;) {
             if (!this.pages.isLoaded(volume, page)) await this.loadPage(volume, page);
-            else if (this.pages.isKnownEmpty(volume, page) && !this.pages.hasRoom()) await this.checkpoint();
+            else if (this.pages.isKnownEmpty(volume, page) && !this.pages.hasRoom()) await this.#makeRoom();
             else break;
           }
           if (this.pages.pinWithMemory(volume, page)) pinned.push([volume, page]);
@@ -348,6 +350,17 @@ export class PoolMap {
 
   #checkpointIsDue(): boolean {
     return this.#entriesSinceCheckpoint >= LOG_ENTRIES_BEFORE_CHECKPOINT || this.pages.dirtyCount > this.pages.pagesMax / 2;
+  }
+
+  /** Where nothing is written, what the log has changed stays in memory: `openReadOnlyPool` makes that large enough. */
+  #makeRoom(): Promise<void> {
+    if (this.#isReadOnly)
+      throw new MapDamagedError("what the map's log changes does not fit in memory, and nothing can be written");
+    return this.checkpoint();
+  }
+
+  get #isReadOnly(): boolean {
+    return this.#store.group.isReadOnly;
   }
 
   #encodeCheckpoint(logSequence: number): Uint8Array {

@@ -13,6 +13,7 @@
  *  1. Members are read only as `readable` says, and written only as `writable` says.
  *  2. A member that `lose` took out does not come back as "online" while the pool is open but by a rebuild.
  *  3. When new stripes would not survive what can't be written, the group is failed: nothing is written to the drives.
+ *  4. Nothing is ever written to a group that is for reading only: no position is writable, and it counts as failed.
  */
 import { type Drive, DriveError } from "../../drivers/drive/drive.ts";
 import type { RaidLevel } from "./raid-level.ts";
@@ -61,10 +62,13 @@ export interface RaidGroupHooks {
   readonly onNoSpace: (member: Member) => Promise<void>;
   /** What a member returned is not what was written there. */
   readonly onMismatch?: (member: Member) => void;
+  /** Members are read, and never written (readonly-pool.ts). */
+  readonly readOnly?: boolean;
 }
 
 export class RaidGroup {
   readonly level: RaidLevel;
+  readonly isReadOnly: boolean;
   readonly #members: Member[];
   readonly #hooks: RaidGroupHooks;
   readonly #losing = new Map<number, Promise<void>>();
@@ -74,6 +78,7 @@ export class RaidGroup {
     this.#members = [...members];
     this.level = level;
     this.#hooks = hooks;
+    this.isReadOnly = hooks.readOnly === true;
   }
 
   get members(): readonly Member[] {
@@ -94,6 +99,7 @@ export class RaidGroup {
 
   /** The drive at a position if it gets what is written. */
   writable(position: number): Drive | undefined {
+    if (this.isReadOnly) return undefined;
     const member = this.members[position];
     return member !== undefined && isWritable(member.state) ? member.drive : undefined;
   }
@@ -123,6 +129,7 @@ export class RaidGroup {
   }
 
   get state(): "optimal" | "degraded" | "failed" {
+    if (this.isReadOnly) return "failed";
     if (this.lostCount === 0) return "optimal";
     const unwritten = this.positions.filter((position) => this.writable(position) === undefined);
     return this.level.survives(unwritten) ? "degraded" : "failed";
@@ -195,6 +202,25 @@ export class RaidGroup {
   }
 
   /**
+   * Does a reading `operation` on those of the positions whose drive has everything. Members that fail are lost, as by `onEach`.
+   * @throws GroupFailedError when too many are lost by that, or, of a group for reading only, when none is left
+   */
+  async readEach(positions: readonly number[], operation: (drive: Drive, position: number) => Promise<void>): Promise<void> {
+    const there = positions.filter((position) => this.trusted(position) !== undefined);
+    if (!this.isReadOnly) return this.onEach(there, operation);
+    const read = async (position: number): Promise<void> => {
+      const drive = this.trusted(position)!;
+      try {
+        await operation(drive, position);
+      } catch (error) {
+        await this.lose(position, error, drive);
+      }
+    };
+    await Promise.all(there.map(read));
+    if (there.every((position) => this.trusted(position) === undefined)) throw new GroupFailedError(this);
+  }
+
+  /**
    * As `onEach`, but waits for no record: for writing the record itself, and what shares its lock. Only where nothing
    * that a lost drive misses can be acknowledged or mapped.
    */
@@ -259,6 +285,13 @@ export function isFenced(error: unknown): boolean {
 export function isPathLost(error: unknown): boolean {
   for (let at = error, depth = 0; at instanceof Error && depth < 4; at = at.cause, depth += 1)
     if (at instanceof DriveError && at.threadLost === true) return true;
+  return false;
+}
+
+/** More members are lost than the group can do without. */
+export function isGroupFailed(error: unknown): boolean {
+  for (let at = error, depth = 0; at instanceof Error && depth < 4; at = at.cause, depth += 1)
+    if (at instanceof GroupFailedError) return true;
   return false;
 }
 

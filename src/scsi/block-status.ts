@@ -15,6 +15,7 @@ const ANSWER: Readonly<Record<Exclude<BlockStatus, typeof BLOCK_STATUS.good>, An
   [BLOCK_STATUS.aborted]: { status: STATUS.TASK_ABORTED },
   [BLOCK_STATUS.reopening]: { status: STATUS.BUSY },
   [BLOCK_STATUS.unreachable]: { sense: "targetPortInUnavailableState", withLba: false },
+  [BLOCK_STATUS.writeProtected]: { sense: "writeProtected", withLba: false },
 };
 
 /** Ends the command if its I/O failed. */

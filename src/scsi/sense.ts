@@ -39,6 +39,8 @@ export const SENSE = {
   asymmetricAccessStateChanged: { key: 0x6, asc: 0x2a, ascq: 0x06 },
   capacityDataHasChanged: { key: 0x6, asc: 0x2a, ascq: 0x09 },
   reportedLunsDataHasChanged: { key: 0x6, asc: 0x3f, ascq: 0x0e },
+  /** 7/27/00: WRITE PROTECTED (SBC-3 §4.9). */
+  writeProtected: { key: 0x7, asc: 0x27, ascq: 0x00 },
   /** 7/27/07: SPACE ALLOCATION FAILED WRITE PROTECT (SBC-3 §4.7.3.6). */
   spaceAllocationFailed: { key: 0x7, asc: 0x27, ascq: 0x07 },
   miscompareDuringVerify: { key: 0xe, asc: 0x1d, ascq: 0x00 },

@@ -29,6 +29,8 @@ export const BLOCK_STATUS = {
   unreachable: 7,
   /** Not known to be done: the pool is opened anew at once, and has it or not. BUSY: who asked asks again. */
   reopening: 8,
+  /** The pool can be read, and not written: 7/27/00. */
+  writeProtected: 9,
 } as const;
 export type BlockStatus = (typeof BLOCK_STATUS)[keyof typeof BLOCK_STATUS];
 

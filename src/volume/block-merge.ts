@@ -31,6 +31,11 @@ export function overlay(kernels: Kernels, target: Address, mask: number, source:
   eachRun(mask, (at, bytes) => kernels.copy(target + at, source + at, bytes));
 }
 
+/** As `overlay`, between two views. */
+export function copySectors(target: Uint8Array, mask: number, source: Uint8Array): void {
+  eachRun(mask, (at, bytes) => target.set(source.subarray(at, at + bytes), at));
+}
+
 function eachRun(mask: number, work: (at: number, bytes: number) => void): void {
   for (let sector = 0; sector < SECTORS; ) {
     if ((mask & (1 << sector)) === 0) {

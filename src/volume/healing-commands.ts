@@ -7,6 +7,7 @@
 import type { ScrubAction } from "../control/contract.ts";
 import { isWritable } from "../raid/raid-group.ts";
 import type { Pool } from "./pool.ts";
+import type { ServedPool } from "./pool-service.ts";
 import { PoolChangeError } from "./volume-changes.ts";
 import { lostZones } from "./zone-check.ts";
 
@@ -26,6 +27,18 @@ export interface Shares {
 export function setShares({ healing, scrub }: Pool, { rebuildSharePercent, scrubSharePercent }: Shares): void {
   if (rebuildSharePercent !== undefined) healing.pace.sharePercent = rebuildSharePercent;
   if (scrubSharePercent !== undefined) scrub.pace.sharePercent = scrubSharePercent;
+}
+
+/** On command: nobody waits any more for a drive to come back. */
+export async function hurry(pool: ServedPool): Promise<void> {
+  if (pool.readOnly) pool.tryAnew();
+  else await pool.healing.hurry();
+}
+
+/** People put a drive into a place. */
+export async function drivePlaced(pool: ServedPool, drive: string): Promise<void> {
+  if (pool.readOnly) pool.tryAnew();
+  else await pool.healing.placed(drive);
 }
 
 /**

@@ -7,7 +7,7 @@
  */
 import type { ScrubResult, VolumeDocument } from "../control/contract.ts";
 import { isWritable, type MemberState } from "../raid/raid-group.ts";
-import type { RaidShape } from "../raid/raid-level.ts";
+import type { RaidLevel, RaidShape } from "../raid/raid-level.ts";
 import type { RecordsDigest } from "./volume-records.ts";
 
 export const POOL_KEY = "pool";
@@ -194,6 +194,20 @@ function judgeMember(judged: JudgedBays, newest: PoolDocument, member: MemberDoc
   return member.state === "predictive"
     ? { state: member.state, reason: member.reason ?? "it should be replaced", bay }
     : { state: "online", bay };
+}
+
+/**
+ * Whether the newest document that was found is the newest that counts, however many drives are not there: a later one is on
+ * drives that went on without each of those that have this one, and so many they can't have been without.
+ */
+export function isNewestOfAll({ document, members }: Verdict, copies: readonly DocumentCopy[], level: RaidLevel): boolean {
+  const without: number[] = [];
+  members.forEach(({ bay }, position) => {
+    const copy = copies.find((candidate) => candidate.position === bay);
+    const behind = document.version - (copy?.document?.version ?? Number.NEGATIVE_INFINITY);
+    if (!isWritable(document.members[position]!.state) || behind <= VERSIONS_BEHIND_MAX) without.push(position);
+  });
+  return !level.survives(without);
 }
 
 /**

@@ -21,13 +21,20 @@ const NO_SPACE_RETRY_MILLISECONDS = 5000;
 
 /** The pool can't be opened, and why: people must do something. Nothing was changed. */
 export class PoolRefusedError extends Error {
+  /** A sentence. */
+  readonly reason: string;
+
   constructor(pool: string, reason: string, volumes: readonly string[], options?: ErrorOptions) {
     const sentence = reason.endsWith(".") ? reason : `${reason}.`;
     const named = volumes.length === 0 ? "" : ` Volumes concerned: ${volumes.join(", ")}.`;
     super(`pool ${pool} is not opened: ${sentence}${named}`, options);
     this.name = "PoolRefusedError";
+    this.reason = sentence;
   }
 }
+
+/** More of its drives are gone than it can do without: it may be opened for reading (`openReadOnlyPool`). */
+export class BeyondRedundancyError extends PoolRefusedError {}
 
 /** Where the pool's journal file is. */
 export interface JournalBay {

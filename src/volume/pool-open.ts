@@ -45,6 +45,7 @@ import {
 } from "./pool-document.ts";
 import { makePool } from "./pool-make.ts";
 import {
+  BeyondRedundancyError,
   MAP_PAGES_MAX,
   type ObservedOptions,
   type OpenPoolOptions,
@@ -67,17 +68,13 @@ export async function openPool(given: OpenPoolOptions): Promise<Pool> {
   const floor = poolEpoch(global, config.index);
   const unavailable = new Map<number, Unavailable>();
   const copies = await readCopies(options, floor, unavailable);
-  options.bays.forEach((bay, index) => {
-    if (bay.state === "unavailable") unavailable.set(index, { state: bay.memberState, reason: bay.reason });
-    if (bay.state === "blank") unavailable.set(index, { state: "missing", reason: "the drive is blank" });
-  });
   const verdict = judgeCopies({ name: config.name, bays: driveNames(config), copies, unavailable });
   if (verdict === undefined) return recoverPool(options, await makePool(options, unavailable), []);
   return recoverPool(options, verdict, await knownVolumes(options, verdict.document, copies));
 }
 
-/** A drive that can't be opened after all is added to `unavailable`: the pool does without it, if it can. */
-async function readCopies(
+/** @param unavailable - gets the drives that can't be opened: the pool does without them, if it can */
+export async function readCopies(
   options: OpenPoolOptions,
   epoch: number,
   unavailable: Map<number, Unavailable>,
@@ -102,6 +99,10 @@ async function readCopies(
       copies.push({ position, driveId: bay.driveId, document });
     }),
   );
+  options.bays.forEach((bay, index) => {
+    if (bay.state === "unavailable") unavailable.set(index, { state: bay.memberState, reason: bay.reason });
+    if (bay.state === "blank") unavailable.set(index, { state: "missing", reason: "the drive is blank" });
+  });
   for (const { document } of copies) {
     if (document !== undefined && !POOL_FORMATS_KNOWN.includes(document.formatVersion)) {
       throw new PoolRefusedError(
@@ -115,7 +116,7 @@ async function readCopies(
 }
 
 /** The volumes that the newest document was written with, from the first drive that has all their records whole. */
-async function knownVolumes(
+export async function knownVolumes(
   options: OpenPoolOptions,
   newest: PoolDocument,
   copies: readonly DocumentCopy[],
@@ -144,7 +145,7 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
   const volumeNames = volumes.map((volume) => volume.name);
   checkShape(config, document, volumeNames);
   const members = openMembers(options, verdict);
-  const box: PoolBox = { pool: undefined };
+  const box: PoolBox<Pool> = { pool: undefined };
   const group = new RaidGroup(members, raidLevel(document.raid), {
     onMemberLost: async (member) => {
       await box.pool?.memberLost(member);
@@ -287,7 +288,7 @@ function refuseLoss(parts: PoolParts, document: PoolDocument, volumeNames: reado
     .filter((member) => !isTrusted(member.state))
     .map((member) => `${member.name}: ${member.state}, ${member.reason}`);
   const reason = `${lost.length} zones can't be had from the drives that are there (${drives.join("; ")}).`;
-  throw new PoolRefusedError(parts.name, reason, volumeNames);
+  throw new BeyondRedundancyError(parts.name, reason, volumeNames);
 }
 
 /** The drives that can be reached, and those that can't: which of them are members is known, what the others are is looked at. */
@@ -339,12 +340,15 @@ async function versionOn(drive: Drive): Promise<number | undefined> {
   return value === undefined ? undefined : (decodeDocument(value) as PoolDocument | undefined)?.version;
 }
 
+/** What people are told of a pool that has failed, by what brings it back. */
+const EVENT_OF = { none: "pool.failed", path: "pool.unreachable", drives: "pool.drivesLost" } as const;
+
 /** Parts raise things that the pool must hear of, and are made before it. */
-interface PoolBox {
-  pool: Pool | undefined;
+interface PoolBox<Served> {
+  pool: Served | undefined;
 }
 
-function assembleParts(
+export function assembleParts(
   options: ObservedOptions,
   opened: {
     document: PoolDocument;
@@ -352,7 +356,7 @@ function assembleParts(
     group: RaidGroup;
     store: MetadataStore;
     file: JournalFile;
-    box: PoolBox;
+    box: PoolBox<Pick<Pool, "hasFailed" | "journalProgress">>;
   },
 ): PoolParts {
   const { config, global, frames, runtime } = options;
@@ -364,7 +368,7 @@ function assembleParts(
   const health: PoolHealth = new PoolHealth((reason) => {
     const event = { severity: "critical", subject: `pool ${config.name}`, message: reason } as const;
     if (health.cure === "reopening") tellJournalFull(runtime, config.name, `the pool is opened anew (${reason})`);
-    else runtime.raise({ ...event, type: health.cure === "path" ? "pool.unreachable" : "pool.failed" });
+    else runtime.raise({ ...event, type: EVENT_OF[health.cure ?? "none"] });
     box.pool?.hasFailed();
     options.onFailed?.(health.cure);
   });
@@ -418,14 +422,14 @@ function checkMembers(
     return `${name}: ${state}, ${reason}`;
   });
   const reason = `${lost.length} of its drives are lost and ${group.level.tolerance} can be (${lost.join("; ")}).`;
-  throw new PoolRefusedError(config.name, reason, volumeNames);
+  throw new BeyondRedundancyError(config.name, reason, volumeNames);
 }
 
 /**
  * The drives must be those of this pool: under another name they would be recorded as lost, and the journal of that
  * name, which may hold another pool's acknowledged writes, be made anew.
  */
-function checkShape(config: PoolConfig, document: PoolDocument, volumeNames: readonly string[]): void {
+export function checkShape(config: PoolConfig, document: PoolDocument, volumeNames: readonly string[]): void {
   const names = document.members.map((member) => member.name);
   const refuse = (reason: string) => new PoolRefusedError(config.name, reason, volumeNames);
   if (document.name !== config.name) {

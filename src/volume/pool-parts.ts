@@ -13,7 +13,7 @@ import type { PoolMap } from "../map/pool-map.ts";
 import type { BulkWork } from "../raid/bulk-work.ts";
 import type { DriveHealth } from "../raid/drive-health.ts";
 import type { GroupGeometry } from "../raid/geometry.ts";
-import { isPathLost, type RaidGroup } from "../raid/raid-group.ts";
+import { isGroupFailed, isPathLost, type RaidGroup } from "../raid/raid-group.ts";
 import type { Staging } from "../raid/staging.ts";
 import type { StripeReader } from "../raid/stripe-reader.ts";
 import { BLOCK_STATUS, type BlockStatus } from "./block-io.ts";
@@ -64,10 +64,12 @@ export interface PoolParts {
 }
 
 /**
- * What brings a pool that has failed back, by its being opened anew: its drives can be reached again; or nothing but that, as
- * the journal's disk had no room for what was in memory already.
+/**
+ * What brings a pool that has failed back, by its being opened anew. path: that its drives can be reached again. reopening:
+ * nothing but that, as the journal's disk had no room for what was in memory already. drives: the same, but with more of them
+ * lost than it can do without; what the others have can be read (readonly-pool.ts).
  */
-export type PoolCure = "path" | "reopening" | undefined;
+export type PoolCure = "path" | "reopening" | "drives" | undefined;
 
 /** Whether the pool can serve; once failed it stays so until it is opened anew. */
 export class PoolHealth {
@@ -83,7 +85,7 @@ export class PoolHealth {
     return this.#reason !== undefined;
   }
 
-  /** Nothing is broken. */
+  /** Nothing is broken, or only drives are. */
   get cure(): PoolCure {
     return this.#cure;
   }
@@ -91,7 +93,7 @@ export class PoolHealth {
   /** What I/O of a failed pool ends with. */
   get status(): BlockStatus {
     if (this.#cure === "path") return BLOCK_STATUS.unreachable;
-    return this.#cure === "reopening" ? BLOCK_STATUS.reopening : BLOCK_STATUS.failed;
+    return this.#cure === undefined ? BLOCK_STATUS.failed : BLOCK_STATUS.reopening;
   }
 
   get reason(): string | undefined {
@@ -103,6 +105,7 @@ export class PoolHealth {
     this.#reason = error instanceof Error ? error.message : String(error);
     if (isPathLost(error)) this.#cure = "path";
     else if (error instanceof JournalFileError && error.kind === "noSpace") this.#cure = "reopening";
+    else if (isGroupFailed(error)) this.#cure = "drives";
     this.#onFail(this.#reason);
   }
 }

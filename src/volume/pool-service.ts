@@ -16,7 +16,11 @@ import {
   type VolumeInfo,
 } from "./block-io.ts";
 import type { Pool } from "./pool.ts";
+import type { ReadOnlyPool } from "./readonly-pool.ts";
 import { PoolChangeError } from "./volume-changes.ts";
+
+/** A pool as it is served. */
+export type ServedPool = Pool | ReadOnlyPool;
 
 /** The director's frames, and the pins on them. */
 interface PinnedFrames extends FrameSource {
@@ -24,16 +28,16 @@ interface PinnedFrames extends FrameSource {
 }
 
 export class PoolService implements BlockService {
-  #pools: readonly Pool[];
+  #pools: readonly ServedPool[];
   readonly #frames: PinnedFrames;
 
-  constructor(pools: readonly Pool[], frames: PinnedFrames) {
+  constructor(pools: readonly ServedPool[], frames: PinnedFrames) {
     this.#pools = pools;
     this.#frames = frames;
   }
 
   /** A pool that this director owns from now on, opened. */
-  add(pool: Pool): void {
+  add(pool: ServedPool): void {
     if (this.#pools.some((other) => other.parts.index === pool.parts.index)) {
       throw new Error(`invariant: pool ${pool.parts.name} is served already`);
     }
@@ -41,8 +45,8 @@ export class PoolService implements BlockService {
   }
 
   /** The pool goes to another director, or is closed: no task for it is in, and none comes. */
-  remove(index: number): Pool {
-    const pool = this.pool(index);
+  remove(index: number): ServedPool {
+    const pool = this.served(index);
     this.#pools = this.#pools.filter((other) => other !== pool);
     return pool;
   }
@@ -124,7 +128,7 @@ export class PoolService implements BlockService {
 
   setWriteCache(volume: number, enabled: boolean, done: (ok: boolean) => void): void {
     const pool = this.#poolOf(volume);
-    if (pool === undefined) {
+    if (pool === undefined || pool.readOnly) {
       done(false);
       return;
     }
@@ -136,14 +140,19 @@ export class PoolService implements BlockService {
 
   // — setup path —
 
-  get pools(): readonly Pool[] {
+  get pools(): readonly ServedPool[] {
     return this.#pools;
   }
 
-  pool(index: number): Pool {
+  served(index: number): ServedPool {
     const pool = this.#pools.find((candidate) => candidate.parts.index === index);
     if (pool === undefined) throw new PoolChangeError("notFound", `this director does not own pool ${index}`);
     return pool;
+  }
+
+  /** For what changes a pool. @throws PoolChangeError where it is read-only */
+  pool(index: number): Pool {
+    return changeable(this.served(index));
   }
 
   async createVolume(poolIndex: number, document: VolumeDocument): Promise<void> {
@@ -158,9 +167,9 @@ export class PoolService implements BlockService {
     await this.#mustHave(volume).volumes.delete(volume);
   }
 
-  /** Resolves with the number of pools that have it: a director may own none. */
+  /** Resolves with the number of pools that have it: a director may own none, or none but what is read-only. */
   async storeArrayDocument(document: ArrayDocument): Promise<number> {
-    const pools = this.#pools;
+    const pools = this.#pools.filter((pool) => !pool.readOnly);
     await Promise.all(pools.map((pool) => pool.storeArrayDocument(document)));
     return pools.length;
   }
@@ -185,7 +194,7 @@ export class PoolService implements BlockService {
     await Promise.all(this.#pools.map((pool) => pool.stop()));
   }
 
-  #poolOf(volume: number): Pool | undefined {
+  #poolOf(volume: number): ServedPool | undefined {
     for (const pool of this.#pools) if (pool.parts.volumes.has(volume)) return pool;
     return undefined;
   }
@@ -193,7 +202,7 @@ export class PoolService implements BlockService {
   #mustHave(volume: number): Pool {
     const pool = this.#poolOf(volume);
     if (pool === undefined) throw new PoolChangeError("notFound", `no volume ${volume} on this director`);
-    return pool;
+    return changeable(pool);
   }
 
   #childOf(io: BlockIo, part: { offset: number; bytes: number }, done: (status: BlockIo["status"]) => void): BlockIo {
@@ -210,7 +219,7 @@ export class PoolService implements BlockService {
   }
 
   /** An edge lies in one block. */
-  #writeZeros(pool: Pool, io: BlockIo): void {
+  #writeZeros(pool: ServedPool, io: BlockIo): void {
     growFrameRun(io.run, 1);
     const write = (): void => {
       if (!this.#frames.tryTake(1, io.run.frames, 0)) {
@@ -225,6 +234,11 @@ export class PoolService implements BlockService {
     };
     write();
   }
+}
+
+function changeable(pool: ServedPool): Pool {
+  if (pool.readOnly) throw new PoolChangeError("conflict", `pool ${pool.parts.name} is read-only: ${pool.why}`);
+  return pool;
 }
 
 function finish(io: BlockIo, status: BlockIo["status"]): void {

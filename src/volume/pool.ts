@@ -4,12 +4,11 @@
  *
  * Runs on: the owning director's thread. Made by `openPool` (pool-open.ts), which also recovers it.
  */
-import type { ArrayDocument, DriveStatus, FoundVolume, PoolStatus, VolumesUsage } from "../control/contract.ts";
+import type { ArrayDocument, FoundVolume, PoolStatus } from "../control/contract.ts";
 import type { MetadataStore } from "../map/metadata-store.ts";
-import { ZONE_STATE } from "../map/zone-table.ts";
-import { isTrusted, type Member } from "../raid/raid-group.ts";
+import { GroupFailedError, type Member } from "../raid/raid-group.ts";
 import { ZoneAppender } from "../raid/zone-appender.ts";
-import { BLOCK_BYTES, BLOCK_STATUS, type BlockIo, type MappingQuery, type VolumeInfo } from "./block-io.ts";
+import { BLOCK_STATUS, type BlockIo, type MappingQuery, type VolumeInfo } from "./block-io.ts";
 import { Compactor } from "./compactor.ts";
 import { Destager } from "./destager.ts";
 import type { DriveShelf } from "./drive-shelf.ts";
@@ -21,10 +20,10 @@ import { JournalRoom } from "./journal-room.ts";
 import { Losses } from "./losses.ts";
 import { findMapping } from "./mapping.ts";
 import { PoolClosedError } from "./pool-closed-error.ts";
-import { POOL_COUNT } from "./pool-counters.ts";
 import { ARRAY_KEY, type PoolDocument, type PoolVolumeDocument } from "./pool-document.ts";
 import type { PoolParts } from "./pool-parts.ts";
 import { PoolRecord } from "./pool-record.ts";
+import { commonStatus, gauge, reasonOf } from "./pool-status.ts";
 import { ReadPath } from "./read-path.ts";
 import { breathe } from "./runtime.ts";
 import { Scrub } from "./scrub.ts";
@@ -39,9 +38,6 @@ const NO_ROOM_TICKS = 10;
 /** Compaction and destage get so long to reach a safe point when the array stops. */
 const STOP_WAIT_MILLISECONDS = 3000;
 
-/** Of what is lost, so many ranges are told of; of the rest how much it is. */
-const LOST_RANGES_SHOWN = 256;
-
 export interface PoolOptions {
   readonly parts: PoolParts;
   readonly store: MetadataStore;
@@ -55,6 +51,7 @@ export interface PoolOptions {
 }
 
 export class Pool {
+  readonly readOnly = false;
   readonly parts: PoolParts;
   readonly compactor: Compactor;
   readonly record: PoolRecord;
@@ -92,7 +89,7 @@ export class Pool {
     });
     this.#reads = new ReadPath(parts, {
       repaired: (volume, block, place) => this.#destager.repair(volume, block, place),
-      damaged: (slot) => this.losses.damaged(slot),
+      lost: (volume, block, slot) => this.#blockLost(volume, block, slot),
     });
     this.#writes = new WritePath(parts, {
       writesThrough: (volume) => parts.volumes.get(volume)?.document.writeCacheEnabled === false,
@@ -242,7 +239,7 @@ export class Pool {
       message: `pool ${name} goes on without it, ${group.state}: ${member.reason ?? "unknown reason"}`,
     });
     if (group.state === "failed") {
-      health.fail(new Error(`pool ${name} has lost ${group.lostCount} drives; it can do without ${group.level.tolerance}`));
+      health.fail(new GroupFailedError(group));
       return;
     }
     runtime.reached("member.lost");
@@ -252,6 +249,17 @@ export class Pool {
     runtime.reached("member.recorded");
     // While the pool is opened zones are recovery's alone: it seals those that were open, and takes no others for such.
     if (this.#cancelTick !== undefined) this.healing.poke();
+  }
+
+  #blockLost(volume: number, block: number, slot: number): void {
+    const { runtime, name } = this.parts;
+    this.losses.damaged(slot);
+    runtime.raise({
+      severity: "critical",
+      type: "block.lost",
+      subject: `pool ${name}`,
+      message: `block ${block} of volume ${volume} can't be read and can't be rebuilt from its stripe`,
+    });
   }
 
   // — housekeeping —
@@ -318,7 +326,7 @@ export class Pool {
     this.#destager.tick();
     this.compactor.poke();
     this.#zonesFreed();
-    this.#gauge();
+    gauge(this.parts);
     this.#fill.look();
     this.#driveWatch.tick();
     this.#journalRoom.tick();
@@ -328,24 +336,6 @@ export class Pool {
     this.healing.poke();
     this.scrub.tick();
     this.losses.tick();
-  }
-
-  #gauge(): void {
-    const { counters, cache, frames, journal, space, map, group, health } = this.parts;
-    counters[POOL_COUNT.dirtyBlocks] = cache.dirtyCount;
-    counters[POOL_COUNT.dirtyBlocksMax] = frames.writeFramesMax;
-    counters[POOL_COUNT.cleanBlocks] = cache.cleanCount;
-    counters[POOL_COUNT.evictedBlocks] = cache.clean.evicted;
-    counters[POOL_COUNT.ghostHits] = cache.clean.ghostHits;
-    counters[POOL_COUNT.readAheadUnused] = cache.clean.aheadUnused;
-    counters[POOL_COUNT.liveBlocks] = space.liveBlocks;
-    counters[POOL_COUNT.usableBlocks] = space.usableBlocks;
-    counters[POOL_COUNT.zonesFree] = space.freeZones;
-    counters[POOL_COUNT.zonesTotal] = map.zones.slotCount;
-    counters[POOL_COUNT.journalLiveBytes] = journal.liveBytes;
-    counters[POOL_COUNT.journalCapacityBytes] = journal.capacityBytes;
-    counters[POOL_COUNT.degraded] = group.lostCount;
-    counters[POOL_COUNT.failed] = health.failed ? 1 : 0;
   }
 
   // — end —
@@ -418,74 +408,21 @@ export class Pool {
     return [...volumes.values()].map(({ document }) => ({ ...document, pool: index }));
   }
 
-  #usage(): VolumesUsage {
-    const { map, volumes } = this.parts;
-    const count = volumes.size;
-    const usage = {
-      volume: new Uint32Array(count),
-      mappedBytes: new Float64Array(count),
-      writeCacheEnabled: new Uint8Array(count),
-    };
-    let n = 0;
-    for (const [volume, { document }] of volumes) {
-      usage.volume[n] = volume;
-      usage.mappedBytes[n] = map.mappedBlocks(volume) * BLOCK_BYTES;
-      usage.writeCacheEnabled[n] = document.writeCacheEnabled ? 1 : 0;
-      n += 1;
-    }
-    return usage;
-  }
-
-  #lost(): Pick<PoolStatus, "lost"> {
-    const { lost } = this.parts.map;
-    const blocks = lost.total;
-    if (blocks === 0) return {};
-    const ranges = lost.ranges.slice(0, LOST_RANGES_SHOWN);
-    const listed = ranges.reduce((sum, { blockCount }) => sum + blockCount, 0);
-    return { lost: { blocks, ranges, unlistedBlocks: blocks - listed } };
-  }
-
   status(): PoolStatus {
-    const { cache, driveHealth, group, health, index, journal, map, name, runtime, space } = this.parts;
-    const zonesUsed = map.zones.slotCount - map.zones.count(ZONE_STATE.free);
-    const drives: DriveStatus[] = group.members.map((member) => ({
-      name: member.name,
-      state: member.state,
-      ...(member.reason === undefined ? {} : { reason: member.reason }),
-      capacityBytes: this.#options.driveCapacityBytes,
-      zonesUsed: isTrusted(member.state) ? zonesUsed : 0,
-      zoneCount: map.zones.slotCount,
-      errors: Math.round(driveHealth.status(member.name, runtime.nowMilliseconds()).errors * 100) / 100,
-    }));
-    const lost = group.members.filter((member) => !isTrusted(member.state)).map(lossOf);
+    const { group, health, map } = this.parts;
+    const common = commonStatus(this.parts, this.#options.driveCapacityBytes);
     const rebuild = this.healing.status;
-    const reason = health.reason ?? (lost.length > 0 ? lost.join("; ") : undefined);
+    const reason = health.reason ?? reasonOf(this.parts);
     return {
-      index,
-      name,
+      ...common,
       state: health.failed ? "failed" : group.state,
       ...(reason === undefined ? {} : { reason }),
       owner: this.#options.ownerIndex,
       epoch: this.record.document.epoch,
-      drives: [...drives, ...this.#options.shelf.status(group.members, map.zones.slotCount)],
-      usage: this.#usage(),
-      usableBytes: space.usableBlocks * BLOCK_BYTES,
-      liveBytes: space.liveBlocks * BLOCK_BYTES,
-      dirtyBytes: cache.dirtyCount * BLOCK_BYTES,
-      journalBytes: journal.capacityBytes,
-      journalLiveBytes: journal.liveBytes,
-      zonesFree: space.freeZones,
-      zonesUsed,
+      drives: [...common.drives, ...this.#options.shelf.status(group.members, map.zones.slotCount)],
       ...(rebuild === undefined ? {} : { rebuild }),
       rebuildSharePercent: this.healing.pace.sharePercent,
       scrub: this.scrub.status,
-      ...this.#lost(),
     };
   }
-}
-
-/** Which drive, and why. A driver's own message names the drive already. */
-function lossOf({ name, state, reason }: Member): string {
-  if (reason?.startsWith(`drive ${name}:`) === true) return reason;
-  return `drive ${name} is ${state}${reason === undefined ? "" : `: ${reason}`}`;
 }

@@ -40,7 +40,7 @@ const READ_AHEAD_SHARE = 1 / 8;
 export class ReadPath implements FetchResults {
   readonly #pool: PoolParts;
   readonly repaired: FetchResults["repaired"];
-  readonly damaged: FetchResults["damaged"];
+  readonly lost: FetchResults["lost"];
   readonly #streams = new ReadStreams();
   readonly #regroup: Regroup;
   readonly #fetcher: StripFetcher;
@@ -48,10 +48,10 @@ export class ReadPath implements FetchResults {
   readonly #freeWaiters: BlockWaiter[] = [];
   readonly #freeReads: PendingRead[] = [];
 
-  constructor(pool: PoolParts, on: Pick<FetchResults, "repaired" | "damaged">) {
+  constructor(pool: PoolParts, on: Pick<FetchResults, "repaired" | "lost">) {
     this.#pool = pool;
     this.repaired = on.repaired;
-    this.damaged = on.damaged;
+    this.lost = on.lost;
     this.#fetcher = new StripFetcher(pool, this);
     this.#regroup = new Regroup(pool.frames, pool.cache, pool.global);
   }

@@ -35,8 +35,8 @@ export interface FetchResults {
   /** The block has moved meanwhile. */
   resolveAgain(waiters: BlockWaiter | undefined): void;
   deliverAll(waiters: BlockWaiter | undefined, frame: number, status: BlockStatus): void;
-  /** A block in the zone of this slot can be had from nowhere. */
-  damaged(slot: number): void;
+  /** A block, in the zone of this slot, can be had from nowhere. */
+  lost(volume: number, block: number, slot: number): void;
 }
 
 export class StripFetcher {
@@ -282,13 +282,7 @@ export class StripFetcher {
         continue;
       }
       counters[POOL_COUNT.lostBlocks]! += 1;
-      this.#served.damaged(fetch.at.slot);
-      this.#pool.runtime.raise({
-        severity: "critical",
-        type: "block.lost",
-        subject: `pool ${this.#pool.name}`,
-        message: `block ${block} of volume ${volume} can't be read and can't be rebuilt from its stripe`,
-      });
+      this.#served.lost(volume, block, fetch.at.slot);
       this.#served.deliverAll(waiters, -1, BLOCK_STATUS.mediumError);
     }
     this.#aheadUnderWay -= fetch.aheadCount;

@@ -14,7 +14,7 @@ import type { Drive } from "../../drivers/drive/drive.ts";
 import { DriveError } from "../../drivers/drive/drive.ts";
 import { MapDamagedError } from "../map/pool-map.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
-import { isFenced, isTrusted, type Member } from "../raid/raid-group.ts";
+import { isFenced, isTrusted, isWritable, type Member } from "../raid/raid-group.ts";
 import type { PoolParts } from "./pool-parts.ts";
 
 interface Found {
@@ -44,6 +44,34 @@ export async function checkZones(parts: PoolParts): Promise<void> {
   }
 }
 
+/** As `checkZones`, of members that are read and never written: nothing is finished, nothing removed, nothing put on record. */
+export async function surveyZones(parts: PoolParts): Promise<void> {
+  const { group, map } = parts;
+  const next = map.zones.nextZone;
+  await Promise.all(
+    group.members.map(async (member) => {
+      const { drive, position } = member;
+      if (drive === undefined || !isWritable(member.state)) return;
+      try {
+        const { whole, lacking } = await lookAt(parts, drive);
+        member.hasZone = (zone) => whole.has(zone);
+        if (lacking > 0 && isTrusted(member.state)) {
+          member.state = "rebuilding";
+          member.reason = `it lacks ${lacking} zones that it should have`;
+        }
+      } catch (error) {
+        if (error instanceof MapDamagedError) throw error;
+        await group.lose(position, error, drive);
+      }
+    }),
+  );
+  for (const { former } of group.members) {
+    if (former === undefined) continue;
+    const finished = await finishedZones(former.drive);
+    former.hasZone = (zone) => zone < next && finished.has(zone);
+  }
+}
+
 /** Zones of which, by what the drives have, some stripes can't be had. */
 export function lostZones({ group, map, zoneUse }: PoolParts): number[] {
   const { zones } = map;
@@ -59,7 +87,7 @@ export function lostZones({ group, map, zoneUse }: PoolParts): number[] {
 }
 
 async function lookAt(parts: PoolParts, drive: Drive): Promise<Found> {
-  const { map, runtime, name } = parts;
+  const { group, map, runtime, name } = parts;
   const { zones } = map;
   const slots = new Map<number, number>();
   for (let slot = 0; slot < zones.slotCount; slot++)
@@ -73,13 +101,15 @@ async function lookAt(parts: PoolParts, drive: Drive): Promise<Found> {
           `drive ${drive.name} has zone ${zone}, which the map of pool ${name} does not know yet: the map is an older copy`,
         );
       }
+      if (group.isReadOnly) continue;
       await drive.resetZone(zone);
     } else if (finished) {
       whole.add(zone);
       continue;
     } else if (zones.state[slot] === ZONE_STATE.open && (await hasStripes(parts, drive, slot))) {
-      await drive.finishZone(zone);
       whole.add(zone);
+      if (group.isReadOnly) continue;
+      await drive.finishZone(zone);
     } else continue;
     runtime.reached("recovery.zoneMended");
   }

@@ -339,4 +339,5 @@ const STATUS_NAME: Readonly<Record<BlockStatus, string>> = {
   [BLOCK_STATUS.aborted]: "aborted",
   [BLOCK_STATUS.reopening]: "reopening",
   [BLOCK_STATUS.unreachable]: "unreachable",
+  [BLOCK_STATUS.writeProtected]: "write protected",
 };

@@ -22,10 +22,11 @@ import { stagingBytes } from "../../src/raid/staging.ts";
 import { stripShape } from "../../src/raid/strip.ts";
 import { BLOCK_BYTES, BLOCK_STATUS, BlockIo } from "../../src/volume/block-io.ts";
 import { HEALING_SETTINGS, type HealingSettings } from "../../src/volume/healing-settings.ts";
-import type { JournalBay, RecoveredRequest } from "../../src/volume/pool-members.ts";
+import type { JournalBay, OpenPoolOptions, RecoveredRequest } from "../../src/volume/pool-members.ts";
 import { openPool } from "../../src/volume/pool-open.ts";
 import type { BayDrive } from "../../src/volume/pool-parts.ts";
 import { PoolService } from "../../src/volume/pool-service.ts";
+import { openReadOnlyPool, type ReadOnlyOpening } from "../../src/volume/readonly-open.ts";
 import type { PoolRuntime } from "../../src/volume/runtime.ts";
 
 export interface MemoryPoolShape extends RaidShape {
@@ -115,6 +116,8 @@ export async function openMemoryPool(
     bulk?: (global: GlobalMemory) => BulkWork;
     /** As a takeover: what the journal's writer wrote is there, but for the end of it. */
     pagesKept?: boolean;
+    /** Opened for reading, whatever drives are there. */
+    readOnly?: Partial<ReadOnlyOpening>;
   } = {},
 ): Promise<OpenedPool> {
   const { shape } = media;
@@ -173,7 +176,7 @@ export async function openMemoryPool(
     };
     return { open, create };
   };
-  const pool = await openPool({
+  const given: OpenPoolOptions = {
     config,
     global,
     frames,
@@ -185,7 +188,11 @@ export async function openMemoryPool(
     healing: { ...HEALING_SETTINGS, missingSeconds: 0, ...options.healing },
     ...(options.onRecovered === undefined ? {} : { onRecovered: options.onRecovered }),
     ...(options.bulk === undefined ? {} : { bulk: options.bulk(global) }),
-  });
+  };
+  const pool =
+    options.readOnly === undefined
+      ? await openPool(given)
+      : await openReadOnlyPool(given, { why: "It is a test.", onReturn: () => undefined, ...options.readOnly });
   return {
     service: new PoolService([pool], frames),
     frames,

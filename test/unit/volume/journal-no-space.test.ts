@@ -31,13 +31,14 @@ class Rig {
     this.mirrored = mirrored;
   }
 
-  async open(): Promise<void> {
+  /** @param pagesKept - by the process that wrote the journal, as the array does when there was no room */
+  async open(pagesKept = true): Promise<void> {
     const { room } = this;
     const wrapJournal = (file: JournalFile): JournalFile => {
       Object.defineProperty(file as MemoryJournalFile, "roomBytes", { get: () => room.bytes });
       return file;
     };
-    this.pool = await openMemoryPool(this.media, { hurry: 200, ageSeconds: 1, wrapJournal, mirrored: this.mirrored });
+    this.pool = await openMemoryPool(this.media, { hurry: 200, ageSeconds: 1, wrapJournal, mirrored: this.mirrored, pagesKept });
   }
 
   async begin(): Promise<this> {
@@ -47,9 +48,9 @@ class Rig {
     return this;
   }
 
-  async reopen(): Promise<void> {
+  async reopen(pagesKept = true): Promise<void> {
     this.pool.kill();
-    await this.open();
+    await this.open(pagesKept);
   }
 
   async write(range: number, fill: number): Promise<number> {
@@ -112,7 +113,8 @@ describe("pool: the disk below the journal is full", () => {
     expect(rig.health.failed).toBe(false);
     await rig.check();
     expect(await rig.write(1, 99)).toBe(BLOCK_STATUS.spaceExhausted);
-    expect(rig.count("journal.noSpace")).toBe(1);
+    // Again after a minute, which a busy machine may let pass here.
+    expect(rig.count("journal.noSpace")).toBeGreaterThan(0);
     // What was dirty goes to the drives, and the journal is trimmed.
     await rig.pool.service.pool(0).destageAll();
     await rig.check();
@@ -127,6 +129,27 @@ describe("pool: the disk below the journal is full", () => {
     for (let n = 0; n < 40; n++) expect(await rig.write(n % 4, n)).toBe(BLOCK_STATUS.good);
     await rig.check();
     await rig.reopen();
+    await rig.check();
+    rig.pool.kill();
+  });
+
+  test("opened by another process without room, it destages and flushes once what it recovered could be written anew", async () => {
+    const rig = await new Rig().begin();
+    rig.room.bytes = SUPERBLOCKS_ONLY;
+    await rig.reopen(false);
+    await rig.check();
+    let destaged = false;
+    const destage = rig.pool.service
+      .pool(0)
+      .destageAll()
+      .finally(() => {
+        destaged = true;
+      });
+    expect(await rig.write(1, 99)).toBe(BLOCK_STATUS.spaceExhausted);
+    expect(destaged).toBe(false);
+    rig.room.bytes = Number.POSITIVE_INFINITY;
+    await destage;
+    expect(rig.health.failed).toBe(false);
     await rig.check();
     rig.pool.kill();
   });

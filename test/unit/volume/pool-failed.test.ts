@@ -34,8 +34,8 @@ describe("pool: two drives fail while hosts write", () => {
     const acknowledged = statuses.filter(({ status }) => status === BLOCK_STATUS.good);
     expect(acknowledged.length).toBeGreaterThan(100);
     expect(pool.service.status()[0]!.state).toBe("failed");
-    expect((await readBytes(pool, 1, 1400 * 4096, 4096)).status).toBe(BLOCK_STATUS.failed);
-    expect(pool.events.some((event) => event.type === "pool.failed")).toBe(true);
+    expect((await readBytes(pool, 1, 1400 * 4096, 4096)).status).toBe(BLOCK_STATUS.reopening);
+    expect(pool.events.some((event) => event.type === "pool.drivesLost")).toBe(true);
 
     pool.kill();
     gone.now = false;
