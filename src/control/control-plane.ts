@@ -187,6 +187,7 @@ export class ControlPlane {
               ? pool.reason
               : `pool ${pool.name} failed: ${pool.reason ?? "no reason given"}`,
           );
+        if (pool.state === "readonly") warnings.push(`pool ${pool.name} is read-only: ${pool.reason ?? "no reason given"}`);
         if (pool.state === "degraded") warnings.push(`pool ${pool.name} is degraded: ${pool.reason ?? missingDrives(pool)}`);
         for (const drive of pool.drives) {
           if (drive.state !== "predictive") continue;

@@ -145,7 +145,7 @@ async function makePendingVolumes(state: ArrayState, pools: readonly PoolStatus[
   for (const { pool, ...volume } of pendingVolumes) {
     if (state.volumes.has(volume.volume)) continue;
     const status = pools.find(({ index }) => index === pool);
-    if (status === undefined || status.state === "failed") {
+    if (status === undefined || status.state === "failed" || status.state === "readonly") {
       throw new StartUpError(
         `volume ${volume.name} of the first start can't be made: pool ${state.config.pools[pool]?.name ?? pool} ${status?.reason ?? "is not there"}`,
       );

@@ -3,7 +3,7 @@ import { joinAddress } from "../config/assemble.ts";
 import type { Config } from "../config/config.ts";
 import { raidLevel } from "../raid/raid-levels.ts";
 import type { ArrayState, KnownVolume } from "./array-state.ts";
-import type { DirectorStatus, DriveStatus, HostDocument, PoolStatus, VolumesUsage } from "./contract.ts";
+import type { DirectorStatus, DriveStatus, HostDocument, LostStatus, PoolStatus, VolumesUsage } from "./contract.ts";
 import { provisionedBytes } from "./overcommit.ts";
 import type { Portals } from "./portals.ts";
 
@@ -30,13 +30,14 @@ export function poolView(array: ArrayState, pool: PoolStatus) {
     ...(pool.rebuildSharePercent === undefined ? {} : { rebuildSharePercent: pool.rebuildSharePercent }),
     ...(pool.scrub === undefined ? {} : { scrub: pool.scrub }),
     ...(pool.lost === undefined ? {} : { lost: lostView(array, pool.lost) }),
+    ...(pool.unreadable === undefined ? {} : { unreadable: lostView(array, pool.unreadable) }),
     provisionedBytes: provisionedBytes(array, pool.index),
     drives: pool.drives.map((drive) => driveView(pool.name, drive)),
   };
 }
 
 /** In the blocks that hosts count in: what a restore needs to know. */
-function lostView(array: ArrayState, { blocks, ranges, unlistedBlocks }: NonNullable<PoolStatus["lost"]>) {
+function lostView(array: ArrayState, { blocks, ranges, unlistedBlocks }: LostStatus) {
   return {
     lostBytes: blocks * LOST_BLOCK_BYTES,
     unlistedBytes: unlistedBlocks * LOST_BLOCK_BYTES,

@@ -200,9 +200,24 @@ const ScrubFound = object({
   lostBlocks: Type.Integer({ description: "Blocks that nothing had any more: medium errors." }),
   lostStrips: Type.Integer({ description: "Strips of which nothing was left to say what was in them." }),
 });
+function lostRanges(what: string) {
+  return object({
+    lostBytes: bytes(what),
+    unlistedBytes: bytes("Of it, in none of the ranges: there are too many of them."),
+    ranges: Type.Array(
+      object({
+        volume: Type.Integer(),
+        name: text("Of the volume."),
+        logicalBlockBytes: Type.Integer(),
+        firstLba: Type.Integer({ description: "In the volume's logical blocks." }),
+        lbaCount: Type.Integer(),
+      }),
+    ),
+  });
+}
 export const Pool = object({
   name: text(),
-  state: text("optimal, degraded or failed"),
+  state: text("optimal, degraded, readonly or failed"),
   reason: Type.Optional(text()),
   owner: text("The director that owns it."),
   epoch: Type.Integer(),
@@ -240,20 +255,11 @@ export const Pool = object({
       last: Type.Optional(ScrubFound),
     }),
   ),
-  lost: Type.Optional(
-    object({
-      lostBytes: bytes("Lost for good: reads get MEDIUM ERROR until it is written anew, or unmapped."),
-      unlistedBytes: bytes("Lost, and in none of the ranges: there are too many of them."),
-      ranges: Type.Array(
-        object({
-          volume: Type.Integer(),
-          name: text("Of the volume."),
-          logicalBlockBytes: Type.Integer(),
-          firstLba: Type.Integer({ description: "In the volume's logical blocks." }),
-          lbaCount: Type.Integer(),
-        }),
-      ),
-    }),
+  lost: Type.Optional(lostRanges("Lost for good: reads get MEDIUM ERROR until it is written anew, or unmapped.")),
+  unreadable: Type.Optional(
+    lostRanges(
+      "Of a pool that is readonly: reads get MEDIUM ERROR while drives are away. Absent too while it is being found out.",
+    ),
   ),
   zonesFree: Type.Integer(),
   zonesUsed: Type.Integer(),

@@ -22,12 +22,15 @@ export function addStorageCommands(program: Command, context: CliContext): void 
     });
   pools
     .command("lost")
-    .description("what is lost for good, by volume and LBA: reads of it get MEDIUM ERROR until it is written anew")
+    .description("what is lost for good, or can't be read while drives are away, by volume and LBA: reads of it get MEDIUM ERROR")
     .action(async () => {
       const answer = await context.client().get<{ pools: Pool[] }>("/api/v1/pools");
-      context.show({ pools: answer.pools.map(({ name, lost }) => ({ name, ...(lost === undefined ? {} : { lost }) })) }, () =>
-        lostTable(answer.pools),
-      );
+      const told = answer.pools.map(({ name, lost, unreadable }) => ({
+        name,
+        ...(lost === undefined ? {} : { lost }),
+        ...(unreadable === undefined ? {} : { unreadable }),
+      }));
+      context.show({ pools: told }, () => lostTable(answer.pools));
     });
   pools
     .command("move")
@@ -156,9 +159,15 @@ function addLunCommands(luns: Command, context: CliContext): void {
 }
 
 function lostTable(pools: readonly Pool[]): string {
-  const rows = pools.flatMap(({ name, lost }) => (lost?.ranges ?? []).map((range) => ({ pool: name, ...range })));
-  const unlisted = pools.flatMap(({ name, lost }) =>
-    lost === undefined || lost.unlistedBytes === 0 ? [] : [`\npool ${name}: ${readableBytes(lost.unlistedBytes)} more\n`],
+  const all = pools.flatMap(({ name, lost, unreadable }) => [
+    { pool: name, what: "lost", found: lost },
+    { pool: name, what: "unreadable", found: unreadable },
+  ]);
+  const rows = all.flatMap(({ pool, what, found }) => (found?.ranges ?? []).map((range) => ({ pool, what, ...range })));
+  const unlisted = all.flatMap(({ pool, what, found }) =>
+    found === undefined || found.unlistedBytes === 0
+      ? []
+      : [`\npool ${pool}: ${readableBytes(found.unlistedBytes)} more, ${what}\n`],
   );
   if (rows.length === 0 && unlisted.length === 0) return "nothing is lost\n";
   type Row = (typeof rows)[number];
@@ -169,6 +178,7 @@ function lostTable(pools: readonly Pool[]): string {
       { title: "FIRST LBA", value: ({ firstLba }) => String(firstLba) },
       { title: "BLOCKS", value: ({ lbaCount }) => String(lbaCount) },
       { title: "BLOCK SIZE", value: ({ logicalBlockBytes }) => String(logicalBlockBytes) },
+      { title: "WHAT", value: ({ what }) => what },
     ],
     rows,
   );
@@ -178,6 +188,11 @@ function lostTable(pools: readonly Pool[]): string {
 function poolTable(pools: readonly Pool[]): string {
   const lost = pools.flatMap(({ name, lost }) =>
     lost === undefined ? [] : [`\npool ${name}: ${readableBytes(lost.lostBytes)} are lost (varray pools lost)\n`],
+  );
+  const unreadable = pools.flatMap(({ name, unreadable }) =>
+    unreadable === undefined
+      ? []
+      : [`\npool ${name}: ${readableBytes(unreadable.lostBytes)} can't be read now (varray pools lost)\n`],
   );
   const reasons = pools.flatMap(({ name, reason }) => (reason === undefined ? [] : [`\npool ${name}: ${reason}\n`]));
   const rows = table<Pool>(
@@ -199,7 +214,7 @@ function poolTable(pools: readonly Pool[]): string {
     ],
     pools,
   );
-  return rows + reasons.join("") + lost.join("");
+  return rows + reasons.join("") + lost.join("") + unreadable.join("");
 }
 
 function changedVolumeText(volume: Volume): string {

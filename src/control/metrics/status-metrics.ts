@@ -10,7 +10,7 @@ import type { ControlPlane } from "../control-plane.ts";
 import { provisionedBytes } from "../overcommit.ts";
 import { VERSION } from "../version.ts";
 
-const POOL_STATES: readonly PoolStatus["state"][] = ["optimal", "degraded", "failed"];
+const POOL_STATES: readonly PoolStatus["state"][] = ["optimal", "degraded", "readonly", "failed"];
 const DRIVE_STATES: readonly DriveStatus["state"][] = [
   "online",
   "predictive",
@@ -102,6 +102,7 @@ export class StatusMetrics {
     gauges.poolUsable.set({ pool }, status.usableBytes);
     gauges.poolLive.set({ pool }, status.liveBytes);
     gauges.poolLost.set({ pool }, (status.lost?.blocks ?? 0) * 4096);
+    gauges.poolUnreadable.set({ pool }, (status.unreadable?.blocks ?? 0) * 4096);
     gauges.poolDirty.set({ pool }, status.dirtyBytes);
     gauges.poolJournal.set({ pool }, status.journalBytes);
     gauges.poolJournalLive.set({ pool }, status.journalLiveBytes);
@@ -156,6 +157,7 @@ const GAUGES = {
   poolProvisioned: ["varray_pool_provisioned_bytes", "Sizes of the pool's volumes together.", "pool"],
   poolJournal: ["varray_pool_journal_size_bytes", "Size of the pool's journal.", "pool"],
   poolJournalLive: ["varray_pool_journal_used_bytes", "Journal that holds live records.", "pool"],
+  poolUnreadable: ["varray_pool_unreadable_bytes", "Of a read-only pool: what can't be read while drives are away.", "pool"],
   poolLost: ["varray_pool_lost_bytes", "Lost for good, until it is written anew.", "pool"],
   poolOwner: ["varray_pool_owner", "1 for the director that owns the pool.", "pool", "director"],
   poolState: ["varray_pool_state", "1 for the state that holds: optimal, degraded, failed.", "pool", "state"],
