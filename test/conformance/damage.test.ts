@@ -7,7 +7,7 @@ import { type RunningArray, startArray } from "../support/array.ts";
 import { flipBytesInZones } from "../support/damage.ts";
 import { PipelinedSession } from "../support/pipelined-session.ts";
 import { Random } from "../support/random.ts";
-import { countWrongSectors, type StampedRange, writeStamped } from "../support/stamped-lun.ts";
+import { countWrongSectors, lookAtSectors, type StampedRange, writeStamped } from "../support/stamped-lun.ts";
 
 const SECTORS = (48 * 2 ** 20) / 512;
 const ON_A: StampedRange = { lun: 0, sectors: SECTORS, sequence: 1 };
@@ -78,7 +78,7 @@ describe("a journal that is missing", () => {
 });
 
 describe("two drives of a pool that are gone", () => {
-  test("keep it closed, with the names of its volumes, while the other serves; one put back, all is there", async () => {
+  test("leave it read-only, with the rest to be read, while the other serves; one put back, all is there", async () => {
     await writeStamped(array, ON_A);
     await writeStamped(array, ON_B);
     await array.destage("A");
@@ -86,12 +86,35 @@ describe("two drives of a pool that are gone", () => {
     for (const name of ["00", "02"]) renameSync(drive(name), join(aside, name));
     await array.restart();
     const { state, reason } = await array.pool("A");
-    expect(state).toBe("failed");
-    for (const word of ["volume-0", "00", "02"]) expect(reason).toContain(word);
-    await expectNotReady(0);
+    expect(state).toBe("readonly");
+    for (const word of ["00", "02"]) expect(reason).toContain(word);
+    const { wrong, unreadable } = await lookAtSectors(array, ON_A);
+    expect(wrong).toBe(0);
+    expect(unreadable).toBeGreaterThan(0);
+    expect(unreadable).toBeLessThan(SECTORS);
+    await expect(writeStamped(array, ON_A)).rejects.toThrow("07/27/00");
     await expectRight(ON_B);
     await array.kill9();
     renameSync(join(aside, "02"), drive("02"));
+    await array.restart();
+    expect((await array.pool("A")).state).toBe("degraded");
+    await expectRight(ON_A);
+  });
+
+  test("keep it closed, with the names of its volumes, if they are those that have its map, while the other serves", async () => {
+    await writeStamped(array, ON_A);
+    await writeStamped(array, ON_B);
+    await array.destage("A");
+    await array.kill9();
+    for (const name of ["00", "01"]) renameSync(drive(name), join(aside, name));
+    await array.restart();
+    const { state, reason } = await array.pool("A");
+    expect(state).toBe("failed");
+    for (const word of ["volume-0", "00", "01", "map"]) expect(reason).toContain(word);
+    await expectNotReady(0);
+    await expectRight(ON_B);
+    await array.kill9();
+    renameSync(join(aside, "01"), drive("01"));
     await array.restart();
     expect((await array.pool("A")).state).toBe("degraded");
     await expectRight(ON_A);

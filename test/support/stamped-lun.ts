@@ -5,6 +5,7 @@ import { FOUND, SECTOR_BYTES, StampedData, stampSectors } from "./crash/sector-s
 import { PipelinedSession } from "./pipelined-session.ts";
 
 const PIECE_SECTORS = 512;
+const BLOCK_SECTORS = 8;
 const DEPTH = 8;
 const SEED = 1;
 
@@ -37,6 +38,27 @@ export async function countWrongSectors(array: RunningArray, range: StampedRange
     for (let n = 0; n < sectors; n++) if (found.kind(n) !== FOUND.stamp || found.sequence(n) !== sequence) wrong += 1;
   });
   return wrong;
+}
+
+/** The same, a block at a time: sectors that are wrong, and those that are answered MEDIUM ERROR. @throws Error at any other error */
+export async function lookAtSectors(array: RunningArray, range: StampedRange): Promise<{ wrong: number; unreadable: number }> {
+  const { lun, sequence } = range;
+  const seen = { wrong: 0, unreadable: 0 };
+  await eachPiece(array, range, 0, async (session, firstPiece, sectors) => {
+    for (let firstSector = firstPiece; firstSector < firstPiece + sectors; firstSector += BLOCK_SECTORS) {
+      const cdb = cdb16(0x88, firstSector, BLOCK_SECTORS);
+      const answer = await session.execute(cdb, { lun, readBytes: BLOCK_SECTORS * SECTOR_BYTES });
+      if (answer.sense === "03/11/00") {
+        seen.unreadable += BLOCK_SECTORS;
+        continue;
+      }
+      expectGood(answer, `read of LUN ${lun} at ${firstSector}`);
+      const found = new StampedData(answer.data, { lun, seed: SEED, firstSector });
+      for (let n = 0; n < BLOCK_SECTORS; n++)
+        if (found.kind(n) !== FOUND.stamp || found.sequence(n) !== sequence) seen.wrong += 1;
+    }
+  });
+  return seen;
 }
 
 async function eachPiece(
