@@ -110,7 +110,9 @@ export class DirectorKeeper {
     const running = this.#threads.filter(
       (thread, director) => thread?.running === true && this.#failover.stateOf(director) !== "joining",
     );
-    await Promise.all(running.map((thread) => stopThread(thread!, { type: "stop" }, ({ type }) => type === "stopped")));
+    await Promise.all(
+      running.map((thread) => stopThread(thread!, { type: "stop", restart: false }, ({ type }) => type === "stopped")),
+    );
   }
 
   // — what failover.ts decides —
@@ -132,7 +134,7 @@ export class DirectorKeeper {
         return;
       case "stop":
         this.#threads[action.director]!.expectEnd();
-        this.#post(action.director, { type: "stop" });
+        this.#post(action.director, { type: "stop", restart: true });
         return;
       case "lost":
         this.#lost(action.director);

@@ -33,8 +33,8 @@ export interface JournalPlace {
 }
 
 export type ToDirector =
-  /** Close portals, end sessions, make journals durable; answered by "stopped". */
-  | { readonly type: "stop" }
+  /** Close portals, end sessions, make journals durable; answered by "stopped". Of the array, or of this director alone. */
+  | { readonly type: "stop"; readonly restart: boolean }
   | { readonly type: "ownership"; readonly ownership: Ownership }
   /** Its owner is dead and joined, or has handed it over. Answered by "opened". */
   | { readonly type: "openPool"; readonly pool: DirectorPool }

@@ -46,8 +46,11 @@ import { TurnStages } from "./turn-stages.ts";
 
 const HEARTBEAT_MILLISECONDS = 100;
 const HOUSEKEEPING_MILLISECONDS = 1000;
-/** Sessions get so long to answer that they were asked to log out: the whole stop has five seconds. */
-const LOGOUT_GRACE_SECONDS = 0.4;
+/** Sessions get so long to log out when they are asked to. The whole stop of the array has five seconds. */
+const ENDS = {
+  stop: { graceSeconds: 1, why: "the array stops" },
+  restart: { graceSeconds: 3, why: "its director is restarted on command" },
+} as const;
 
 /**
  * Write data that waits: for the rest of its command's data, or for the director that owns the volume. Neither share can
@@ -144,12 +147,12 @@ control.on("message", async (request: DirectorRequest) => {
 });
 
 let stopping: Promise<void> | undefined;
-function stop(): Promise<void> {
+function stop(end: keyof typeof ENDS): Promise<void> {
   stopping ??= (async () => {
     await threadPool.close();
     // Not open yet: nothing was acknowledged in this life, and what is in the journal is there for the next.
     if (services === undefined) return;
-    await services.portal.close(LOGOUT_GRACE_SECONDS);
+    await services.portal.close(ENDS[end]);
     await services.pools.stop();
   })();
   return stopping;
@@ -167,7 +170,7 @@ main.on("message", (message: ToDirector) => {
   endIfFenced();
   switch (message.type) {
     case "stop":
-      void stop().then(() => tellMain({ type: "stopped" }));
+      void stop(message.restart ? "restart" : "stop").then(() => tellMain({ type: "stopped" }));
       return;
     case "ownership":
       if (services !== undefined) requests.setOwnership(message.ownership);
@@ -264,7 +267,7 @@ services = {
   channel,
   portal,
   portalAddress: `${director.portal.host}:${director.portal.port}`,
-  stop,
+  stop: () => stop("stop"),
 };
 
 setInterval(() => target.tick(), HEARTBEAT_MILLISECONDS);

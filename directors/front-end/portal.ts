@@ -21,7 +21,7 @@ import { EventThrottle } from "./event-throttle.ts";
 import { FRONT_END_COUNTERS } from "./front-end-counters.ts";
 import { Connection, type ConnectionHost } from "./iscsi/connection.ts";
 import type { FrontEndLimits, FrontEndServices } from "./iscsi/front-end-services.ts";
-import { askLogout } from "./iscsi/full-feature/ask-logout.ts";
+import { askLogout, tellConnectionDropped } from "./iscsi/full-feature/async-message.ts";
 import { type Access, sameName } from "./iscsi/login/access.ts";
 import type { LoginEnvironment } from "./iscsi/login/login-conversation.ts";
 import type { LoginError } from "./iscsi/peer-error.ts";
@@ -348,7 +348,7 @@ export class Portal {
     let dropped = 0;
     for (const session of [...this.#registry.all()]) {
       if (!sameName(session.identity.initiatorName, initiatorName)) continue;
-      session.connection.drop("its host was removed or changed");
+      session.connection.dismiss("its host was removed or changed");
       dropped += 1;
     }
     return dropped;
@@ -357,21 +357,26 @@ export class Portal {
   // — the end —
 
   /**
-   * Asks every session to log out, waits for them, then ends what is left. Resolves when no task of any session is at the
+   * Asks every session to log out, waits for them, then ends what is left, and tells it so. Resolves when no task of any session is at the
    * logical units any more, or after two more seconds: what is stuck there is not the front end's to wait for.
    */
-  async close(graceSeconds = 1): Promise<void> {
+  async close({ graceSeconds, why }: { graceSeconds: number; why: string }): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
     this.#server?.close();
     for (const session of this.#registry.all()) {
-      session.endsBecause("the array stops");
+      session.endsBecause(why);
       askLogout(session, Math.ceil(graceSeconds));
     }
     await this.#ended(graceSeconds);
     for (const connection of [...this.#connections.keys()]) {
-      if (connection.session === undefined) connection.drop("shutdown");
-      else connection.finish();
+      const { session } = connection;
+      if (session === undefined) {
+        connection.drop("shutdown");
+        continue;
+      }
+      tellConnectionDropped(session);
+      connection.finish();
     }
     await this.#ended(0.5);
     for (const connection of [...this.#connections.keys()]) connection.stream.destroy();

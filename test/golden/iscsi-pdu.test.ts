@@ -171,6 +171,21 @@ const GOLDEN: readonly Golden[] = [
     fields: { final: true, initiatorTaskTag: none, statSN: 17, expCmdSN: 18, maxCmdSN: 49, asyncEvent: 1, parameter3: 3 },
   },
   {
+    table: ASYNC_MESSAGE,
+    words: "32800000 00000000 00000000 00000000 ffffffff 00000000 00000012 00000012 00000031 02000001 00020014 00000000",
+    fields: {
+      final: true,
+      initiatorTaskTag: none,
+      statSN: 18,
+      expCmdSN: 18,
+      maxCmdSN: 49,
+      asyncEvent: 2,
+      parameter1: 1,
+      parameter2: 2,
+      parameter3: 20,
+    },
+  },
+  {
     table: TEXT_REQUEST,
     words: "04800000 00000010 00000000 00000000 00000006 ffffffff 00000002 00000003 00000000 00000000 00000000 00000000",
     fields: { final: true, dataSegmentLength: 16, initiatorTaskTag: 6, targetTransferTag: none, cmdSN: 2, expStatSN: 3 },

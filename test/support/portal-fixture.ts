@@ -96,6 +96,6 @@ export async function openPortal(options: PortalFixtureOptions = {}): Promise<Po
     events,
     access,
     counter: (name) => block[FRONT_END_COUNTERS.slots[name]]!,
-    close: () => portal.close(0),
+    close: () => portal.close({ graceSeconds: 0, why: "the test is over" }),
   };
 }

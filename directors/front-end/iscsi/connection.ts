@@ -14,6 +14,7 @@ import { ConnectionArrival } from "../arrival-watch.ts";
 import { FRONT_END_COUNTERS, KIND } from "../front-end-counters.ts";
 import type { ByteStream } from "./byte-stream.ts";
 import type { FrontEndServices, HoldReason, SessionConnection } from "./front-end-services.ts";
+import { tellSessionDropped } from "./full-feature/async-message.ts";
 import { watchIdle } from "./full-feature/nop.ts";
 import { type LoginAnswer, LoginConversation, type LoginEnvironment, type LoginIdentity } from "./login/login-conversation.ts";
 import type { SessionParameters } from "./login/negotiation.ts";
@@ -318,11 +319,26 @@ export class Connection implements PduHandler, TransmitterHost, SessionConnectio
     this.stream.end();
   }
 
-  drop(why: string): void {
-    if (this.#phase === "closed" || this.#ended) return;
+  dismiss(why: string): void {
+    const session = this.#session;
+    if (session === undefined || this.#phase !== "fullFeature") {
+      this.drop(why);
+      return;
+    }
+    this.#toldDropped(why);
+    tellSessionDropped(session);
+    this.finish();
+  }
+
+  #toldDropped(why: string): void {
     this.#counters[C.connectionsDropped]! += 1;
     this.#session?.endsBecause(`dropped: ${why}`);
     this.#host.dropped(this.address, this.#session?.identity.initiatorName ?? this.#conversation?.initiatorName ?? "", why);
+  }
+
+  drop(why: string): void {
+    if (this.#phase === "closed" || this.#ended) return;
+    this.#toldDropped(why);
     this.#ended = true;
     this.#receiver.stop();
     this.stream.destroy();

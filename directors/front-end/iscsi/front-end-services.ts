@@ -59,6 +59,8 @@ export interface SessionConnection {
   finish(): void;
   /** Closes at once; counted as dropped. */
   drop(why: string): void;
+  /** The target does without the session: says so, then closes; counted as dropped. */
+  dismiss(why: string): void;
 }
 
 export const HOLD = { frames: 1, unsent: 2 } as const;

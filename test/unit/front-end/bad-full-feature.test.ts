@@ -552,9 +552,10 @@ describe("task management, RFC 7143 §11.5", () => {
     const initiator = await open();
     const other = await open();
     expect(await initiator.taskManagement({ function: 7 })).toBe(0);
-    await initiator.closed();
-    await other.closed();
-    await witness.closed();
+    for (const ended of [initiator, other, witness]) {
+      expect((await ended.next("Asynchronous Message")).fields.asyncEvent).toBe(3);
+      await ended.closed();
+    }
     witness = await Initiator.open(fixture.port, { initiatorName: "iqn.2026-11.test:witness" });
     await witness.testUnitReady();
   });

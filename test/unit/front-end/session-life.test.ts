@@ -7,6 +7,7 @@ import type { HostDocument } from "../../../src/control/contract.ts";
 import { Initiator, RESERVED, read10 } from "../../support/initiator.ts";
 import { openPortal, type PortalFixture } from "../../support/portal-fixture.ts";
 
+const stops = (graceSeconds: number) => ({ graceSeconds, why: "the array stops" });
 let fixture: PortalFixture;
 afterEach(async () => {
   await fixture.close();
@@ -50,7 +51,7 @@ describe("shutdown", () => {
     fixture = await openPortal();
     const initiator = await Initiator.open(fixture.port);
     await initiator.testUnitReady();
-    const closing = fixture.portal.close(5);
+    const closing = fixture.portal.close(stops(5));
     const { fields } = await initiator.next("Asynchronous Message");
     expect(fields).toMatchObject({ asyncEvent: 1, parameter3: 5, initiatorTaskTag: RESERVED });
     initiator.sendCommand(Buffer.alloc(6));
@@ -67,8 +68,11 @@ describe("shutdown", () => {
     fixture.blocks.held = true;
     initiator.sendCommand(read10(0, 1), { read: true, expectedDataTransferLength: 512 });
     await initiator.ping();
-    const closing = fixture.portal.close(0.05);
+    const closing = fixture.portal.close(stops(0.05));
     await initiator.next("Asynchronous Message");
+    // It was asked for one second, as that is the least that can be said.
+    const { fields } = await initiator.next("Asynchronous Message");
+    expect(fields).toMatchObject({ asyncEvent: 2, parameter1: initiator.cid, parameter2: 2, parameter3: 20 });
     await initiator.closed();
     fixture.blocks.held = false;
     while (fixture.blocks.step());
@@ -94,6 +98,8 @@ describe("what the control plane sees and asks for", () => {
       }),
     );
     expect(fixture.portal.dropSessionsOf(name.toUpperCase())).toBe(1);
+    const { fields } = await one.next("Asynchronous Message");
+    expect(fields).toMatchObject({ asyncEvent: 3, parameter1: 0, parameter2: 2, parameter3: 20, initiatorTaskTag: RESERVED });
     await one.closed();
     await other.ping();
     const told = fixture.events.filter(({ subject }) => subject === name).map(({ type }) => type);
@@ -108,7 +114,7 @@ describe("what the control plane sees and asks for", () => {
     await third.closed();
     await expect.poll(ends).toContainEqual(expect.stringMatching(/ended: the host logged out$/));
     await Initiator.open(fixture.port);
-    await fixture.portal.close(0.05);
+    await fixture.portal.close(stops(0.05));
     expect(ends().at(-1)).toMatch(/ended: the array stops$/);
   });
 

@@ -12,6 +12,7 @@ import { TASK_MANAGEMENT_RESPONSE } from "../pdu/task-management-response.ts";
 import { REJECT_REASON } from "../peer-error.ts";
 import { distanceSN } from "../serial-number.ts";
 import type { Session } from "../session.ts";
+import { tellSessionDropped } from "./async-message.ts";
 import type { IscsiTask } from "./iscsi-task.ts";
 import { decodeLun } from "./lun.ts";
 import { giveFrames } from "./reserve-frames.ts";
@@ -148,6 +149,7 @@ export function taskManagementRequest(session: Session, header: Buffer): void {
         if (!all) return;
         for (const each of [...session.services.sessions()]) {
           each.endsBecause("target cold reset");
+          tellSessionDropped(each);
           each.connection.finish();
         }
       });
