@@ -150,6 +150,43 @@ export const FATAL_FAULTS: readonly FaultScenario[] = [
   ),
 ];
 
+/** What the suites in the last column show. */
+const BEYOND_A_DRIVE: readonly (readonly string[])[] = [
+  [
+    ...["the thread of a pool's drives dies", "nothing: they wait", "started again; what was asked is asked again"],
+    ...["`drives.threadLost`, `drives.threadBack`", "`drive-faults.test.ts`"],
+  ],
+  [
+    ...["for the fourth time within a minute", "connections end", "the process ends with status 1; its restart recovers"],
+    ...["–", "`drive-faults.test.ts`"],
+  ],
+  [
+    "the thread is not back within 10 s",
+    "2/04/0C for TEST UNIT READY, READ, WRITE; every port group unavailable",
+    "the pool is opened anew once the drives can be reached",
+    "`drives.threadLost`, `pool.unreachable`, `drives.threadBack`, `pool.reopened`",
+    "`unreachable.test.ts`",
+  ],
+  [
+    ...["a director is cut off from its drive threads", "nothing: they notice a delay", "its partner brings on what it asks"],
+    ...["`director.cutOff`, `director.reachesDrives`", "`two-paths.test.ts`"],
+  ],
+  [
+    "both are",
+    "after 20 s 2/04/0C, as above",
+    "the pool is opened anew once they reach them; an opening that fails is tried again, later each time",
+    "`director.cutOff`, `pool.unreachable`, `director.reachesDrives`, `pool.reopened`",
+    "`unreachable.test.ts`",
+  ],
+  [
+    "the journal's disk is full",
+    "BUSY once, then writes wait, and after 10 s 7/27/07; reads go on",
+    "the pool is opened anew, and takes writes when there is room",
+    "`journal.noSpace`, `pool.reopened`, `journal.hasRoom`",
+    "`journal-full.test.ts`",
+  ],
+];
+
 export function faultTable(): string {
   const rows = [...REPAIRED_FAULTS, ...FATAL_FAULTS].map(({ name, rules, hosts, outcome, events, metrics, driveIsOut }) => {
     const how = rules.map((rule) => `\`${ruleText(rule)}\``).join(" ") || "`varray drives pull`";
@@ -176,6 +213,14 @@ export function faultTable(): string {
     "| read errors of the same stripes on two drives | `readError,operations=read` on both | MEDIUM ERROR, 3/11/00, for reads of what is neither on its drive nor to be rebuilt; the rest is served | told of, never made up; a rewrite makes it good | predictive | `block.lost` | `varray_lost_blocks_total` |",
     "",
     "`drive.predictive` comes at ten errors within the half life (`driveHealth`); fewer are only counted, in `varray_drive_recent_errors`.",
+    "",
+    "## What is no single drive's fault",
+    "",
+    "Shown under load by the suite that is named (BUSY by `test/unit/volume/journal-no-space.test.ts`): nothing acknowledged is lost, no drive is held to have failed.",
+    "",
+    "| fault | what hosts are told | what becomes of it | events | suite |",
+    "|---|---|---|---|---|",
+    ...BEYOND_A_DRIVE.map((row) => `| ${row.join(" | ")} |`),
     "",
   ].join("\n");
 }

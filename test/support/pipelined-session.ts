@@ -2,8 +2,10 @@
  * A session with many commands in flight over real TCP: what a load generator needs of an initiator.
  *
  * Keeps within the command window, answers R2Ts, and tells commands whose answer never came (the array was killed) from
- * those that failed.
+ * those that failed. Asked for a logout it sends no more, and logs out when what is under way has ended.
  */
+import type { ASYNC_MESSAGE } from "../../directors/front-end/iscsi/pdu/async-message.ts";
+import { LOGOUT_REQUEST } from "../../directors/front-end/iscsi/pdu/logout-request.ts";
 import { NOP_OUT } from "../../directors/front-end/iscsi/pdu/nop-out.ts";
 import type { SCSI_COMMAND } from "../../directors/front-end/iscsi/pdu/scsi-command.ts";
 import { Initiator, type ReceivedPdu } from "./initiator.ts";
@@ -38,6 +40,10 @@ export interface OpenSession {
 const LOST: CommandAnswer = { status: undefined, data: Buffer.alloc(0), sense: "" };
 const UNSOLICITED_BYTES_MAX = 262_144;
 const UNIT_ATTENTIONS_MAX = 4;
+const REQUESTS_LOGOUT = 1;
+const WAITING_FOR_LOGOUT = 0x0c;
+/** In the header that a Reject brings back. */
+const TASK_TAG_AT = 16;
 const RESERVED = 0xffffffff;
 
 export class PipelinedSession {
@@ -46,6 +52,8 @@ export class PipelinedSession {
   #maxCmdSN: number;
   readonly #windowWaiters: (() => void)[] = [];
   #error: Error | undefined;
+  /** The target asked for a logout. */
+  #leaving = false;
 
   private constructor(initiator: Initiator, maxCmdSN: number) {
     this.#initiator = initiator;
@@ -79,10 +87,10 @@ export class PipelinedSession {
   }
 
   async execute(cdb: Buffer, { lun, dataOut, readBytes }: CommandOptions): Promise<CommandAnswer> {
-    while (!this.isClosed && ((this.#maxCmdSN - this.#initiator.cmdSN) | 0) < 0) {
+    while (!this.isClosed && !this.#leaving && ((this.#maxCmdSN - this.#initiator.cmdSN) | 0) < 0) {
       await new Promise<void>((resolve) => this.#windowWaiters.push(resolve));
     }
-    if (this.isClosed) return LOST;
+    if (this.isClosed || this.#leaving) return LOST;
     const fields: Partial<SCSI_COMMAND> = {
       lun: BigInt(lun) << 48n,
       read: readBytes !== undefined,
@@ -141,6 +149,22 @@ export class PipelinedSession {
       this.#answerPing(pdu);
       return;
     }
+    if (pdu.name === "Asynchronous Message") {
+      this.#told(fields);
+      return;
+    }
+    if (pdu.name === "Logout Response" && this.#leaving) {
+      this.#initiator.destroy();
+      return;
+    }
+    if (pdu.name === "Reject" && this.#leaving && fields.reason === WAITING_FOR_LOGOUT) {
+      // It was on its way when the logout was asked for, and is not executed.
+      const tag = pdu.data.readUInt32BE(TASK_TAG_AT);
+      this.#pending.get(tag)?.resolve(LOST);
+      this.#pending.delete(tag);
+      this.#leaveWhenDone();
+      return;
+    }
     const pending = this.#pending.get(fields.initiatorTaskTag);
     if (pending === undefined) throw new Error(`${pdu.name} of a task that is not known`);
     if (pdu.name === "R2T") this.#initiator.answerR2T(fields, pending.dataOut!);
@@ -150,6 +174,26 @@ export class PipelinedSession {
     } else if (pdu.name === "SCSI Response") {
       this.#finish(fields.initiatorTaskTag, pending, fields.status, senseOf(pdu.data));
     } else throw new Error(`${pdu.name} during load`);
+  }
+
+  #told({ asyncEvent }: ASYNC_MESSAGE): void {
+    if (asyncEvent !== REQUESTS_LOGOUT) return; // it closes, or has told a host that did not log out
+    this.#leaving = true;
+    this.#wake();
+    this.#leaveWhenDone();
+  }
+
+  #leaveWhenDone(): void {
+    if (!this.#leaving || this.#pending.size > 0) return;
+    const { cmdSN, expStatSN, cid } = this.#initiator;
+    this.#initiator.send(LOGOUT_REQUEST, {
+      immediate: true,
+      final: true,
+      initiatorTaskTag: this.#initiator.tag(),
+      cid,
+      cmdSN,
+      expStatSN,
+    });
   }
 
   #answerPing({ fields }: ReceivedPdu): void {
@@ -169,6 +213,7 @@ export class PipelinedSession {
 
   #finish(tag: number, pending: Pending, status: number, sense: string): void {
     this.#pending.delete(tag);
+    this.#leaveWhenDone();
     const data = pending.pieces.length === 1 ? pending.pieces[0]! : Buffer.concat(pending.pieces);
     pending.resolve({ status, data, sense });
   }
