@@ -241,7 +241,7 @@ export const SETTINGS = group("varray's settings", {
       default: HEALING_SETTINGS.rebuildSharePercent,
       unit: "percent",
       description:
-        "Share of the time that rebuilding a drive takes while hosts are active; all of it while they are quiet for a second. 30 leaves hosts most of a drive's speed.",
+        "Rate of rebuilds while hosts are active, as a share of what it is once they are quiet for a second. 30 leaves hosts most of a drive's speed.",
     }),
     missingSeconds: count({
       minimum: 0,
@@ -262,7 +262,7 @@ export const SETTINGS = group("varray's settings", {
       default: HEALING_SETTINGS.scrubSharePercent,
       unit: "percent",
       description:
-        "Share of the time that scrubbing takes while hosts are active; all of it while they are quiet for a second. It has a week: 10 is hardly seen by hosts.",
+        "Rate of scrubs while hosts are active, as a share of what it is once they are quiet for a second. It has a week: 10 is hardly seen by hosts.",
     }),
     scrubIntervalHours: count({
       minimum: 0,
@@ -348,7 +348,7 @@ export const SETTINGS = group("varray's settings", {
     }),
   }),
   threadPool: group(
-    "Piscina pool of each director, for bulk work on global memory: today its first touch, in the background after a start.",
+    "Piscina pool of each director, for bulk work on global memory: its first touch, in the background after a start; strips made by rebuilds and checked by scrubs.",
     {
       threadsMax: count({
         minimum: 1,

@@ -1,4 +1,4 @@
-/** Routes of healing: scrub, rebuild, their shares of the time, drives replaced. */
+/** Routes of healing: scrub, rebuild, their shares, drives replaced. */
 import type { FastifyInstance } from "fastify";
 import type { Static } from "typebox";
 import { driveNames } from "../../config/config.ts";
@@ -43,7 +43,8 @@ export function addHealingRoutes(app: FastifyInstance, plane: ControlPlane): voi
     "/api/v1/pools/:pool/healing",
     {
       schema: {
-        summary: "Set the share of the time that rebuilds and scrubs get while hosts are active, until the next start",
+        summary:
+          "Set how fast rebuilds and scrubs are while hosts are active, of what they are while hosts are quiet, until the next start",
         tags: ["pools"],
         security: WITH_TOKEN,
         params: PoolParams,

@@ -53,7 +53,7 @@ const Chap = object({
 export const PoolParams = object({ pool: PoolName });
 export const MovePool = object({ to: Type.String({ pattern: DIRECTOR_NAME, description: "The director that is to serve it." }) });
 const share = Type.Optional(
-  Type.Integer({ minimum: 1, maximum: 100, description: "Percent of the time, while hosts are active." }),
+  Type.Integer({ minimum: 1, maximum: 100, description: "While hosts are active: percent of the rate while they are quiet." }),
 );
 export const SetShares = object({ rebuildSharePercent: share, scrubSharePercent: share });
 export const ScrubBody = object({

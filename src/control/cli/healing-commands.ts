@@ -35,7 +35,9 @@ export function addHealingCommands(pools: Command, context: CliContext): void {
     });
   pools
     .command("shares")
-    .description("share of the time for rebuilds and scrubs while hosts are active, until the next start")
+    .description(
+      "how fast rebuilds and scrubs are while hosts are active, in percent of what they are while hosts are quiet; until the next start",
+    )
     .argument("<pool>")
     .option("--rebuild <percent>", "1 to 100")
     .option("--scrub <percent>", "1 to 100")
