@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { FaultRule } from "../../drivers/drive/drive-faults.ts";
 import { type RunningArray, startArray } from "../support/array.ts";
-import { cdb16, fill, type LoadOptions, runWorker } from "../support/crash/crash-load.ts";
+import { cdb16, fill, type LoadOptions, noCounts, runWorker } from "../support/crash/crash-load.ts";
 import { SECTOR_BYTES } from "../support/crash/sector-stamp.ts";
 import { type Violation, WriteHistory } from "../support/crash/write-history.ts";
 import { FATAL_FAULTS, type FaultScenario, faultTable, REPAIRED_FAULTS } from "../support/fault-scenarios.ts";
@@ -102,8 +102,13 @@ class FaultRig {
   }
 
   #options(isOver: () => boolean): LoadOptions {
-    const counts = { commands: 0, acknowledgedWrites: 0, writtenBytes: 0, readBytes: 0, heldBack: 0 };
-    return { random: this.#random, nextSequence: () => ++this.#sequence, counts, violations: this.violations, isOver };
+    return {
+      random: this.#random,
+      nextSequence: () => ++this.#sequence,
+      counts: noCounts(),
+      violations: this.violations,
+      isOver,
+    };
   }
 }
 

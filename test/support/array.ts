@@ -77,7 +77,7 @@ export interface LostSeen {
   readonly ranges: readonly LostRangeSeen[];
 }
 
-export interface LostRangeSeen {
+interface LostRangeSeen {
   readonly volume: number;
   readonly name: string;
   readonly logicalBlockBytes: number;

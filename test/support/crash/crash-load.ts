@@ -12,6 +12,8 @@ const STATUS_BUSY = 0x08;
 const STATUS_TASK_SET_FULL = 0x28;
 const BUSY_WAIT_MILLISECONDS = 20;
 const UNIT_ATTENTION = "06/";
+/** Unrecovered read error, at reads of what is lost and at writes of a part of such a block. */
+const MEDIUM_ERROR = "03/11/00";
 /** Half of what happens happens here: overwrites of what is in the journal, in destage, or just on the drives. */
 const HOT_SHARE = 0.5;
 const HOT_SECTORS = 4096;
@@ -27,6 +29,11 @@ export interface LoadCounts {
   readBytes: number;
   /** BUSY and TASK SET FULL. */
   heldBack: number;
+  mediumErrors: number;
+}
+
+export function noCounts(): LoadCounts {
+  return { commands: 0, acknowledgedWrites: 0, writtenBytes: 0, readBytes: 0, heldBack: 0, mediumErrors: 0 };
 }
 
 export interface LoadOptions {
@@ -36,6 +43,10 @@ export interface LoadOptions {
   readonly counts: LoadCounts;
   readonly violations: Violation[];
   readonly isOver: () => boolean;
+  /** What is beyond redundancy may be answered so: counted, and nothing is known of such a command. */
+  readonly mediumErrorsAllowed?: boolean;
+  /** Workers keep to the first so many; readers don't. */
+  readonly workedSectors?: number;
 }
 
 /** One command at a time, until the connection ends or the load is over. */
@@ -67,6 +78,19 @@ export async function fill(session: PipelinedSession, history: WriteHistory, opt
   );
 }
 
+/** Writes these sectors anew. */
+export async function rewrite(
+  session: PipelinedSession,
+  history: WriteHistory,
+  options: LoadOptions,
+  range: { readonly firstSector: number; readonly sectors: number },
+): Promise<void> {
+  const end = range.firstSector + range.sectors;
+  const worker = new Worker(session, history, options);
+  for (let sector = range.firstSector; sector < end; sector += LARGE_SECTORS)
+    await worker.write(sector, Math.min(LARGE_SECTORS, end - sector), false);
+}
+
 class Worker {
   readonly #session: PipelinedSession;
   readonly #history: WriteHistory;
@@ -93,7 +117,8 @@ class Worker {
   }
 
   readSomewhere(): Promise<void> {
-    return this.read(...this.#place(this.#options.random.between(1, 128)));
+    const { sectors } = this.#history;
+    return this.read(...this.#place(this.#options.random.between(1, 128), sectors));
   }
 
   async write(firstSector: number, sectors: number, forceUnitAccess: boolean): Promise<void> {
@@ -145,7 +170,7 @@ class Worker {
       lun: this.#history.lun,
       readBytes: sectors * SECTOR_BYTES,
     });
-    if (answer.status === undefined || (await this.#heldBack(answer))) return;
+    if (answer.status === undefined || (await this.#heldBack(answer)) || this.#isLost(answer)) return;
     expectGood(answer, `read of LUN ${this.#history.lun} sectors ${firstSector} + ${sectors}`);
     counts.commands += 1;
     counts.readBytes += answer.data.length;
@@ -162,6 +187,7 @@ class Worker {
       for (const operation of operations) this.#history.refused(operation);
       return;
     }
+    if (this.#isLost(answer)) return;
     expectGood(answer, `command ${cdb.toString("hex")} to LUN ${lun}`);
     for (const operation of operations) this.#history.acknowledged(operation);
     counts.commands += 1;
@@ -181,14 +207,20 @@ class Worker {
     return true;
   }
 
+  #isLost({ sense }: CommandAnswer): boolean {
+    if (this.#options.mediumErrorsAllowed !== true || sense !== MEDIUM_ERROR) return false;
+    this.#options.counts.mediumErrors += 1;
+    return true;
+  }
+
   #blocks(least: number, most: number): [number, number] {
     const [sector, sectors] = this.#place(this.#options.random.between(least, most) * BLOCK_SECTORS);
     return [sector - (sector % BLOCK_SECTORS), sectors];
   }
 
-  #place(sectors: number): [number, number] {
+  #place(sectors: number, all = this.#options.workedSectors ?? this.#history.sectors): [number, number] {
     const { random } = this.#options;
-    const room = random.chance(HOT_SHARE) ? Math.min(HOT_SECTORS, this.#history.sectors) : this.#history.sectors;
+    const room = random.chance(HOT_SHARE) ? Math.min(HOT_SECTORS, all) : all;
     return [random.between(0, room - sectors), sectors];
   }
 }

@@ -12,7 +12,7 @@ import { poolMetric, type RunningArray, startArray } from "../array.ts";
 import { PipelinedSession } from "../pipelined-session.ts";
 import { Random } from "../random.ts";
 import type { MadeArray } from "../small-array.ts";
-import { cdb16, expectGood, fill, type LoadCounts, type LoadOptions, runReader, runWorker } from "./crash-load.ts";
+import { cdb16, expectGood, fill, type LoadCounts, type LoadOptions, noCounts, runReader, runWorker } from "./crash-load.ts";
 import { type PoolAtDeath, type RoundReport, replayedText } from "./crash-report.ts";
 import { SLOW_REBUILD_PERCENT } from "./crash-states.ts";
 import { type HealingAtKill, HealingDriver, type HealingPlan, type HealingSeen } from "./healing-driver.ts";
@@ -208,7 +208,7 @@ export class CrashRig {
   }
 
   #loadOptions(violations: Violation[], isOver: () => boolean): LoadOptions & { readonly counts: LoadCounts } {
-    const counts: LoadCounts = { commands: 0, acknowledgedWrites: 0, writtenBytes: 0, readBytes: 0, heldBack: 0 };
+    const counts = noCounts();
     const nextSequence = (): number => {
       this.#sequence += 1;
       return this.#sequence;
