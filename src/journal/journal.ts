@@ -117,6 +117,8 @@ export class Journal {
   /** The record that is being applied: it is in the file, though `#nextSequence` is not past it yet. */
   #applying = 0;
   #superblockCounter = 0;
+  /** As `trim` was told, here or by an owner before. */
+  #mapSequence = 0;
   #superblockRunning = false;
   #trimWanted = false;
   #hasRoom = true;
@@ -144,6 +146,7 @@ export class Journal {
       ownerEpoch,
       syncedSequence: 0,
       fileBytes: file.bytes,
+      mapSequence: 0,
     };
     // The other slot is cleared first: a superblock that an earlier journal left there must not win.
     file.write(SUPERBLOCK_POSITIONS[(superblock.counter + 1) % 2]!, [Buffer.alloc(SUPERBLOCK_BYTES)]);
@@ -331,8 +334,12 @@ export class Journal {
 
   // — trimming —
 
-  /** Records below `sequence` are not needed any more: what they say is in the map, durably. */
-  trim(sequence: number): void {
+  /**
+   * Records below `sequence` are not needed any more: what they say is in the map, durably.
+   * @param mapSequence - the newest durable record of the map's log
+   */
+  trim(sequence: number, mapSequence = 0): void {
+    this.#mapSequence = Math.max(this.#mapSequence, mapSequence);
     this.#live.dropBelow(sequence);
     this.#tail = this.#live.oldest?.offset ?? this.#head;
     this.#writeSuperblockIfWorth();
@@ -351,6 +358,7 @@ export class Journal {
       tailSequence: oldest?.sequence ?? this.#nextSequence,
       // Destage may trim all that was replayed so far: the record that comes next is of an older owner still.
       tailEpoch: oldest?.epoch ?? this.#recoveringEpoch ?? this.#epoch,
+      mapSequence: this.#mapSequence,
     };
     // A block may need its record no more because it was overwritten: by a record that the power may still take. Were the
     // new tail on the disk before that record is, neither would be left (invariant 6).
@@ -360,7 +368,7 @@ export class Journal {
     });
   }
 
-  #writeSuperblock(tail: Pick<Superblock, "tailOffset" | "tailSequence" | "tailEpoch">): void {
+  #writeSuperblock(tail: Pick<Superblock, "tailOffset" | "tailSequence" | "tailEpoch" | "mapSequence">): void {
     this.#superblockCounter += 1;
     const superblock: Superblock = {
       ...tail,
@@ -406,6 +414,7 @@ export class Journal {
   async recover({ piece, apply, pagesKept = false }: Recovery): Promise<{ records: number; bytes: number }> {
     const superblock = newestSuperblock(this.#file, this.#identity);
     this.#superblockCounter = superblock.counter;
+    this.#mapSequence = Math.max(this.#mapSequence, superblock.mapSequence);
     this.#tail = superblock.tailOffset;
     this.#durableTail = superblock.tailOffset;
     this.#head = superblock.tailOffset;

@@ -156,6 +156,8 @@ export interface Superblock {
   /** Everything below this sequence was durable when this was written. */
   readonly syncedSequence: number;
   readonly fileBytes: number;
+  /** The map has what lies before the tail, from this record of its log on: one that ends before is an older copy. */
+  readonly mapSequence: number;
 }
 
 export const SUPERBLOCK_BYTES = 128;
@@ -176,6 +178,7 @@ export function encodeSuperblock(superblock: Superblock): Buffer {
   bytes.writeDoubleLE(superblock.fileBytes, 64);
   bytes.writeDoubleLE(superblock.tailEpoch, 72);
   bytes.writeDoubleLE(superblock.ownerEpoch, 80);
+  bytes.writeDoubleLE(superblock.mapSequence, 88);
   bytes.writeUInt32LE(dataChecksum(bytes.subarray(8)), 4);
   return bytes;
 }
@@ -197,5 +200,7 @@ export function decodeSuperblock(bytes: Buffer): Superblock | "version" | undefi
     fileBytes: bytes.readDoubleLE(64),
     tailEpoch: bytes.readDoubleLE(72),
     ownerEpoch: bytes.readDoubleLE(80),
+    // Zeros in one that was written before there was such a thing: nothing is known.
+    mapSequence: bytes.readDoubleLE(88),
   };
 }

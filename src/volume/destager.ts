@@ -395,9 +395,9 @@ export class Destager {
 
   /** What waits no more for its place on the drives, because it is there or gone, need not be in the journal. */
   trim(): void {
-    const { cache, journal, zeros, frames, health } = this.#pool;
+    const { cache, journal, map, zeros, frames, health } = this.#pool;
     if (health.failed || this.#givenUp) return;
-    journal.trim(Math.min(cache.oldestSequence, zeros.oldestSequence, journal.nextSequence));
+    journal.trim(Math.min(cache.oldestSequence, zeros.oldestSequence, journal.nextSequence), map.logSequence);
     this.#settleDrains();
     frames.serveWaiters();
     this.#options.onProgress();

@@ -22,6 +22,8 @@ import { type JournalBay, type OpenPoolOptions, PoolRefusedError } from "./pool-
 export interface FoundJournal {
   /** Of the last owner, as the drives or the journal know it: the next one's is above. */
   readonly lastEpoch: number;
+  /** A map that ends before this record is an older copy: what it lacks, the journal has no more. */
+  readonly mapSequence: number;
   /** Makes it the new owner's: durable when it resolves, and before the drives hear of the epoch. @throws PoolRefusedError */
   claim(epoch: number): Promise<JournalCopies>;
 }
@@ -51,6 +53,7 @@ export function findJournal(options: OpenPoolOptions, document: PoolDocument, vo
   );
   return {
     lastEpoch: Math.max(document.epoch, found.lastEpoch),
+    mapSequence: Math.max(document.mapSequence ?? 0, found.mapSequence),
     claim: async (epoch) => {
       try {
         return await found.claim(epoch);
@@ -91,6 +94,7 @@ function findLive(options: OpenPoolOptions, document: PoolDocument, volumeNames:
   for (const copy of copies) copy.reason ??= otherSize(copy, truth);
   return {
     lastEpoch: truth.head.ownerEpoch,
+    mapSequence: truth.head.mapSequence,
     claim: async (epoch) => {
       const claimed = await claimCopies(copies, document, epoch);
       return new JournalCopies(options, document.journalId, {
@@ -243,5 +247,6 @@ function findEmpty(options: OpenPoolOptions, document: PoolDocument): FoundJourn
     const all = withAway(copies, document);
     return new JournalCopies(options, fresh, { copies: all, truth, mirrored: all.length > 1 });
   };
-  return { lastEpoch, claim };
+  // The drives say so themselves where nothing is in the journal.
+  return { lastEpoch, mapSequence: 0, claim };
 }

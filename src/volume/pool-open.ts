@@ -202,7 +202,7 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
     if (members.some((member, position) => member.state !== current.members[position]!.state))
       await pool.record.updateMembers(members);
     await journal.attach(pool.record);
-    await loadMap(parts, pool, document);
+    await loadMap(parts, pool, found.mapSequence);
     runtime.reached("recovery.mapLoaded");
     // Side by side: the one waits for drives, the other reads the journal. Destage, which makes zones, waits for both.
     const zonesInOrder = orderZones({ parts, pool, document, volumeNames });
@@ -234,7 +234,7 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
 }
 
 /** Drives that others are built from are read like members, so they are opened like them; one that can't be is done without. */
-async function openFormer(members: readonly Member[], epoch: number): Promise<void> {
+export async function openFormer(members: readonly Member[], epoch: number): Promise<void> {
   for (const member of members) {
     try {
       await member.former?.drive.open(epoch);
@@ -246,7 +246,7 @@ async function openFormer(members: readonly Member[], epoch: number): Promise<vo
 }
 
 /** A drive whose copy of the map may be an older one does not count as having it, on record, before it can look like the others. */
-async function loadMap(parts: PoolParts, pool: Pool, document: PoolDocument): Promise<void> {
+async function loadMap(parts: PoolParts, pool: Pool, durable: number): Promise<void> {
   const { group, map, name } = parts;
   await map.load(async (positions) => {
     for (const position of positions) {
@@ -256,8 +256,8 @@ async function loadMap(parts: PoolParts, pool: Pool, document: PoolDocument): Pr
     }
     await pool.record.updateMembers(group.members);
   });
-  if (map.logSequence < (document.mapSequence ?? 0)) {
-    const ends = `it ends at record ${map.logSequence}, and record ${document.mapSequence} was durable`;
+  if (map.logSequence < durable) {
+    const ends = `it ends at record ${map.logSequence}, and record ${durable} was durable`;
     throw new MapDamagedError(`the map that the drives of pool ${name} have is an older copy: ${ends}`);
   }
 }

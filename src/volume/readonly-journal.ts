@@ -12,12 +12,18 @@
 import { type JournalFile, JournalFileError } from "../../drivers/journal-file/journal-file.ts";
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
 import { Journal } from "../journal/journal.ts";
-import { JournalError, ownedSuperblock, READER_PIECE_BYTES_MIN, type RecoveredRecord } from "../journal/journal-reader.ts";
+import {
+  JournalError,
+  ownedSuperblock,
+  READER_PIECE_BYTES_MIN,
+  type RecoveredRecord,
+  refuseForeignJournal,
+} from "../journal/journal-reader.ts";
 import { JOURNAL_DATA_START } from "../journal/record.ts";
 import { JournalOverlay } from "./journal-overlay.ts";
 import { MergedZeros } from "./merged-zeros.ts";
 import type { PoolDocument } from "./pool-document.ts";
-import { type OpenPoolOptions, PoolRefusedError } from "./pool-members.ts";
+import { type JournalBay, type OpenPoolOptions, PoolRefusedError } from "./pool-members.ts";
 import { breathe } from "./runtime.ts";
 
 const RECORDS_PER_TURN = 256;
@@ -25,6 +31,8 @@ const RECORDS_PER_TURN = 256;
 export interface JournalRead {
   readonly journal: Journal;
   readonly overlay: JournalOverlay;
+  /** As FoundJournal has it. */
+  readonly mapSequence: number;
 }
 
 interface ReadingOf {
@@ -39,9 +47,9 @@ interface ReadingOf {
 /** @throws PoolRefusedError when the journal that the drives name is not there, or not whole */
 export async function readJournal(options: OpenPoolOptions, of: ReadingOf): Promise<JournalRead> {
   const { document, volumeNames } = of;
-  if (!document.journalLive) return emptyJournal(of);
   const { journal } = options;
   const bays = journal.mirror === undefined ? [journal] : [journal, journal.mirror];
+  if (!document.journalLive) return emptyJournal(options, of, bays);
   const reasons: string[] = [];
   let best: JournalRead | undefined;
   for (const [copy, bay] of bays.entries()) {
@@ -65,8 +73,15 @@ export async function readJournal(options: OpenPoolOptions, of: ReadingOf): Prom
 async function readCopy(options: OpenPoolOptions, of: ReadingOf, file: JournalFile): Promise<JournalRead> {
   const { document, epoch, hasVolume, onFailure } = of;
   const { runtime, onRecovered } = options;
-  const { tailEpoch } = ownedSuperblock(file, document.journalId, document.epoch);
-  const journal = new Journal({ file, identity: document.journalId, epoch, onFailure, onProgress: () => undefined });
+  const { ownerEpoch, tailEpoch, mapSequence } = ownedSuperblock(file, document.journalId, document.epoch);
+  const journal = new Journal({
+    file,
+    identity: document.journalId,
+    // Up to the newest record: one that the drives know nothing of is to be seen, and not to end the journal.
+    epoch: Math.max(epoch, ownerEpoch),
+    onFailure,
+    onProgress: () => undefined,
+  });
   const piece = Buffer.allocUnsafeSlow(READER_PIECE_BYTES_MIN);
   const overlay = new JournalOverlay(new MergedZeros(), piece);
   let newestEpoch = tailEpoch;
@@ -84,14 +99,24 @@ async function readCopy(options: OpenPoolOptions, of: ReadingOf, file: JournalFi
     const message = `the journal was used by an owner of epoch ${newestEpoch}, and the drives that are there know of epoch ${document.epoch}: they are older copies`;
     throw new JournalError("older", message);
   }
-  return { journal, overlay };
+  return { journal, overlay, mapSequence };
 }
 
-/** Nothing was in it when the array stopped. */
-function emptyJournal({ document, epoch, onFailure }: ReadingOf): JournalRead {
+/** Nothing was in it when the array stopped. Another one in its place was made since: the drives are older copies then. */
+function emptyJournal(options: OpenPoolOptions, of: ReadingOf, bays: readonly JournalBay[]): JournalRead {
+  const { document, epoch, volumeNames, onFailure } = of;
+  try {
+    for (const bay of bays) {
+      const found = bay.open();
+      if (found !== undefined) refuseForeignJournal(found, document.journalId);
+    }
+  } catch (error) {
+    if (!(error instanceof JournalError || error instanceof JournalFileError)) throw error;
+    throw new PoolRefusedError(options.config.name, error.message, volumeNames, { cause: error });
+  }
   const file = new NoJournalFile();
   const journal = new Journal({ file, identity: document.journalId, epoch, onFailure, onProgress: () => undefined });
-  return { journal, overlay: new JournalOverlay(new MergedZeros(), Buffer.alloc(0)) };
+  return { journal, overlay: new JournalOverlay(new MergedZeros(), Buffer.alloc(0)), mapSequence: 0 };
 }
 
 /** There is no journal, and nothing in it. */

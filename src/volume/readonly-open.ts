@@ -29,7 +29,7 @@ import {
   openMembers,
   PoolRefusedError,
 } from "./pool-members.ts";
-import { assembleParts, checkShape, knownVolumes, readCopies } from "./pool-open.ts";
+import { assembleParts, checkShape, knownVolumes, openFormer, readCopies } from "./pool-open.ts";
 import type { PoolParts } from "./pool-parts.ts";
 import { NoJournalFile, readJournal } from "./readonly-journal.ts";
 import { ReadOnlyPool } from "./readonly-pool.ts";
@@ -73,12 +73,13 @@ export async function openReadOnlyPool(given: OpenPoolOptions, opening: ReadOnly
   const store = new MetadataStore(group);
   const epoch = raisePoolEpoch(global, config.index, verdict.document.epoch + 1);
   await takeDrives(group, epoch);
+  await openFormer(group.members, epoch);
   if (store.mapPositions.every((position) => group.trusted(position) === undefined))
     throw refuse("no drive that has all of its map is there");
   const document = { ...verdict.document, epoch };
   const assembled = assembleParts(options, { document, volumes, group, store, file: new NoJournalFile(), box });
   try {
-    const { journal, overlay } = await readJournal(options, {
+    const { journal, overlay, mapSequence } = await readJournal(options, {
       document: verdict.document,
       epoch,
       volumeNames,
@@ -86,7 +87,7 @@ export async function openReadOnlyPool(given: OpenPoolOptions, opening: ReadOnly
       onFailure: (error) => assembled.health.fail(error),
     });
     const parts: PoolParts = { ...assembled, journal, zeros: overlay.zeros };
-    await loadMap(parts, verdict.document.mapSequence ?? 0);
+    await loadMap(parts, Math.max(mapSequence, verdict.document.mapSequence ?? 0));
     await surveyZones(parts);
     const { capacityBytes } = options.bays.find((bay) => bay.state === "open")!;
     const {

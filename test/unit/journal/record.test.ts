@@ -87,6 +87,7 @@ describe("journal superblock", () => {
     tailSequence: 2 ** 33,
     tailEpoch: 0xffff_ffff,
     ownerEpoch: 0xffff_fffe,
+    mapSequence: 2 ** 45 + 3,
     syncedSequence: 2 ** 33 + 5,
     fileBytes: 2 ** 30,
   };

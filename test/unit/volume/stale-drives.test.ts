@@ -40,7 +40,7 @@ function content(seed: number): Uint8Array {
 }
 
 /** A pool's life, with copies of its drives from many moments; hosts know the content of the last one. */
-async function life(raid: RaidShape): Promise<{ media: MemoryPoolMedia; moments: Drives[]; last: number }> {
+async function life(raid: RaidShape, endsDestaged = false): Promise<{ media: MemoryPoolMedia; moments: Drives[]; last: number }> {
   const media = new MemoryPoolMedia({ ...SMALL_POOL, ...raid, zoneSlots: 24, journalBytes: 4 * 1024 * 1024 });
   const moments: Drives[] = [];
   const keep = (): void => void moments.push(drivesOf(media));
@@ -57,6 +57,7 @@ async function life(raid: RaidShape): Promise<{ media: MemoryPoolMedia; moments:
     // A change of the document that nothing else goes with; and what only the journal has.
     await pool.service.createVolume(0, volumeDocument(10 + run, 100 * BLOCK));
     if (run !== 1) await writeBytes(pool, 1, 0, content(++last));
+    if (endsDestaged) await pool.service.pool(0).destageAll();
     if (run === 1) await pool.service.stop();
     pool.kill();
     keep();
@@ -69,6 +70,10 @@ function subsets(count: number, size: number): number[][] {
   const sets: number[][] = [];
   for (let n = size - 1; n < count; n++) for (const rest of subsets(n, size - 1)) sets.push([...rest, n]);
   return sets;
+}
+
+function subsetsOfAll(count: number): number[][] {
+  return Array.from({ length: count }, (_, size) => subsets(count, size + 1)).flat();
 }
 
 async function contentOf(pool: OpenedPool): Promise<Buffer> {
@@ -84,21 +89,27 @@ const LEVELS: readonly RaidShape[] = [
   { level: 5, dataDrives: 2, copies: 1 },
   { level: 6, dataDrives: 2, copies: 1 },
 ];
+/** Of which more can be lost than the level makes good, and what is left can still be known to be the newest. */
+const WIDE: readonly RaidShape[] = [{ level: 5, dataDrives: 3, copies: 1 }];
 
-describe.each(LEVELS)("a pool of RAID-$level, $dataDrives × $copies", (raid) => {
+describe.each([...LEVELS, ...WIDE])("a pool of RAID-$level, $dataDrives × $copies", (raid) => {
   const level = raidLevel(raid);
 
   /** Opens with those drives, and with the journal as it was at last. */
   async function opened(
     whole: { media: MemoryPoolMedia; moments: Drives[] },
     drives: readonly (MemoryDriveState | undefined)[],
+    readOnly?: object,
   ): Promise<{ media: MemoryPoolMedia; pool: OpenedPool | PoolRefusedError }> {
     const media = new MemoryPoolMedia(whole.media.shape);
     media.journal = journalOf(whole.media);
     drives.forEach((state, n) => {
       media.drives[n] = state === undefined ? undefined : copyOf(state);
     });
-    const pool = await openMemoryPool(media, { hurry: 50 }).catch((error: unknown) => {
+    const pool = await openMemoryPool(media, {
+      hurry: 50,
+      ...(readOnly === undefined ? {} : { readOnly }),
+    }).catch((error: unknown) => {
       if (error instanceof PoolRefusedError) return error;
       throw error;
     });
@@ -135,29 +146,67 @@ describe.each(LEVELS)("a pool of RAID-$level, $dataDrives × $copies", (raid) =>
     }
   }, 120_000);
 
-  test("with more than that it starts right or refuses, naming the volumes; it never serves what is stale", async () => {
-    const whole = await life(raid);
-    const current = whole.moments.at(-1)!;
-    for (let size = level.tolerance + 1; size <= level.driveCount; size++) {
-      for (const set of subsets(level.driveCount, size)) {
-        // Copies of the last moments may be of the very document that the others have.
-        for (let moment = -1; moment < whole.moments.length - 1; moment++) {
-          const drives = current.map((state, n) => (set.includes(n) ? whole.moments[moment]?.[n] : state));
-          if (drives.every((state) => state === undefined)) continue;
-          const { pool } = await opened(whole, drives);
-          if (pool instanceof Error) {
-            if (moment > 0) expect(pool.message).toContain("v1");
-            continue;
+  test.each([
+    ["in the journal, too", false],
+    ["on the drives alone", true],
+  ])(
+    "with more than that, and what is newest %s, it starts right or refuses; it never serves what is stale",
+    async (_, destaged) => {
+      const whole = await life(raid, destaged);
+      const current = whole.moments.at(-1)!;
+      for (let size = level.tolerance + 1; size <= level.driveCount; size++) {
+        for (const set of subsets(level.driveCount, size)) {
+          // Copies of the last moments may be of the very document that the others have.
+          for (let moment = -1; moment < whole.moments.length - 1; moment++) {
+            const drives = current.map((state, n) => (set.includes(n) ? whole.moments[moment]?.[n] : state));
+            if (drives.every((state) => state === undefined)) continue;
+            const { pool } = await opened(whole, drives);
+            if (pool instanceof Error) {
+              if (moment > 0) expect(pool.message).toContain("v1");
+              continue;
+            }
+            expect(
+              Buffer.compare(await contentOf(pool), content(whole.last)),
+              `drives ${set.join(" and ")} of moment ${moment}`,
+            ).toBe(0);
+            pool.kill();
           }
-          expect(
-            Buffer.compare(await contentOf(pool), content(whole.last)),
-            `drives ${set.join(" and ")} of moment ${moment}`,
-          ).toBe(0);
+        }
+      }
+    },
+    120_000,
+  );
+
+  test("with more than that, for reading, it refuses, or has what hosts know, or medium errors: never what is stale", async () => {
+    const whole = await life(raid, true);
+    const current = whole.moments.at(-1)!;
+    const right = content(whole.last);
+    const count = { opened: 0, blocks: 0 };
+    const sets = subsetsOfAll(level.driveCount).filter(({ length }) => length > level.tolerance);
+    for (const set of sets) {
+      for (let moment = -1; moment < whole.moments.length - 1; moment++) {
+        // The others as they are, or all of them of that moment as well, and the journal alone knows better.
+        for (const others of moment < 0 ? [current] : [current, whole.moments[moment]!]) {
+          const removes = others !== current;
+          const drives = others.map((state, n) => (!set.includes(n) ? state : removes ? undefined : whole.moments[moment]?.[n]));
+          if (drives.every((state) => state === undefined)) continue;
+          const { pool } = await opened(whole, drives, {});
+          if (pool instanceof Error) continue;
+          count.opened += 1;
+          for (let block = 0; block < BLOCKS; block++) {
+            const { status, data } = await readBytes(pool, 1, block * BLOCK, BLOCK);
+            const says = `drives ${set.join(" and ")} ${removes ? "removed, the others" : ""} of moment ${moment}, block ${block}`;
+            expect([BLOCK_STATUS.good, BLOCK_STATUS.mediumError], says).toContain(status);
+            if (status === BLOCK_STATUS.mediumError) continue;
+            count.blocks += 1;
+            expect(Buffer.compare(data, right.subarray(block * BLOCK, (block + 1) * BLOCK)), says).toBe(0);
+          }
           pool.kill();
         }
       }
     }
-  }, 120_000);
+    if (level.tolerance + 1 < level.driveCount / 2 + 1) expect(count.blocks).toBeGreaterThan(0);
+  }, 240_000);
 
   test("with drives that changed places it starts right: a drive is who it says that it is", async () => {
     const whole = await life(raid);
