@@ -667,7 +667,14 @@ describe("Journal: what it refuses to recover (architecture, invariant 8)", () =
   test("the superblock with the higher counter counts, whichever slot it is in", async () => {
     for (const slots of [SUPERBLOCK_POSITIONS, [...SUPERBLOCK_POSITIONS].reverse()]) {
       const state = await withRecords(3);
-      const base = { identity: IDENTITY, syncedSequence: 0, tailEpoch: 0, ownerEpoch: 0, fileBytes: state.cached.length, mapSequence: 0 };
+      const base = {
+        identity: IDENTITY,
+        syncedSequence: 0,
+        tailEpoch: 0,
+        ownerEpoch: 0,
+        fileBytes: state.cached.length,
+        mapSequence: 0,
+      };
       const size = recordBytes(1, 0);
       state.cached.set(encodeSuperblock({ ...base, counter: 5, tailOffset: size, tailSequence: 2 }), slots[0]);
       state.cached.set(encodeSuperblock({ ...base, counter: 6, tailOffset: 2 * size, tailSequence: 3 }), slots[1]);
