@@ -118,7 +118,10 @@ export class LateDrive implements Drive {
         answer(() => reject(error));
       });
       const end = (tell: () => void): void => {
-        if (landed !== undefined) return landed();
+        if (landed !== undefined) {
+          landed();
+          return;
+        }
         this.#engine.cancel(deadline);
         answer(tell);
       };
