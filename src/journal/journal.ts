@@ -439,7 +439,7 @@ export class Journal {
       this.#recoveringEpoch = epoch;
       this.#recoveredSynced = syncedSequence;
       this.#applying = found.sequence;
-      if (!pagesKept) this.#recoveredEnd = offset + found.bytes;
+      this.#recoveredEnd = offset + found.bytes;
       const waits = apply(record);
       if (waits !== undefined) await waits;
       this.#live.push(found.sequence, epoch, offset);
@@ -563,9 +563,10 @@ export class Journal {
     return true;
   }
 
-  /** Where the first recovered record begins that no sync may count for yet. */
+  /** From where on what was recovered may be in the page cache only. */
   #unsureFrom(): number {
-    const unsure = this.#live.offsetBefore(this.#recoveredSynced + 1) ?? this.#tail;
+    // The last record that is sure, as what says that the journal goes on at the start of the file may lie behind it.
+    const unsure = this.#live.offsetBefore(this.#recoveredSynced) ?? this.#tail;
     return Math.max(unsure, this.#rewritten, this.#tail);
   }
 

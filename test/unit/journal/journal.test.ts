@@ -14,6 +14,7 @@ import {
   SUPERBLOCK_BYTES,
   SUPERBLOCK_POSITIONS,
 } from "../../../src/journal/record.ts";
+import { recordBytes } from "../../../src/journal/record-builder.ts";
 
 const IDENTITY = "00112233445566778899aabbccddeeff";
 const FRAME = 4096;
@@ -407,6 +408,26 @@ describe("Journal: durability (invariant 4)", () => {
       expect((await recover(open(state, 3))).map(({ sequence }) => sequence)).toEqual([1, 2, 3]);
     },
   );
+
+  test("what is written anew begins where the last durable record ended: the jump to the start of the file is not left out", async () => {
+    // Four records and less than a fifth: the rest says that the journal goes on at the start.
+    const state = await format(4 * recordBytes(1, 1) + 1024);
+    const first = open(state, 1, { manualSync: false });
+    await recover(first);
+    for (const seed of [1, 2, 3, 4]) append(first.journal, [seed]);
+    await first.journal.synced(4);
+    first.journal.trim(3);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    append(first.journal, [5]);
+    first.file.failNext = "sync";
+    await expect(first.journal.synced(5)).rejects.toThrow();
+
+    const second = open(state, 2, { manualSync: false });
+    expect((await recover(second)).map(({ sequence }) => sequence)).toEqual([3, 4, 5]);
+    await second.journal.synced(5);
+    state.powerLoss();
+    expect((await recover(open(state, 3))).map(({ sequence }) => sequence)).toEqual([3, 4, 5]);
+  });
 
   test("a failed sync or write fails everyone who waits, once, and what comes later", async () => {
     for (const fault of ["sync", "write"] as const) {
