@@ -16,6 +16,7 @@ import { PoolService } from "../../src/volume/pool-service.ts";
 import { type PoolRuntime, pause } from "../../src/volume/runtime.ts";
 import type { DriveChanges } from "./drive-changes.ts";
 import type { Engine, Life } from "./engine.ts";
+import type { JournalTrouble } from "./journal-trouble.ts";
 import { LateDrive } from "./late-drive.ts";
 import { SimDrive, type SimDriveState, type Site } from "./sim-drive.ts";
 import { SimJournalFile, SimJournalState } from "./sim-journal.ts";
@@ -44,8 +45,8 @@ export interface PoolMedia {
   isMade: boolean;
   /** One, or two that hold the same. */
   readonly journals: (SimJournalState | undefined)[];
-  /** Which of two misbehaves. */
-  readonly journalOfTrouble: number;
+  /** Of two. */
+  readonly journalTrouble: JournalTrouble | undefined;
   readonly journalBytes: number;
 }
 

@@ -108,6 +108,7 @@ const { text, ok } = summarize(totals, {
   seconds,
   full: totals.crashCount >= SITES_FULL,
   verbose: values.verbose,
+  flags: [...(values.mirrored ? ["--mirrored"] : []), ...(values.healing ? ["--healing"] : [])],
 });
 process.stdout.write(text);
 process.exitCode = ok ? 0 : 1;

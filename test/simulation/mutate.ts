@@ -24,7 +24,9 @@ async function hunt(mutation: Mutation): Promise<Found> {
   try {
     const output = await new Promise<string>((resolve) => {
       const main = join(mutant.dist, "test/simulation/main.js");
-      const child = spawn(process.execPath, [main, "--seed", "1", "--seeds", String(mutation.seedsMax), "--jobs", "1"], {
+      const seeds = ["--seed", "1", "--seeds", String(mutation.seedsMax), "--jobs", "1"];
+      if (mutation.mirrored === true) seeds.push("--mirrored");
+      const child = spawn(process.execPath, [main, ...seeds], {
         stdio: ["ignore", "pipe", "inherit"],
       });
       let text = "";

@@ -10,10 +10,14 @@ export interface Mutation {
   readonly breaks: string;
   readonly seedsMax: number;
   readonly patches: readonly Patch[];
+  /** It is about journals in two copies: every seed has them. */
+  readonly mirrored?: true;
 }
 
 const JOURNAL = "src/journal/journal.js";
 const READER = "src/journal/journal-reader.js";
+const CLAIM = "src/volume/journal-claim.js";
+const MIRROR = "drivers/journal-file/mirrored-journal-file.js";
 const MAP = "src/map/pool-map.js";
 const DESTAGER = "src/volume/destager.js";
 const COMPACTOR = "src/volume/compactor.js";
@@ -25,6 +29,10 @@ const ONE_BY_ONE = /if \(!isDoubtful && this\.#proveRun\(found, expected\)\)/;
 
 function mutation(name: string, breaks: string, seedsMax: number, file: string, find: RegExp, replace: string): Mutation {
   return { name, breaks, seedsMax, patches: [{ file, find, replace }] };
+}
+
+function mirrored(...given: Parameters<typeof mutation>): Mutation {
+  return { ...mutation(...given), mirrored: true };
 }
 
 export const MUTATIONS: readonly Mutation[] = [
@@ -348,8 +356,8 @@ export const MUTATIONS: readonly Mutation[] = [
     "acknowledged is kept",
     20,
     "src/volume/journal-claim.js",
-    /return document\.journalLive \?/,
-    "return document.journalLive && document.version % 5 !== 4 ?",
+    /\(\) => document\.journalLive \?/,
+    "() => document.journalLive && document.version % 5 !== 4 ?",
   ),
   mutation(
     "a deleted volume is given back before its deletion is on record",
@@ -358,5 +366,104 @@ export const MUTATIONS: readonly Mutation[] = [
     "src/volume/volume-changes.js",
     /volume: document && |document && \{ \.\.\.document, deleting: true \}/,
     "document",
+  ),
+  // — the journal's claim, and its copies —
+  mutation(
+    "an epoch is given again that the drives did not hear of",
+    "epochs rise",
+    600,
+    "src/volume/pool-open.js",
+    /raisePoolEpoch\(global, config\.index, found\.lastEpoch \+ 1\)/,
+    "raisePoolEpoch(global, config.index, document.epoch + 1)",
+  ),
+  mutation(
+    "of two documents of one version the earlier start's is taken",
+    "the document",
+    1000,
+    "src/volume/pool-document.js",
+    /one\.epoch > other\.epoch \|\| \(one\.epoch === other\.epoch && one\.version > other\.version\)/,
+    "one.version > other.version",
+  ),
+  mutation(
+    "the claim is not durable before the document is written",
+    "claim, then document",
+    100,
+    JOURNAL,
+    /\[encodeSuperblock\(\{ \.\.\.claimed, counter: next \}\)\]\);\s+await synced\(file\);/,
+    "[encodeSuperblock({ ...claimed, counter: next })]);",
+  ),
+  {
+    name: "a lost copy is not on record before the next acknowledgement",
+    breaks: "acknowledged is kept, by the other copy alone",
+    seedsMax: 200,
+    mirrored: true,
+    patches: [
+      { file: MIRROR, find: /return this\.#unrecorded > 0;/, replace: "return false;" },
+      { file: MIRROR, find: /if \(this\.#unrecorded === 0 \|\| this\.#failure !== undefined\)/, replace: "if (true)" },
+    ],
+  },
+  mirrored(
+    "a copy is read that is on record as lost",
+    "who is trusted",
+    100,
+    CLAIM,
+    /if \(!single && recorded\?\.state !== "online"\)/,
+    "if (!single && recorded === undefined)",
+  ),
+  mirrored(
+    "an older copy of the journal is read",
+    "who is trusted",
+    100,
+    READER,
+    /if \(superblock\.ownerEpoch >= epochKnown\)/,
+    "if (true)",
+  ),
+  mirrored(
+    "a failed fdatasync of a copy is taken as good",
+    "FUA, flush, by the other copy alone",
+    300,
+    MIRROR,
+    /if \(error !== undefined\)\s+this\.#lose\(copy, error\);\s+else if/,
+    "if",
+  ),
+  mirrored(
+    "what one copy lacks is not taken from the other",
+    "each copy has all that was acknowledged",
+    300,
+    JOURNAL,
+    /found \?\?= this\.#readFromOther/,
+    "found ??= undefined && this.#readFromOther",
+  ),
+  mirrored(
+    "what recovery found is not written to the copy that lacks it",
+    "each copy has all that was acknowledged",
+    300,
+    JOURNAL,
+    /if \(from >= this\.#recoveredEnd \|\| this\.#failed\)/,
+    "if (true)",
+  ),
+  mirrored(
+    "a copy that is made whole is not written where it reads the same",
+    "what a failed fdatasync left",
+    1000,
+    JOURNAL,
+    /target\.write\(this\.#positionOf\(offset\), \[slice\]\);/,
+    "const there = Buffer.alloc(slice.length); target.read(this.#positionOf(offset), there); if (!slice.equals(there)) target.write(this.#positionOf(offset), [slice]);",
+  ),
+  mirrored(
+    "a copy that was ahead keeps what lies behind the end",
+    "one history",
+    1000,
+    JOURNAL,
+    /this\.#endAtHead\(target\);/,
+    "",
+  ),
+  mirrored(
+    "drives that are brought level hear nothing of the journal's copies",
+    "who is trusted",
+    300,
+    "src/volume/pool-open.js",
+    /const chosen = \{ \.\.\.kept, /,
+    "const chosen = { ...kept, journalCopies: undefined, ",
   ),
 ];

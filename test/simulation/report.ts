@@ -25,7 +25,7 @@ const LINES = 60;
 
 export function summarize(
   totals: Totals,
-  options: { sites: readonly string[]; seconds: number; full: boolean; verbose: boolean },
+  options: { sites: readonly string[]; seconds: number; full: boolean; verbose: boolean; flags: readonly string[] },
 ): { text: string; ok: boolean } {
   const lines: string[] = [];
   const { seeds, crashCount, events, crashes } = totals;
@@ -37,7 +37,7 @@ export function summarize(
       "",
       `seed ${seed}: ${violation}`,
     );
-    lines.push(`repeat it: npm run simulate -- --seed ${seed} --seeds 1 --verbose`);
+    lines.push(`repeat it: npm run simulate -- --seed ${seed} --seeds 1 ${[...options.flags, "--verbose"].join(" ")}`);
   }
   const missed = options.sites.filter((site) => !crashes.has(site));
   lines.push("", "crashes  site");

@@ -78,6 +78,17 @@ export class SimJournalState {
     }
   }
 
+  /** What the file holds, to be put back later: durably, as by whoever puts it back. */
+  snapshot(): () => void {
+    const held = this.cached.slice();
+    return () => {
+      this.cached.set(held);
+      this.durable.set(held);
+      this.unsynced = [];
+      this.#forsaken.clear();
+    };
+  }
+
   crash(kind: "process" | "power", random: Random): void {
     this.process += 1;
     this.syncFailed = false;

@@ -22,6 +22,7 @@ import { Director, type PoolMedia } from "./director.ts";
 import { DriveChanges } from "./drive-changes.ts";
 import { Engine, type Life, Stopped } from "./engine.ts";
 import { HostVolume, type Mood, type Server } from "./host.ts";
+import { JournalTrouble } from "./journal-trouble.ts";
 import { checkBooks, checkHealing, checkMedia } from "./media-check.ts";
 import { drivesOf, memoryOf, SHAPES, type Shape, type SimMemory } from "./shape.ts";
 import { SimDriveState } from "./sim-drive.ts";
@@ -35,7 +36,7 @@ export interface RunOptions {
   readonly healing?: boolean;
   /** Ends here; 12 unless given. */
   readonly crashes?: number;
-  /** Half of the journals have two copies, one of which misbehaves. */
+  /** Whether journals are kept in two copies in every seed, and not in every fourth only. */
   readonly mirrored?: boolean;
 }
 
@@ -73,6 +74,9 @@ const STALL_MILLISECONDS = 120_000;
 const SETTLE_MILLISECONDS = 20_000;
 /** Main looks so often. */
 const TICK_MILLISECONDS = 25;
+/** One seed in so many has pools whose journals have two copies, which have troubles of their own. */
+const MIRRORED_EVERY = 4;
+const MIRRORED_POOLS = 0.7;
 const CREATED_AT = "2026-01-01T00:00:00.000Z";
 
 interface PoolState {
@@ -174,7 +178,7 @@ export class World {
     this.#plan = crashes ? this.#newPlan() : undefined;
     for (const { media } of this.#pools) {
       this.#newTrouble(media);
-      this.#newJournalTrouble(media);
+      if (media.isMade) media.journalTrouble?.beforeStart(media);
     }
     this.#startMain();
     this.#hostsUntil = Number.POSITIVE_INFINITY;
@@ -623,15 +627,6 @@ export class World {
     }
   }
 
-  /** Of two copies of a journal one may be gone, or fail. */
-  #newJournalTrouble({ journals, journalOfTrouble, isMade }: PoolMedia): void {
-    if (journals.length < 2 || !isMade) return;
-    const { random } = this.engine;
-    if (random.chance(0.1)) journals[journalOfTrouble] = undefined;
-    const journal = journals[journalOfTrouble];
-    if (journal !== undefined) journal.failShare = random.chance(0.3) ? 0.3 * random.next() ** 2 : 0;
-  }
-
   #processEnds(mode: "process" | "power"): void {
     const { random } = this.engine;
     this.engine.trace("the process ends", mode);
@@ -810,12 +805,19 @@ export class World {
   /** What the array tells people: nothing bad may come without a fault. */
   #raised(director: Director, event: { readonly type: string; readonly subject: string; readonly message: string }): void {
     this.engine.trace("event", director.life.name, event.type, event.message);
+    if (event.type === "journal.copyRestored") {
+      const { journals, journalTrouble } = this.#pools.find(({ media }) => event.subject === `pool ${media.name}`)!.media;
+      journalTrouble?.restored(journals);
+    }
     if (UNASKED.has(event.type) && !this.#isTrouble(event))
       this.engine.fail(`${event.type} (${event.subject}): ${event.message}`);
   }
 
   /** What a drive that misbehaves may be said to do. */
-  #isTrouble({ type, subject }: { readonly type: string; readonly subject: string }): boolean {
+  #isTrouble(event: { readonly type: string; readonly subject: string; readonly message: string }): boolean {
+    const { type, subject } = event;
+    if (type === "journal.copyLost")
+      return this.#pools.some(({ media }) => subject === `pool ${media.name}` && media.journalTrouble?.explains(event) === true);
     if (!type.startsWith("drive.") && type !== "zone.missing") return false;
     return this.#pools.some(
       ({ media }) =>
@@ -846,6 +848,8 @@ export class World {
       drive.slowness = 0.3 + random.next() * (random.chance(0.2) ? 10 : 1.5);
       return drive;
     });
+    const isMirrored =
+      (this.#options.mirrored === true || this.#options.seed % MIRRORED_EVERY === 0) && random.chance(MIRRORED_POOLS);
     return {
       index,
       name: index === 0 ? "A" : "B",
@@ -858,8 +862,8 @@ export class World {
       trouble: new Trouble(random, level, changes !== undefined),
       absent: [],
       isMade: false,
-      journals: this.#options.mirrored === true && random.chance(0.5) ? [undefined, undefined] : [undefined],
-      journalOfTrouble: random.between(0, 1),
+      journals: isMirrored ? [undefined, undefined] : [undefined],
+      journalTrouble: isMirrored ? new JournalTrouble(random) : undefined,
       journalBytes: 8192 + 4096 * random.between(56, 160),
     };
   }
@@ -888,4 +892,5 @@ const UNASKED = new Set([
   "zone.missing",
   "zone.unreadable",
   "block.lost",
+  "journal.copyLost",
 ]);
