@@ -135,7 +135,10 @@ export class Healing {
   look(shelf: ShelfDrive): Promise<void> {
     const { members } = this.#pool.group;
     return this.#options.shelf.look(shelf, this.#epoch(), (id) => {
-      if (members.some(({ driveId, former }) => driveId === id || former?.driveId === id)) return "member";
+      const member = members.find(({ driveId, former }) => driveId === id || former?.driveId === id);
+      // One without a record of the pool, as it was before it became a member, is looked at like any other.
+      const isForeign = member?.driveId === id && member.state === "foreign";
+      if (member !== undefined && !isForeign) return "member";
       return this.#isRetired(id) ? "retired" : undefined;
     });
   }

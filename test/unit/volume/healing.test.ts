@@ -406,6 +406,22 @@ describe("healing of RAID-5", () => {
     whole.kill();
   });
 
+  test("a drive that is what it was before it became a member is built anew", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 0));
+    const pulled = pullable(media);
+    const pool = await filled(media);
+    await pool.service.stop();
+    pool.kill();
+    const { driveId, ...geometry } = media.drives[1]!.identity;
+    media.drives[1] = new MemoryDriveState({ name: "01", driveId, geometry });
+    const again = await openMemoryPool(media, { hurry: 50 });
+    expect(states(again)).toMatchObject({ "01": "foreign" });
+    await healed(again);
+    pulled.add(0);
+    await expectContent(again, 1);
+    again.kill();
+  });
+
   test("what a rebuild leaves out, as nothing lives in it, is held against no drive", async () => {
     const media = new MemoryPoolMedia(shapeOf(raid, 2));
     const pulled = pullable(media);
