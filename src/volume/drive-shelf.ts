@@ -6,6 +6,7 @@
  *  1. A drive is taken as a spare only if it never was anything else, or belonged to this pool: what another pool left on a
  *     drive is never wiped.
  *  2. A drive holds nothing when it becomes a member but what is written to it from then on (`wipe`).
+ *  3. A drive that may still do something that it was asked for is no spare: not before the next epoch, which fences that.
  */
 import type { Drive } from "../../drivers/drive/drive.ts";
 import { DriveError } from "../../drivers/drive/drive.ts";
@@ -29,6 +30,8 @@ export interface ShelfDrive {
   reason: string | undefined;
   /** Something of this pool that it had as a member: to be wiped before it is of use. */
   holdsOld: boolean;
+  /** Under that epoch this drive did not say whether something was done that it was asked for: it may be done yet. */
+  unsettled?: { readonly driveId: string; readonly epoch: number };
 }
 
 export class DriveShelf {
@@ -75,6 +78,10 @@ export class DriveShelf {
       shelf.capacityBytes = capacityBytes;
       const role = known(driveId);
       if (role === "member") return;
+      if (shelf.unsettled?.driveId === driveId && shelf.unsettled.epoch === epoch) {
+        set(shelf, "failed", "it has not said whether it was wiped: it is looked at again after the next start");
+        return;
+      }
       const value = await drive.metadataGet(POOL_KEY);
       const document = value === undefined ? undefined : (decodeDocument(value) as PoolDocument | undefined);
       const zones = await drive.listZones();
@@ -99,21 +106,23 @@ export class DriveShelf {
   /** Makes a drive hold nothing, not even the memory of its zones: it may get any of them. @throws DriveError */
   async wipe(shelf: ShelfDrive, epoch: number): Promise<void> {
     await shelf.drive!.open(epoch);
-    for (const { zone } of await shelf.drive!.listZones()) await shelf.drive!.resetZone(zone);
-    await this.#wipeRest(shelf);
+    for (const { zone } of await shelf.drive!.listZones()) await settled(shelf, epoch, (drive) => drive.resetZone(zone));
+    await this.#wipeRest(shelf, epoch);
   }
 
   /** A step of `wipe`, of a drive that is open: hosts wait no longer than for one zone. @throws DriveError */
-  async wipeSome(shelf: ShelfDrive): Promise<void> {
+  async wipeSome(shelf: ShelfDrive, epoch: number): Promise<void> {
     const [next] = await shelf.drive!.listZones();
-    if (next === undefined) await this.#wipeRest(shelf);
-    else await shelf.drive!.resetZone(next.zone);
+    if (next === undefined) await this.#wipeRest(shelf, epoch);
+    else await settled(shelf, epoch, (drive) => drive.resetZone(next.zone));
   }
 
   /** Zones go first: what holds some must say whose they are. */
-  async #wipeRest(shelf: ShelfDrive): Promise<void> {
-    await deleteRange(shelf.drive!, ALL_KEYS);
-    await shelf.drive!.forgetZones();
+  async #wipeRest(shelf: ShelfDrive, epoch: number): Promise<void> {
+    await settled(shelf, epoch, async (drive) => {
+      await deleteRange(drive, ALL_KEYS);
+      await drive.forgetZones();
+    });
     shelf.holdsOld = false;
   }
 
@@ -136,4 +145,14 @@ export class DriveShelf {
 function set(shelf: ShelfDrive, state: ShelfDrive["state"], reason: string | undefined): void {
   shelf.state = state;
   shelf.reason = reason;
+}
+
+/** Invariant 3. */
+async function settled(shelf: ShelfDrive, epoch: number, change: (drive: Drive) => Promise<void>): Promise<void> {
+  try {
+    await change(shelf.drive!);
+  } catch (error) {
+    if (error instanceof DriveError && error.kind === "unknown") shelf.unsettled = { driveId: shelf.driveId, epoch };
+    throw error;
+  }
 }

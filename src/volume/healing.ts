@@ -203,11 +203,10 @@ export class Healing {
   /** A spare that was a member: what it still has takes room, and is of no use to whoever takes it. */
   async #wipeSome(shelf: ShelfDrive): Promise<void> {
     try {
-      await this.#options.shelf.wipeSome(shelf);
+      await this.#options.shelf.wipeSome(shelf, this.#epoch());
     } catch (error) {
       if (isFenced(error) || !(error instanceof DriveError)) throw error;
-      shelf.state = "failed";
-      shelf.reason = error.message;
+      this.#options.shelf.erred(shelf, error);
     }
     await pause(this.#pool.runtime, WIPE_REST_MILLISECONDS);
   }

@@ -14,7 +14,6 @@ import {
   SUPERBLOCK_BYTES,
   SUPERBLOCK_POSITIONS,
 } from "../../../src/journal/record.ts";
-import { recordBytes } from "../../../src/journal/record-builder.ts";
 
 const IDENTITY = "00112233445566778899aabbccddeeff";
 const FRAME = 4096;
@@ -411,7 +410,7 @@ describe("Journal: durability (invariant 4)", () => {
 
   test("what is written anew begins where the last durable record ended: the jump to the start of the file is not left out", async () => {
     // Four records and less than a fifth: the rest says that the journal goes on at the start.
-    const state = await format(4 * recordBytes(1, 1) + 1024);
+    const state = await format(4 * recordBytes(1, 0) + 1024);
     const first = open(state, 1, { manualSync: false });
     await recover(first);
     for (const seed of [1, 2, 3, 4]) append(first.journal, [seed]);

@@ -6,7 +6,7 @@ import type { RaidShape } from "../../../src/raid/raid-level.ts";
 import { raidLevel } from "../../../src/raid/raid-levels.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
 import { POOL_COUNT } from "../../../src/volume/pool-counters.ts";
-import { interceptDrive, turns, until } from "../../support/gated-drive.ts";
+import { interceptDrive, lateAnswer, turns, until } from "../../support/gated-drive.ts";
 import {
   MemoryPoolMedia,
   type MemoryPoolShape,
@@ -419,6 +419,41 @@ describe("healing of RAID-5", () => {
     await healed(again);
     pulled.add(0);
     await expectContent(again, 1);
+    again.kill();
+  });
+
+  test("a spare that does not say whether it was wiped is none until the next start", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 1));
+    const pulled = pullable(media);
+    const { wrap } = media;
+    let isLate = false;
+    media.wrap = (drive, position, global) =>
+      interceptDrive(wrap(drive, position, global), async (operation, _parameters, run) => {
+        if (position === 4 && isLate && operation === "resetZone") throw lateAnswer(drive.name).error;
+        return run();
+      });
+    const pool = await filled(media);
+    pulled.add(1);
+    await writeBytes(pool, 1, 0, content(1, BLOCK));
+    await pool.service.pool(0).destageAll();
+    await until(() => pool.service.pool(0).parts.group.members[1]!.name === "04");
+    await healed(pool);
+    await pool.service.stop();
+    pool.kill();
+    pulled.delete(1);
+    media.drives[1] = new MemoryDriveState({ name: "01", driveId: "new", geometry: media.drives[0]!.identity });
+    isLate = true;
+    const late = await openMemoryPool(media, { hurry: 50 });
+    await until(() => states(late)["04"] === "failed");
+    isLate = false;
+    await late.service.pool(0).healing.hurry();
+    expect(states(late)["04"]).toBe("failed");
+    await healed(late);
+    await late.service.stop();
+    late.kill();
+    const again = await openMemoryPool(media, { hurry: 50 });
+    await until(() => media.drives[4]!.zones.size === 0 && media.drives[4]!.metadata.size === 0);
+    expect(states(again)["04"]).toBe("spare");
     again.kill();
   });
 
