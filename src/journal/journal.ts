@@ -302,6 +302,12 @@ export class Journal {
     });
   }
 
+  /** The file has another owner from now on: nothing more is written to it, and what an fdatasync still ends concerns nobody. */
+  letGo(): void {
+    this.#failed = true;
+    for (const waiter of this.#syncWaiters.splice(0)) waiter.done(false);
+  }
+
   #startSync(): void {
     if (this.#syncRunning || this.#failed) return;
     // Mostly nothing: `mend` has done it before the pool serves.

@@ -374,8 +374,9 @@ export class Pool {
    * dirty is in the journal, where the next owner finds it.
    */
   letGo(): void {
-    const { cache, frames } = this.parts;
+    const { cache, frames, journal } = this.parts;
     this.#destager.giveUp();
+    journal.letGo();
     cache.clear();
     frames.removeReclaimer(cache);
     frames.serveWaiters();

@@ -194,6 +194,25 @@ describe("Journal: trimming and power loss", () => {
   });
 });
 
+describe("Journal: the pool goes to another owner", () => {
+  test("writes no superblock after it was let go, whatever was waiting to be trimmed, and that is no failure", async () => {
+    const state = await format(2 * recordBytes(1, 0));
+    const opened = open(state, 1);
+    const { journal, file, failures } = opened;
+    await recover(opened);
+    append(journal, [1]);
+    // The superblock waits for the second record's fdatasync.
+    journal.trim(append(journal, [2]));
+    const before = Buffer.from(state.cached);
+    journal.letGo();
+    await file.close();
+    file.endSyncs();
+    file.endSyncs();
+    expect(before.equals(state.cached)).toBe(true);
+    expect(failures).toEqual([]);
+  });
+});
+
 describe("Journal: recovery", () => {
   test("reads the file in large pieces, however small its records are", async () => {
     const state = await format(4 * 1024 * 1024);
