@@ -49,11 +49,17 @@ export class CrashPlan {
   #weight: number;
   /** Whatever the plan: no life has more events than this. */
   #events: number;
+  /** So many events without a crash come first. */
+  #quiet: number;
   /** Until an aimed plan is weighed instead. */
   #aimed: number;
 
-  constructor(random: Random, options: { sites: readonly string[]; eventsMax: number; passes: SitePasses }) {
-    const { sites, eventsMax, passes } = options;
+  constructor(
+    random: Random,
+    options: { sites: readonly string[]; eventsMax: number; quietEvents?: number; passes: SitePasses },
+  ) {
+    const { sites, eventsMax, quietEvents = 0, passes } = options;
+    this.#quiet = quietEvents;
     this.#random = random;
     this.#passes = passes;
     const dice = random.next();
@@ -67,6 +73,7 @@ export class CrashPlan {
 
   /** Whether the crash is now. */
   at(site: string): boolean {
+    if (this.#quiet > 0) return false;
     const passes = this.#passes.get(site) ?? 0;
     if (site === this.#site && --this.#countdown <= 0) return true;
     return this.#weight > 0 && this.#random.chance(this.#weight / (1 + passes));
@@ -74,6 +81,10 @@ export class CrashPlan {
 
   /** Whether the crash is now, between two events. */
   afterEvent(): boolean {
+    if (this.#quiet > 0) {
+      this.#quiet -= 1;
+      return false;
+    }
     if (--this.#aimed === 0) this.#weight = 1;
     return --this.#events <= 0;
   }

@@ -43,11 +43,14 @@ export interface PoolMedia {
   absent: readonly number[];
   /** It was opened once: from then on drives may misbehave. (A pool is made on drives that are there and well.) */
   isMade: boolean;
+  /** By a director of this process: what was written to the journal's file is in the kernel's pages. */
+  openedBefore: boolean;
   /** One, or two that hold the same. */
   readonly journals: (SimJournalState | undefined)[];
   /** Of two. */
   readonly journalTrouble: JournalTrouble | undefined;
   readonly journalBytes: number;
+  readonly syncMilliseconds: number;
 }
 
 export interface DirectorOptions {
@@ -71,6 +74,7 @@ export class Director {
   readonly service: PoolService;
   readonly #options: DirectorOptions;
   readonly #drives = new Map<Pool, readonly LateDrive[]>();
+  readonly #journalFiles = new Map<Pool, readonly SimJournalFile[]>();
 
   constructor(options: DirectorOptions) {
     this.#options = options;
@@ -112,13 +116,17 @@ export class Director {
       owner: this.index,
       reachedBy: [0, 1],
     };
+    const journalFiles: SimJournalFile[] = [];
     const journalBay = (copy: number): JournalBay => {
       const open = (): SimJournalFile | undefined => {
         const state = media.journals[copy];
-        return state === undefined ? undefined : new SimJournalFile({ state, engine, life, site });
+        if (state === undefined) return undefined;
+        const file = new SimJournalFile({ state, engine, life, site });
+        journalFiles.push(file);
+        return file;
       };
       const create = (): SimJournalFile => {
-        media.journals[copy] = new SimJournalState(media.journalBytes);
+        media.journals[copy] = new SimJournalState(media.journalBytes, media.syncMilliseconds);
         return open()!;
       };
       return { open, create };
@@ -132,10 +140,12 @@ export class Director {
       runtime: this.runtime,
       ageSeconds: 2,
       mapPagesMax: this.#options.mapPagesMax,
+      pagesKept: media.openedBefore,
       ...(media.changes === undefined ? {} : { healing: media.changes.settings }),
     });
     this.pools.push(pool);
     this.#drives.set(pool, drives);
+    this.#journalFiles.set(pool, journalFiles);
     this.service.add(pool);
     return pool;
   }
@@ -150,6 +160,8 @@ export class Director {
       await pause(this.runtime, IDLE_POLL_MILLISECONDS);
     }
     pool.letGo();
+    // An fdatasync that ends later must not have a superblock written over the next owner's.
+    for (const file of this.#journalFiles.get(pool)!) await file.close();
     this.pools.splice(this.pools.indexOf(pool), 1);
   }
 

@@ -2,6 +2,7 @@
  * Generated host I/O on one volume, and its model: requests of all kinds, several at a time, each answer held against the
  * registers.
  */
+import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import type { FramePool } from "../../src/cache/frame-pool.ts";
 import { growFrameRun } from "../../src/scsi/task.ts";
 import { BLOCK_BYTES, BLOCK_STATUS, BlockIo, type BlockStatus, MappingQuery } from "../../src/volume/block-io.ts";
@@ -14,6 +15,7 @@ import { SIM_SECTOR, stampWords } from "./stamp.ts";
 /** One read of those that read everything. */
 const VERIFY_SECTORS = 64;
 const SECTORS_PER_BLOCK = BLOCK_BYTES / SIM_SECTOR;
+const KEPT_MILLISECONDS = 10;
 
 /** Whoever serves the volume now. */
 export interface Server {
@@ -27,13 +29,20 @@ export interface Server {
 export interface Mood {
   readonly writes: number;
   readonly zeros: number;
+  /** Share of the zeroed ranges that reach over more than one cluster. */
+  readonly wideZeros: number;
   readonly flushes: number;
   readonly fua: number;
   /** Share of requests that go to a small part of the volume. */
   readonly hot: number;
+  readonly hotBlocks: number;
   readonly blocksMax: number;
+  /** Share of the requests that begin or end within a block. */
+  readonly parts: number;
   /** Every request is of one whole block: records of two lives lie in the same places. */
   readonly uniform: boolean;
+  /** Share of what was read that stays in its frames for a while. */
+  readonly patience: number;
 }
 
 interface Look {
@@ -85,20 +94,30 @@ export class HostVolume {
     const { random } = this.#engine;
     const dice = random.next();
     if (dice < mood.writes) this.write(server, this.#range(mood), random.chance(mood.fua));
-    else if (dice < mood.writes + mood.zeros) this.zero(server, this.#range({ ...mood, blocksMax: 1000 }));
+    else if (dice < mood.writes + mood.zeros) this.zero(server, this.#rangeToZero(mood));
     else if (dice < mood.writes + mood.zeros + mood.flushes) this.flush(server);
     else if (random.chance(0.03)) this.#askMapping(server);
-    else this.read(server, this.#range(mood));
+    else this.read(server, this.#range(mood), undefined, random.chance(mood.patience));
+  }
+
+  /** A wide one reaches over clusters, and all the blocks between them. */
+  #rangeToZero(mood: Mood): { first: number; count: number } {
+    const { random } = this.#engine;
+    const { first, count } = this.#range({ ...mood, blocksMax: 1000 });
+    const { sectors, clusterSectors } = this.addresses;
+    if (!random.chance(mood.wideZeros)) return { first, count };
+    const most = random.chance(0.5) ? Math.min(sectors, first + 3 * clusterSectors) : sectors;
+    return { first, count: random.between(1, most - first) };
   }
 
   /** Sectors within one cluster. */
-  #range({ hot, blocksMax, uniform }: Mood): { first: number; count: number } {
+  #range({ hot, hotBlocks, blocksMax, parts, uniform }: Mood): { first: number; count: number } {
     const { random } = this.#engine;
     const { clusters, clusterSectors } = this.addresses;
     const isHot = random.chance(hot);
     const cluster = isHot ? 0 : random.between(0, clusters - 1);
-    const within = random.between(0, (isHot ? Math.min(clusterSectors, 64) : clusterSectors) - 1);
-    const whole = uniform || random.chance(0.7);
+    const within = random.between(0, (isHot ? Math.min(clusterSectors, hotBlocks * SECTORS_PER_BLOCK) : clusterSectors) - 1);
+    const whole = uniform || !random.chance(parts);
     const start = whole ? within - (within % SECTORS_PER_BLOCK) : within;
     const most = uniform ? 1 : random.chance(0.2) ? blocksMax : random.chance(0.5) ? 4 : 1;
     const wanted = whole ? SECTORS_PER_BLOCK * random.between(1, most) : random.between(1, SECTORS_PER_BLOCK * most);
@@ -108,8 +127,11 @@ export class HostVolume {
   #io(range: { first: number; count: number }, done: (io: BlockIo) => void): BlockIo {
     const io = new BlockIo(done);
     io.volume = this.volume;
-    io.offsetBytes = this.addresses.sectorOf(range.first) * SIM_SECTOR;
-    io.bytes = range.count * SIM_SECTOR;
+    // From one cluster to another it is longer than what the hosts use of it.
+    const first = this.addresses.sectorOf(range.first);
+    const last = range.count === 0 ? first - 1 : this.addresses.sectorOf(range.first + range.count - 1);
+    io.offsetBytes = first * SIM_SECTOR;
+    io.bytes = (last - first + 1) * SIM_SECTOR;
     return io;
   }
 
@@ -211,7 +233,12 @@ export class HostVolume {
     return look;
   }
 
-  read(server: Server, range: { first: number; count: number }, ended: (good: boolean) => void = () => undefined): void {
+  read(
+    server: Server,
+    range: { first: number; count: number },
+    ended: (good: boolean) => void = () => undefined,
+    keeps = false,
+  ): void {
     const { life, frames, service, words } = server;
     const look = this.#look(life);
     this.seen.reads += 1;
@@ -228,7 +255,8 @@ export class HostVolume {
           this.#problem(this.registers.read({ first, count, begun: look.begun, at }, words, word));
           first += count;
         }
-        service.releaseRead(io);
+        if (keeps) this.#keep(server, io);
+        else service.releaseRead(io);
       } else if (status === BLOCK_STATUS.noMemory) this.seen.noMemory += 1;
       else this.#problem(`a read of ${range.first}+${range.count} answered "${STATUS_NAME[status]}"`);
       this.#engine.trace("read", `${this.name} ${range.first}+${range.count}`, STATUS_NAME[status]);
@@ -236,6 +264,18 @@ export class HostVolume {
       ended(status === BLOCK_STATUS.good);
     });
     service.read(io);
+  }
+
+  /** A published frame never changes while it is pinned, whatever becomes of its block. */
+  #keep({ life, frames, service }: Server, io: BlockIo): void {
+    const engine = this.#engine;
+    const checksums = (): string =>
+      Array.from({ length: io.run.frameCount }, (_, n) => dataChecksum(frames.view(io.run.frames[n]!))).join();
+    const before = checksums();
+    engine.after(engine.latency(KEPT_MILLISECONDS), life, () => {
+      if (checksums() !== before) this.#problem("what was read has changed in its frames before they were given back");
+      service.releaseRead(io);
+    });
   }
 
   /** Whether the volume writes through from now until the answer is asked for. */

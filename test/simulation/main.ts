@@ -1,5 +1,5 @@
 /**
- * `npm run simulate -- --seed N --seeds K --seconds S [--only 26,35] [--jobs 2] [--mirrored] [--healing] [--verbose]`
+ * `npm run simulate -- --seed N --seeds K --seconds S [--only 26,35] [--jobs 2] [--mirrored] [--healing] [--swarm narrow,slowReads] [--verbose]`
  *
  * Runs seeds N, N + 1, … until K are done or S seconds have passed, on as many processes as `--jobs` says. Prints what was
  * run, crashes by site, and for a violation its seed, the last steps and how to repeat it. The exit status says whether all
@@ -12,9 +12,10 @@ import { parseArgs } from "node:util";
 import { summarize, Totals } from "./report.ts";
 import type { SeedReport } from "./seed-process.ts";
 import { crashSites } from "./sites.ts";
+import { SWARM_FEATURES } from "./swarm.ts";
 
 /** A seed that takes longer hangs in a loop without an event: its process is ended, and the seed is a violation. */
-const SEED_SECONDS_MAX = 60;
+const SEED_SECONDS_MAX = 300;
 /** With fewer crashes a site may be missed by chance. */
 const SITES_FULL = 5000;
 
@@ -28,6 +29,7 @@ const { values } = parseArgs({
     crashes: { type: "string" },
     mirrored: { type: "boolean", default: false },
     healing: { type: "boolean", default: false },
+    swarm: { type: "string", default: "" },
     verbose: { type: "boolean", default: false },
   },
 });
@@ -36,6 +38,9 @@ const first = Number(values.seed);
 const seedsMax =
   values.seeds === undefined ? (values.seconds === undefined ? 1 : Number.POSITIVE_INFINITY) : Number(values.seeds);
 const endAt = performance.now() + (values.seconds === undefined ? Number.POSITIVE_INFINITY : Number(values.seconds) * 1000);
+const swarm = values.swarm.split(",").filter((feature) => feature !== "");
+const unknown = swarm.find((feature) => !SWARM_FEATURES.some((known) => known === feature));
+if (unknown !== undefined) throw new Error(`--swarm ${unknown}: there are ${SWARM_FEATURES.join(", ")}`);
 const totals = new Totals();
 let next = first;
 const only = values.only?.split(",").map(Number);
@@ -65,6 +70,7 @@ function job(): Promise<void> {
         seed: running,
         mirrored: values.mirrored,
         healing: values.healing,
+        swarm,
         ...(values.crashes === undefined ? {} : { crashes: Number(values.crashes) }),
       });
     };

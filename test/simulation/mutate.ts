@@ -1,7 +1,7 @@
 /**
  * `npm run simulate:mutations -- [--only TEXT] [--jobs 2]`: plants each bug of mutations.ts in a copy of the build, runs seeds
- * from 1 on until one finds it, and prints a table of how many it took (docs/testing.md has one). Fails for a bug that is
- * not found within its number of seeds.
+ * from 1 on until one finds it, and prints the rows of the table in docs/testing.md. Fails for a bug that is not found within
+ * its number of seeds.
  */
 import { spawn } from "node:child_process";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ const DIST = fileURLToPath(new URL("../..", import.meta.url));
 
 interface Found {
   readonly mutation: Mutation;
-  readonly seeds: number | undefined;
+  readonly seed: number | undefined;
   readonly how: string;
 }
 
@@ -25,6 +25,7 @@ async function hunt(mutation: Mutation): Promise<Found> {
     const output = await new Promise<string>((resolve) => {
       const main = join(mutant.dist, "test/simulation/main.js");
       const seeds = ["--seed", "1", "--seeds", String(mutation.seedsMax), "--jobs", "1"];
+      seeds.push("--swarm", (mutation.swarm ?? []).join(","));
       if (mutation.mirrored === true) seeds.push("--mirrored");
       const child = spawn(process.execPath, [main, ...seeds], {
         stdio: ["ignore", "pipe", "inherit"],
@@ -36,7 +37,7 @@ async function hunt(mutation: Mutation): Promise<Found> {
       child.on("close", () => resolve(text));
     });
     const found = /^seed (\d+): (?!the last steps)(.*)$/m.exec(output);
-    return { mutation, seeds: found === null ? undefined : Number(found[1]), how: found?.[2] ?? "not found" };
+    return { mutation, seed: found === null ? undefined : Number(found[1]), how: found?.[2] ?? "not found" };
   } finally {
     mutant.remove();
   }
@@ -48,17 +49,23 @@ async function job(): Promise<void> {
   for (let mutation = wanted.shift(); mutation !== undefined; mutation = wanted.shift()) {
     const found = await hunt(mutation);
     results.push(found);
-    process.stdout.write(`| ${mutation.name} | ${found.seeds ?? "–"} of ${mutation.seedsMax} | ${shortened(found.how)} |\n`);
+    process.stdout.write(`${rowOf(found)}\n`);
   }
+}
+
+function rowOf({ mutation, seed, how }: Found): string {
+  const { name, seedsMax, swarm = [] } = mutation;
+  const found = `${seed ?? "not"} of ${seedsMax}${swarm.length === 0 ? "" : `, ${swarm.join(", ")}`}`;
+  return `| ${name} | ${found} | ${shortened(how)} |`;
 }
 
 function shortened(how: string): string {
   const line = how.replaceAll("|", "/");
-  return line.length > 110 ? `${line.slice(0, 110)} …` : line;
+  return line.length > 80 ? `${line.slice(0, 80)} …` : line;
 }
 
-process.stdout.write("| planted | found by seed | as |\n|---|---|---|\n");
+process.stdout.write("| planted bug | found by seed | as |\n|---|---|---|\n");
 await Promise.all(Array.from({ length: Number(values.jobs) }, job));
-const missed = results.filter(({ seeds }) => seeds === undefined);
+const missed = results.filter(({ seed }) => seed === undefined);
 process.stdout.write(`\n${results.length - missed.length} of ${results.length} found\n`);
 process.exitCode = missed.length === 0 ? 0 : 1;

@@ -3,12 +3,15 @@
  * seeds, from 1 on, within which the simulation must find it.
  */
 import type { Patch } from "../support/mutant.ts";
+import type { SwarmFeature } from "./swarm.ts";
 
 export interface Mutation {
   readonly name: string;
   /** What goes wrong by it. */
   readonly breaks: string;
   readonly seedsMax: number;
+  /** It is looked for in runs that have these: any, unless given, and those have it too, in their share. */
+  readonly swarm?: readonly SwarmFeature[];
   readonly patches: readonly Patch[];
   /** It is about journals in two copies: every seed has them. */
   readonly mirrored?: true;
@@ -465,5 +468,110 @@ export const MUTATIONS: readonly Mutation[] = [
     "src/volume/pool-open.js",
     /const chosen = \{ \.\.\.kept, /,
     "const chosen = { ...kept, journalCopies: undefined, ",
+  ),
+  // — and these, which were invented when those above were all found —
+  mutation(
+    "the end of the journal's file is not marked",
+    "records never go across the end",
+    20,
+    JOURNAL,
+    /if \(skip >= RECORD_HEADER_BYTES\)/,
+    "if (false)",
+  ),
+  mutation(
+    "a journal is claimed without an fdatasync",
+    "order: the journal's owner, then the drives'",
+    20,
+    JOURNAL,
+    /(ownerEpoch: epochs\.own \}\)\]\);\s+)await synced\(file\);/,
+    "ownerEpoch: epochs.own })]);",
+  ),
+  mutation(
+    "the older of two superblocks is taken",
+    "the journal's tail",
+    20,
+    READER,
+    /superblock\.counter > best\.counter/,
+    "superblock.counter < best.counter",
+  ),
+  mutation(
+    "space is given back that the superblock does not name yet",
+    "order: trim, then reuse",
+    60,
+    JOURNAL,
+    /this\.#durableTail = tail\.tailOffset;/,
+    "this.#durableTail = this.#tail;",
+  ),
+  mutation(
+    "a zeroed range is of no blocks in the journal",
+    "UNMAP is kept",
+    30,
+    WRITES,
+    /journal\.record\.addZero\(\{[^}]*\}\);/,
+    "journal.record.addZero({ volume, block, count: 0, nexus, initiatorTaskTag, request, requesterEpoch });",
+  ),
+  mutation(
+    "a replayed zero leaves what is in the cache",
+    "replay in order",
+    40,
+    RECOVERY,
+    /cache\.removeRange\(entry\.volume, entry\.block, entry\.count\);/,
+    "",
+  ),
+  mutation(
+    "a write is dirty under the sequence after its own",
+    "the trim",
+    20,
+    WRITES,
+    /entry\.crc, sequence\);/,
+    "entry.crc, sequence + 1);",
+  ),
+  mutation(
+    "a replayed write is dirty under the sequence after its own",
+    "the trim",
+    40,
+    RECOVERY,
+    /applyWrite\(replay, entry, record\.sequence\)/,
+    "applyWrite(replay, entry, record.sequence + 1)",
+  ),
+  mutation(
+    "a write-through volume does not wait for the fdatasync",
+    "WCE = 0",
+    30,
+    WRITES,
+    /io\.forceUnitAccess \|\| journal\.held \|\| this\.#hooks\.writesThrough\(io\.volume\)/,
+    "io.forceUnitAccess || journal.held",
+  ),
+  mutation(
+    "a full pool is not asked for room",
+    "what was acknowledged can be destaged",
+    100,
+    WRITES,
+    /newBlocks === 0 \|\| space\.hasRoomFor\(newBlocks, cache\.dirtyCount\)/,
+    "true",
+  ),
+  mutation(
+    "a deleted volume is written",
+    "volumes",
+    60,
+    WRITES,
+    /if \(!this\.#pool\.volumes\.has\(io\.volume\)\) \{/,
+    "if (false) {",
+  ),
+  mutation(
+    "what was read before its block was zeroed is published after it",
+    "UNMAP reads zeros",
+    60,
+    READS,
+    /current && !zeros\.covers\(volume, block\)/,
+    "current",
+  ),
+  mutation(
+    "zones that were being removed are not removed by recovery",
+    "zones",
+    100,
+    RECOVERY,
+    /else if \(zones\.state\[slot\] === ZONE_STATE\.emptied\)/,
+    "else if (false)",
   ),
 ];

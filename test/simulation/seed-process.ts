@@ -2,6 +2,7 @@
 
 import { runSeed } from "./run-seed.ts";
 import { crashSites } from "./sites.ts";
+import type { SwarmFeature } from "./swarm.ts";
 
 export interface SeedReport {
   readonly seed: number;
@@ -22,10 +23,11 @@ interface Order {
   readonly crashes?: number;
   readonly mirrored: boolean;
   readonly healing: boolean;
+  readonly swarm: readonly SwarmFeature[];
 }
 
-process.on("message", ({ seed, crashes, mirrored, healing }: Order) => {
-  void runSeed({ seed, sites, mirrored, healing, ...(crashes === undefined ? {} : { crashes }) }).then((result) => {
+process.on("message", ({ crashes, ...order }: Order) => {
+  void runSeed({ ...order, sites, ...(crashes === undefined ? {} : { crashes }) }).then((result) => {
     const report: SeedReport = { ...result, crashes: [...result.crashes], reached: [...result.reached] };
     process.send!(report);
   });

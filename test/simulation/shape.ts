@@ -31,7 +31,11 @@ export const SHAPES: readonly Shape[] = [
   { raid: [raid5(4), raid6(3)], blocksPerStrip: 1, stripesPerZone: 6, zoneSlots: 12, frameCount: 768 },
   { raid: [raid10(2), raid5(3)], blocksPerStrip: 2, stripesPerZone: 6, zoneSlots: 11, frameCount: 512 },
   { raid: [raid1(2), raid1(2)], blocksPerStrip: 4, stripesPerZone: 8, zoneSlots: 11, frameCount: 512 },
+  { raid: [raid1(3), raid1(2)], blocksPerStrip: 1, stripesPerZone: 8, zoneSlots: 24, frameCount: 512 },
 ];
+
+/** Of the last one a batch has few blocks: it pins few pages of the map. */
+export const SMALL_BATCHES: Shape = SHAPES.at(-1)!;
 
 export function drivesOf(raid: RaidConfig): number {
   return raidLevel(raid).driveCount;

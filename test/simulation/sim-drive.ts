@@ -62,7 +62,6 @@ interface Pending {
 export type Site = (site: string, life: Life | undefined) => void;
 
 const REQUEST_MILLISECONDS = 0.02;
-/** A drive thread that is busy with something else: what lies in its rings may be older than the owner that it hears of next. */
 const STALL_SHARE = 0.003;
 const STALL_MILLISECONDS = 25;
 /** Between two that keep their order. */
@@ -86,8 +85,12 @@ export class SimDriveState {
   process = 0;
   /** Strips that were asked for of zones that it does not have: nobody should, who knows what it has. */
   readsAstray = 0;
-  /** How slow it is, against others. */
+  /** How slow it is, against others; how slow reads, and changes of its metadata, are beside. */
   slowness = 1;
+  metadataSlowness = 1;
+  readSlowness = 1;
+  /** A drive thread that is busy with something else: what lies in its rings may be older than the owner that it hears of next. */
+  stallShare = STALL_SHARE;
 
   constructor(options: { name: string; driveId: string; geometry: DriveGeometry }) {
     this.identity = memoryDriveIdentity(options);
@@ -291,7 +294,7 @@ export class SimDrive implements DamageableDrive {
   }
 
   metadataBatch(operations: readonly MetadataOperation[]): Promise<void> {
-    return this.#change("metadataBatch", WRITE_MILLISECONDS, () => {
+    return this.#change("metadataBatch", WRITE_MILLISECONDS * this.#state.metadataSlowness, () => {
       checkMetadataOperations(this.name, operations);
       const { metadata } = this.#state;
       // Values cross in the mailbox: what their owner does to them later changes nothing.
@@ -369,7 +372,7 @@ export class SimDrive implements DamageableDrive {
     const { process } = state;
     return new Promise<T>((resolve, reject) => {
       this.#site(`drive.${name}`, this.#life);
-      const transport = engine.random.chance(STALL_SHARE) ? STALL_MILLISECONDS : REQUEST_MILLISECONDS;
+      const transport = engine.random.chance(state.stallShare) ? STALL_MILLISECONDS : REQUEST_MILLISECONDS;
       this.#lastArrival = Math.max(this.#lastArrival + ORDER_MILLISECONDS, engine.now + engine.latency(transport));
       engine.at(this.#lastArrival, undefined, () => {
         if (state.process !== process) return;
@@ -404,7 +407,7 @@ export class SimDrive implements DamageableDrive {
       const epoch = this.#fenced();
       const { fence } = this.#state;
       return new Promise<T>((resolve, reject) => {
-        this.#happens(READ_MILLISECONDS, 0, () => {
+        this.#happens(READ_MILLISECONDS * this.#state.readSlowness, 0, () => {
           try {
             resolve(read());
           } catch (error) {

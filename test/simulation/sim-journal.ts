@@ -36,9 +36,11 @@ export class SimJournalState {
   syncFailed = false;
   /** Of writes and syncs, so many fail: only where there is another copy. */
   failShare = 0;
+  readonly syncMilliseconds: number;
 
-  constructor(bytes: number) {
+  constructor(bytes: number, syncMilliseconds = SYNC_MILLISECONDS) {
     this.bytes = bytes;
+    this.syncMilliseconds = syncMilliseconds;
     this.cached = new Uint8Array(bytes);
     this.durable = new Uint8Array(bytes);
   }
@@ -204,7 +206,7 @@ export class SimJournalFile implements JournalFile {
     const served = this.#waiting;
     this.#waiting = [];
     const last = state.unsynced.at(-1);
-    engine.after(engine.latency(SYNC_MILLISECONDS), undefined, () => {
+    engine.after(engine.latency(state.syncMilliseconds), undefined, () => {
       if (state.process !== process) return;
       const error = state.syncFailed || this.#chanceOfFailure() ? this.#fail("fdatasync error") : undefined;
       const count = last === undefined ? 0 : state.unsynced.indexOf(last) + 1;

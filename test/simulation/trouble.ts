@@ -25,7 +25,9 @@ export class Trouble {
       none || random.chance(0.55) ? "none" : random.chance(0.6) ? "faults" : random.chance(0.5) ? "absent" : "rolledBack";
     const positions = new Set<number>();
     const count = random.between(1, level.tolerance);
-    while (this.kind !== "none" && positions.size < count) positions.add(random.between(0, level.driveCount - 1));
+    // Half of the time among those that have the map.
+    const most = random.chance(0.5) ? level.tolerance : level.driveCount - 1;
+    while (this.kind !== "none" && positions.size < count) positions.add(random.between(0, most));
     this.positions = [...positions];
   }
 

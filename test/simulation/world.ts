@@ -24,8 +24,9 @@ import { Engine, type Life, Stopped } from "./engine.ts";
 import { HostVolume, type Mood, type Server } from "./host.ts";
 import { JournalTrouble } from "./journal-trouble.ts";
 import { checkBooks, checkHealing, checkMedia } from "./media-check.ts";
-import { drivesOf, memoryOf, SHAPES, type Shape, type SimMemory } from "./shape.ts";
+import { drivesOf, memoryOf, SHAPES, type Shape, type SimMemory, SMALL_BATCHES } from "./shape.ts";
 import { SimDriveState } from "./sim-drive.ts";
+import { newSwarm, type Swarm, type SwarmFeature } from "./swarm.ts";
 import { restingFaults, Trouble } from "./trouble.ts";
 
 export interface RunOptions {
@@ -38,6 +39,8 @@ export interface RunOptions {
   readonly crashes?: number;
   /** Whether journals are kept in two copies in every seed, and not in every fourth only. */
   readonly mirrored?: boolean;
+  /** What this run has much of, whatever else it has (swarm.ts). */
+  readonly swarm?: readonly SwarmFeature[];
 }
 
 export interface RunResult {
@@ -59,14 +62,23 @@ type CrashMode = "process" | "power" | "director";
 interface Crash {
   readonly mode: CrashMode;
   readonly director: number;
+  /** Of a director that is ended on command: it goes on for a moment. */
+  readonly lingers: boolean;
 }
 
 const EVENTS_MAX = 400_000;
+/** Enough for what all batches together pin, of the shape with small ones; others have fewer pages in use than that. */
+const MAP_PAGES_MAX = 64;
 const LIFE_EVENTS_MAX = 900;
+/** Of long lives, and how many of them are enough. */
+const QUIET_EVENTS_MAX = 6000;
+const LONG_LIVES = 4;
+const FULL_MILLISECONDS = 2;
 /** Where drives are rebuilt, which takes its time. */
 const HEALING_LIFE_EVENTS_MAX = 3000;
 /** One seed in so many has drives that are to be replaced, and spares. */
 const HEALING_EVERY = 3;
+const JOURNAL_SITES = /^journal(File)?\./;
 const HEALING_SITES = /^(rebuild|spare|member)\.|^map\.pageCopied$/;
 /** Virtual time in which anything that hosts asked for must have been answered. */
 const STALL_MILLISECONDS = 120_000;
@@ -102,8 +114,7 @@ export class World {
   readonly #memory: SimMemory;
   readonly #shape: Shape;
   readonly #pools: PoolState[];
-  readonly #mapPagesMax: number;
-  readonly #sparse: boolean;
+  readonly #swarm: Swarm;
   readonly #heals: boolean;
   readonly #numbers = { next: 1 };
   #nextVolume = 1;
@@ -117,6 +128,8 @@ export class World {
   #hostsUntil = 0;
   readonly #crashes = new Map<string, number>();
   #crashCount = 0;
+  /** Fenced, and not ended yet. */
+  readonly #lingering = new Set<Director>();
   readonly #passes: SitePasses = new Map();
   /** What drives were at an earlier start. */
   readonly #snapshots = new Map<SimDriveState, () => void>();
@@ -125,12 +138,11 @@ export class World {
     this.#options = options;
     this.engine = new Engine(options.seed);
     const { random } = this.engine;
-    this.#shape = SHAPES[random.between(0, SHAPES.length - 1)]!;
+    this.#swarm = newSwarm(random, options.swarm ?? []);
+    const { manyPages } = this.#swarm;
+    this.#shape = manyPages ? SMALL_BATCHES : SHAPES[random.between(0, SHAPES.length - 1)]!;
     this.#memory = memoryOf(this.#shape);
     this.#memory.reset();
-    this.#sparse = random.chance(0.3);
-    // More pages than there is memory for, and enough for what all batches together pin.
-    this.#mapPagesMax = this.#sparse ? 156 : 64;
     this.#heals = options.healing === true && options.seed % HEALING_EVERY === 0;
     this.#pools = [0, 1].map((index) => ({
       media: this.#makeMedia(index),
@@ -147,7 +159,7 @@ export class World {
 
   run(): RunResult {
     const engine = this.engine;
-    const crashesMax = this.#options.crashes ?? 12;
+    const crashesMax = this.#options.crashes ?? (this.#swarm.longLives ? LONG_LIVES : 12);
     try {
       while (this.#crashCount < crashesMax && engine.violation === undefined) this.#liveOnce(true);
       if (engine.violation === undefined) this.#liveOnce(false);
@@ -192,7 +204,8 @@ export class World {
           this.#processEnds(crash.mode);
           return;
         }
-        this.#directorEnds(crash.director);
+        if (crash.lingers) this.#tell(this.#failover!, failedOf(crash.director, "killed"));
+        else this.#directorEnds(this.#directors[crash.director]!);
         // Where no partner is up yet, main ends the process.
         if (this.#isExiting()) {
           this.#crash = undefined;
@@ -317,7 +330,7 @@ export class World {
       engine: this.engine,
       global: { ...this.#memory.global, clock: { nowMicroseconds: () => this.engine.now * 1000 } },
       site: (site, life) => this.#site(site, life),
-      mapPagesMax: this.#mapPagesMax,
+      mapPagesMax: MAP_PAGES_MAX,
       onEvent: (director, event) => this.#raised(director, event),
     });
   }
@@ -332,6 +345,7 @@ export class World {
           engine.trace("opened", director.life.name, state.media.name);
           state.open = { director, pool };
           state.media.isMade = true;
+          state.media.openedBefore = true;
           this.#afterOpening(state);
           state.moving = false;
           opened();
@@ -415,6 +429,10 @@ export class World {
         engine.trace("made volume", volume);
         const made = new HostVolume({ volume, name: `${state.media.name}/${volume}`, addresses, engine, numbers: this.#numbers });
         state.volumes.push(made);
+        // Each page of it is in use from the beginning.
+        const { clusters, clusterSectors } = addresses;
+        for (let cluster = 0; this.#swarm.manyPages && cluster < clusters; cluster++)
+          made.write(this.#server(state)!, { first: cluster * clusterSectors, count: 8 }, false);
         this.#hostOf(state, made);
         if (state.volumes.length < 2 && !state.closing) this.#makeVolume(state);
       },
@@ -426,7 +444,7 @@ export class World {
 
   #newAddresses(): Addresses {
     const { random } = this.engine;
-    if (this.#sparse) return new Addresses({ clusters: 90, clusterBlocks: 2, strideBlocks: 1024 });
+    if (this.#swarm.manyPages) return new Addresses({ clusters: 60, clusterBlocks: 2, strideBlocks: 1024 });
     return random.chance(0.5)
       ? new Addresses({ clusters: 3, clusterBlocks: 32, strideBlocks: 2048 })
       : new Addresses({ clusters: 6, clusterBlocks: 12, strideBlocks: 700 });
@@ -444,8 +462,9 @@ export class World {
     const { random } = engine;
     const { director } = state.open!;
     const server = this.#server(state)!;
-    const meanPause = (0.3 + 6 * random.next() ** 2) * (state.media.changes === undefined ? 1 : 4);
-    const queue = random.between(2, 12);
+    const busy = this.#swarm.busy || this.#swarm.uniform;
+    const meanPause = (0.3 + 6 * random.next() ** 2) * (busy ? 0.1 : 1) * (state.media.changes === undefined ? 1 : 4);
+    const queue = random.between(2, 12) * (busy ? 4 : 1);
     const turn = (): void => {
       if (engine.now >= this.#hostsUntil || volume.closed || state.closing || state.open?.director !== director) return;
       // Often several in one turn, so that they are in one record.
@@ -455,7 +474,9 @@ export class World {
         burst--
       )
         volume.act({ ...server, service: director.service }, this.#mood);
-      engine.after(-Math.log(1 - random.next()) * meanPause, director.life, turn);
+      // Who has all under way that he may waits for answers.
+      const pause = volume.inFlight < queue ? meanPause : Math.max(meanPause, FULL_MILLISECONDS);
+      engine.after(-Math.log(1 - random.next()) * pause, director.life, turn);
     };
     engine.after(random.next(), director.life, turn);
   }
@@ -465,7 +486,7 @@ export class World {
     const engine = this.engine;
     const { random } = engine;
     const { director, pool } = state.open!;
-    const house = random.chance(0.5) ? 200 : 20;
+    const house = this.#swarm.narrow ? 10 : random.chance(0.5) ? 200 : 20;
     // Also when it was opened again by the same director: its drives belong to the later opening.
     const unlessClosed = (error: unknown): void => {
       if (state.open?.pool === pool) this.#unlessDead(director.life, error);
@@ -558,14 +579,19 @@ export class World {
 
   #newMood(): Mood {
     const { random } = this.engine;
+    const { uniform, narrow, wideZeros, manyPages, patience } = this.#swarm;
     return {
       writes: 0.3 + 0.5 * random.next(),
-      zeros: random.chance(0.5) ? 0.02 : 0.1 * random.next(),
-      flushes: random.chance(0.5) ? 0.02 : 0.1 * random.next(),
-      fua: random.chance(0.5) ? 0.1 : random.next(),
-      hot: random.next() * 0.8,
+      zeros: uniform ? 0 : random.chance(0.5) ? 0.02 : 0.1 * random.next(),
+      wideZeros: wideZeros ? 0.5 : 0.02,
+      flushes: uniform || random.chance(0.5) ? 0.02 : 0.1 * random.next(),
+      fua: uniform ? 0.03 : random.chance(0.5) ? 0.1 : random.next(),
+      hot: narrow ? 0.95 : random.next() * (manyPages ? 0.2 : 0.8),
+      hotBlocks: narrow ? 3 : 8,
       blocksMax: random.between(2, 24),
-      uniform: random.chance(0.3),
+      uniform: uniform || random.chance(0.2),
+      parts: narrow ? 0.4 : 0.3,
+      patience: patience ? 0.3 : 0,
     };
   }
 
@@ -574,8 +600,11 @@ export class World {
   #newPlan(): CrashPlan {
     const { random } = this.engine;
     const { sites } = this.#options;
-    if (!this.#heals) return new CrashPlan(random, { sites, eventsMax: LIFE_EVENTS_MAX, passes: this.#passes });
-    const wanted = random.chance(0.5) ? sites.filter((site) => HEALING_SITES.test(site)) : sites;
+    const quietEvents = this.#swarm.longLives ? random.between(0, QUIET_EVENTS_MAX) : 0;
+    const ofInterest = this.#heals ? HEALING_SITES : this.#swarm.uniform ? JOURNAL_SITES : undefined;
+    const wanted = ofInterest !== undefined && random.chance(0.5) ? sites.filter((site) => ofInterest.test(site)) : sites;
+    if (!this.#heals)
+      return new CrashPlan(random, { sites: wanted, eventsMax: LIFE_EVENTS_MAX, quietEvents, passes: this.#passes });
     return new CrashPlan(random, { sites: wanted, eventsMax: HEALING_LIFE_EVENTS_MAX, passes: this.#passes });
   }
 
@@ -590,17 +619,19 @@ export class World {
 
   #trigger(site: string, life: Life | undefined): void {
     const { random } = this.engine;
-    const living = this.#directors.filter((director) => !director.life.dead);
+    const living = this.#directors.filter((director) => !director.life.dead && !this.#lingering.has(director));
     const alone = living.length < 2;
-    let mode: CrashMode = random.chance(0.45) ? "process" : random.chance(0.6) ? "power" : "director";
+    const processShare = this.#swarm.uniform ? 0.2 : 0.45;
+    let mode: CrashMode = random.chance(processShare) ? "process" : random.chance(0.6) ? "power" : "director";
     // No system call is cut short by the end of one thread.
     if (mode === "director" && (alone || site === "journalFile.writeTorn")) mode = "process";
     const victim = living.find((director) => director.life === life) ?? living[random.between(0, living.length - 1)]!;
-    this.#crash = { mode, director: victim.index };
-    for (const director of mode === "director" ? [victim] : this.#directors) director.life.dead = true;
+    const lingers = mode === "director" && random.chance(0.3);
+    this.#crash = { mode, director: victim.index, lingers };
+    if (!lingers) for (const director of mode === "director" ? [victim] : this.#directors) director.life.dead = true;
     this.#crashCount += 1;
     this.#crashes.set(site, (this.#crashes.get(site) ?? 0) + 1);
-    this.engine.trace("CRASH", mode, site, mode === "director" ? victim.life.name : "");
+    this.engine.trace("CRASH", mode, site, mode === "director" ? `${victim.life.name}${lingers ? " lingers" : ""}` : "");
   }
 
   /** What is wrong with the drives from this start on. */
@@ -620,7 +651,7 @@ export class World {
       if (trouble.kind === "faults" && isMade && random.chance(0.3)) this.#faultsAtStart(media.faults[position]!, trouble);
       if (trouble.kind !== "rolledBack") continue;
       const before = this.#snapshots.get(media.drives[position]!);
-      if (before !== undefined && random.chance(0.2)) {
+      if (before !== undefined && random.chance(0.4)) {
         this.engine.trace("rolled back", media.drives[position]!.identity.name);
         before();
       } else if (isMade && random.chance(0.3)) this.#snapshots.set(media.drives[position]!, media.drives[position]!.snapshot());
@@ -632,6 +663,7 @@ export class World {
     this.engine.trace("the process ends", mode);
     this.#failover = undefined;
     this.#exiting = false;
+    this.#lingering.clear();
     for (const director of this.#directors) director.life.dead = true;
     for (const state of this.#pools) {
       state.open = undefined;
@@ -640,6 +672,7 @@ export class World {
       state.changes = 0;
       for (const drive of state.media.drives) drive.crash(mode, random);
       for (const journal of state.media.journals) journal?.crash(mode, random);
+      state.media.openedBefore = false;
       for (const volume of state.volumes) {
         volume.serverDied();
         if (mode === "power") volume.registers.powerFailed();
@@ -688,8 +721,7 @@ export class World {
         for (const pool of action.pools) raisePoolEpoch(global, pool);
         break;
       case "terminate":
-        this.#directors[action.director]!.life.dead = true;
-        this.#later(failover, 2, { type: "joined", director: action.director });
+        this.#terminate(failover, this.#directors[action.director]!);
         break;
       case "stop":
         this.#later(failover, 1, { type: "stopped", director: action.director });
@@ -779,10 +811,34 @@ export class World {
     );
   }
 
+  /** A thread that works goes on until it is ended, and what it has under way goes on after that. */
+  #terminate(failover: Failover, director: Director): void {
+    const joined = (): void => this.#later(failover, 2, { type: "joined", director: director.index });
+    if (director.life.dead) {
+      joined();
+      return;
+    }
+    this.#lingering.add(director);
+    this.engine.after(this.engine.latency(1), undefined, () => {
+      this.#lingering.delete(director);
+      if (!director.life.dead) {
+        director.life.dead = true;
+        this.#poolsLose(director);
+      }
+      joined();
+    });
+  }
+
   /** Its partner takes what it had, once main has seen it. */
-  #directorEnds(index: number): void {
+  #directorEnds(director: Director): void {
+    this.#poolsLose(director);
+    this.#exiting = false;
+    this.#tell(this.#failover!, failedOf(director.index, "ended"));
+  }
+
+  #poolsLose(director: Director): void {
     for (const state of this.#pools) {
-      if (state.open?.director.index !== index) continue;
+      if (state.open?.director !== director) continue;
       state.open = undefined;
       state.closing = false;
       state.moving = false;
@@ -790,8 +846,6 @@ export class World {
       state.untouchedSincePower = false;
       for (const volume of state.volumes) volume.serverDied();
     }
-    this.#exiting = false;
-    this.#tell(this.#failover!, { type: "failed", director: index, cause: "ended", reason: "simulated" });
   }
 
   /** As directors/director-keeper.ts does it: enough stays for the director to start with. */
@@ -846,8 +900,12 @@ export class World {
     const drives = names.map((name) => {
       const drive = new SimDriveState({ name, driveId: `id-${name}`, geometry });
       drive.slowness = 0.3 + random.next() * (random.chance(0.2) ? 10 : 1.5);
+      if (this.#swarm.manyPages) drive.metadataSlowness = 1 + 7 * random.next();
+      if (this.#swarm.lateWrites) drive.stallShare = 0.2;
       return drive;
     });
+    // One alone: what is read from the others goes on being destaged.
+    if (this.#swarm.slowReads) drives[random.between(0, drives.length - 1)]!.readSlowness = 20 + 100 * random.next();
     const isMirrored =
       (this.#options.mirrored === true || this.#options.seed % MIRRORED_EVERY === 0) && random.chance(MIRRORED_POOLS);
     return {
@@ -862,9 +920,11 @@ export class World {
       trouble: new Trouble(random, level, changes !== undefined),
       absent: [],
       isMade: false,
+      openedBefore: false,
       journals: isMirrored ? [undefined, undefined] : [undefined],
       journalTrouble: isMirrored ? new JournalTrouble(random) : undefined,
       journalBytes: 8192 + 4096 * random.between(56, 160),
+      syncMilliseconds: this.#swarm.slowSyncs || this.#swarm.uniform ? 5 + 40 * random.next() : 1,
     };
   }
 
@@ -877,6 +937,10 @@ export class World {
     }
     return seen;
   }
+}
+
+function failedOf(director: number, cause: "ended" | "killed"): FailoverEvent {
+  return { type: "failed", director, cause, reason: "simulated" };
 }
 
 function isDead(life: Life): boolean {
