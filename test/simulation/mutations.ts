@@ -167,8 +167,8 @@ export const MUTATIONS: readonly Mutation[] = [
     "replay in order",
     100,
     RECOVERY,
-    /for \(const entry of record\.entries\) \{/,
-    "for (const entry of [...record.entries].reverse()) {",
+    /this\.#applyEntry\(record\.entries\[n\], record\.sequence\)/,
+    "this.#applyEntry(record.entries[record.entries.length - 1 - n], record.sequence)",
   ),
   mutation(
     "a partial write takes the rest of its block for zeros",
@@ -302,8 +302,8 @@ export const MUTATIONS: readonly Mutation[] = [
     "order: data durable, then map",
     60,
     "src/raid/raid-group.js",
-    /await Promise\.all\(work\);\s+if \(this\.state === "failed"\)\s+throw new GroupFailedError\(this\);\s+\}\s+\/\*\*\s+\* As `onEach`/,
-    'await Promise.race(work);\n if (this.state === "failed")\n throw new GroupFailedError(this);\n }\n /**\n * As `onEach`',
+    /await Promise\.all\(work\);\s+if \(this\.state === "failed"\)\s+throw new GroupFailedError\(this\);\s+\}\s+\/\*\*\s+\* Does a reading/,
+    'await Promise.race(work);\n if (this.state === "failed")\n throw new GroupFailedError(this);\n }\n /**\n * Does a reading',
   ),
   mutation(
     "parity leaves out a column",
@@ -434,8 +434,8 @@ export const MUTATIONS: readonly Mutation[] = [
     "each copy has all that was acknowledged",
     300,
     JOURNAL,
-    /found \?\?= this\.#readFromOther/,
-    "found ??= undefined && this.#readFromOther",
+    / \?\? this\.#findInOther\(position, expected\)/,
+    "",
   ),
   mirrored(
     "what recovery found is not written to the copy that lacks it",
@@ -479,14 +479,6 @@ export const MUTATIONS: readonly Mutation[] = [
     "if (false)",
   ),
   mutation(
-    "a journal is claimed without an fdatasync",
-    "order: the journal's owner, then the drives'",
-    20,
-    JOURNAL,
-    /(ownerEpoch: epochs\.own \}\)\]\);\s+)await synced\(file\);/,
-    "ownerEpoch: epochs.own })]);",
-  ),
-  mutation(
     "the older of two superblocks is taken",
     "the journal's tail",
     20,
@@ -515,7 +507,7 @@ export const MUTATIONS: readonly Mutation[] = [
     "replay in order",
     40,
     RECOVERY,
-    /cache\.removeRange\(entry\.volume, entry\.block, entry\.count\);/,
+    /cache\.removeRange\(volume, block, count\);/,
     "",
   ),
   mutation(
@@ -531,8 +523,8 @@ export const MUTATIONS: readonly Mutation[] = [
     "the trim",
     40,
     RECOVERY,
-    /applyWrite\(replay, entry, record\.sequence\)/,
-    "applyWrite(replay, entry, record.sequence + 1)",
+    /MASK_FULL, crc, sequence\);/,
+    "MASK_FULL, crc, sequence + 1);",
   ),
   mutation(
     "a write-through volume does not wait for the fdatasync",
