@@ -162,6 +162,7 @@ export class Scrub {
     const goesOn = this.#document.pass;
     if (goesOn === undefined) {
       await this.#record({ pass: { nextZone: 1, untilZone: await this.#closed() } });
+      runtime.reached("scrub.begun");
     }
     const pass = this.#document.pass!;
     this.#zonesDone = 0;
@@ -177,6 +178,7 @@ export class Scrub {
       const zone = map.zones.zone[slot]!;
       await this.#zone(slot);
       if (this.#stopping || this.#cancelled || this.#pool.health.failed) return this.#cut();
+      runtime.reached("scrub.zoneDone");
       this.#zonesDone += 1;
       this.#document = { ...this.#document, pass: { nextZone: zone + 1, untilZone } };
       if (runtime.nowMilliseconds() - this.#recordedAt >= RECORD_PASS_MILLISECONDS) await this.#record({});
@@ -235,6 +237,7 @@ export class Scrub {
     this.#document = { sinceHours: 0, last: result };
     this.#recordedAt = this.#pool.runtime.nowMilliseconds();
     await this.#record({});
+    this.#pool.runtime.reached("scrub.finished");
     const { badStrips, lostBlocks, lostStrips, movedZones } = result;
     const unsaid = this.#tally.events - LOST_EVENTS_MAX;
     const found =

@@ -3,16 +3,18 @@
  * run's other kind of trouble (trouble.ts), with spares.
  *
  *   while the process is down   taken out, put back, swapped, replaced by a blank one, rolled back, an old one found in a drawer
- *   while it runs               out of reach for a while, failed for good, suspect: members, spares, those that are being built
+ *   while it runs               out of reach for a while, failed for good, suspect: members, spares, those that are being built;
+ *                               strips of a stripe rot; and, where the run says so, one drive more than the level can do
+ *                               without, while another is built, so that what it lacks is lost (loss.ts)
  *
- * Invariant: never more positions are bad at a time than the level can do without. A position is bad while its drive is ill
+ * Invariant: but for that, never more positions are bad at a time than the level can do without. A position is bad while its drive is ill
  * or away, or what it holds may be old, and as long as the array, or any copy of its document that the next start may find,
- * does not say that the drive has everything. So the array is taken at its word: once it says that a spare is a full
+ * does not say that the drive has everything, or with a strip that rots. So the array is taken at its word: once it says that a spare is a full
  * member, another drive may go.
  */
 import type { DriveFaultSettings } from "../../drivers/drive/drive-faults.ts";
 import { decodeDocument } from "../../src/map/metadata-store.ts";
-import { isTrusted } from "../../src/raid/raid-group.ts";
+import { isTrusted, type Member } from "../../src/raid/raid-group.ts";
 import type { RaidLevel } from "../../src/raid/raid-level.ts";
 import type { HealingSettings } from "../../src/volume/healing-settings.ts";
 import type { Pool } from "../../src/volume/pool.ts";
@@ -20,6 +22,8 @@ import { POOL_KEY, type PoolDocument } from "../../src/volume/pool-document.ts";
 import type { Random } from "../support/random.ts";
 import type { PoolMedia } from "./director.ts";
 import type { Engine } from "./engine.ts";
+import type { HostVolume } from "./host.ts";
+import { Loss } from "./loss.ts";
 import { SimDriveState } from "./sim-drive.ts";
 
 /** away: not there at all in this life of the process. */
@@ -39,6 +43,11 @@ export class DriveChanges {
   /** Names of places in which something was ever wrong. */
   readonly touched = new Set<string>();
   readonly seen: Record<string, number> = {};
+  readonly loss: Loss;
+  /** Whether more may be lost than the level makes good. */
+  readonly #loses: boolean;
+  /** A drive too many went, and whether that is on record yet is not known. */
+  #isBeyond = false;
   /** A drive returned errors in this life of the process: then blocks are repaired. */
   hasErred = false;
   readonly #engine: Engine;
@@ -56,6 +65,12 @@ export class DriveChanges {
     this.#engine = engine;
     this.#random = random;
     this.#level = level;
+    this.#loses = random.chance(0.5);
+    this.loss = new Loss({
+      engine,
+      isFailed: (drive) => this.#ill.get(drive) === "failed",
+      isWell: (drive) => this.isWell(drive),
+    });
     this.settings = {
       rebuildSharePercent: random.between(20, 100),
       missingSeconds: random.chance(0.5) ? 0.02 : 2 * random.next(),
@@ -80,7 +95,7 @@ export class DriveChanges {
       if (random.chance(0.3)) this.#snapshots.set(drive, drive.snapshot());
     }
     media.absent = [];
-    this.hasErred = false;
+    this.hasErred = this.loss.rottenDrives.size > 0;
     for (const [bay, drive] of media.drives.entries()) {
       const illness = this.#ill.get(drive);
       if (illness === "away") media.absent = [...media.absent, bay];
@@ -148,7 +163,7 @@ export class DriveChanges {
   }
 
   /** Something happens to a drive while the pool is open. */
-  act(media: PoolMedia, pool: Pool): void {
+  act(media: PoolMedia, pool: Pool, volumes: readonly HostVolume[]): void {
     const random = this.#random;
     const { drives } = media;
     const back = [...drives.keys()].filter((bay) => this.#ill.get(drives[bay]!) === "unreachable");
@@ -156,12 +171,15 @@ export class DriveChanges {
     const dice = random.next();
     if (dice < 0.4) {
       if (back.length > 0) this.#heals(media, this.#any(back));
-    } else if (dice < 0.6) {
+    } else if (dice < 0.56) {
       this.#falls(media, random.between(0, drives.length - 1), this.#anIllness(), pool);
-    } else if (dice < 0.72) {
+    } else if (dice < 0.68) {
       const of = target === undefined ? undefined : random.chance(0.5) ? target.driveId : target.former?.driveId;
       const bay = drives.findIndex(({ identity }) => identity.driveId === of);
       if (bay >= 0) this.#falls(media, bay, this.#anIllness(), pool);
+    } else if (dice < 0.82) {
+      if (target === undefined || !this.#loses || !this.#goesBeyond(media, pool, target)) this.#rots(media, pool);
+      this.#mark(media, pool, volumes);
     } else if (dice < 0.9) {
       const { health } = pool.parts;
       const member = this.#any(pool.parts.group.members);
@@ -172,6 +190,64 @@ export class DriveChanges {
     }
   }
 
+  /** Strips of one stripe rot: of as many drives as the level makes good, or more. */
+  #rots(media: PoolMedia, pool: Pool): void {
+    const random = this.#random;
+    const at = this.loss.aStripe(pool);
+    if (at === undefined) return;
+    const { members, level } = pool.parts.group;
+    const drives = new Set<SimDriveState>();
+    for (let n = random.between(1, level.tolerance + (this.#loses ? 1 : 0)); n > 0; n--) {
+      const { driveId } = this.#any(members);
+      const drive = media.drives.find(({ identity }) => identity.driveId === driveId);
+      if (drive !== undefined) drives.add(drive);
+    }
+    if (!this.#loses && !this.#mayLose(media, pool, [...drives])) return;
+    for (const drive of drives) {
+      if (!this.loss.rot(drive, at.zone, at.stripe)) continue;
+      if (this.#loses) this.loss.zones.add(at.zone);
+      this.#did("rotten", drive.identity.name, `${at.zone}/${at.stripe}`);
+      this.touched.add(drive.identity.name);
+      this.hasErred = true;
+    }
+  }
+
+  /**
+   * While a drive is built of the others, one of them goes: the pool can write, and has lost what the new one lacks. Not its
+   * last whole copy of the map.
+   */
+  #goesBeyond(media: PoolMedia, pool: Pool, target: Member): boolean {
+    const { group, map, zoneUse, health } = pool.parts;
+    const member = this.#any(group.members);
+    const bay = media.drives.findIndex(({ identity }) => identity.driveId === member.driveId);
+    const bad = this.bad(media, pool);
+    bad.delete(target.position);
+    const hasMap = group.positions.slice(0, group.level.tolerance + 1).some((at) => at !== member.position && group.trusted(at));
+    if (health.failed || bad.size > 0 || target.former !== undefined || bay < 0 || !this.isWell(media.drives[bay]!)) return false;
+    if (!isTrusted(member.state) || !group.canLose(member.position) || !hasMap) return false;
+    for (let slot = 0; slot < map.zones.slotCount; slot++)
+      if (zoneUse.uncommitted[slot]! > 0 && target.hasZone?.(map.zones.zone[slot]!) !== true) return false;
+    for (let slot = 0; slot < map.zones.slotCount; slot++) this.loss.zones.add(map.zones.zone[slot]!);
+    this.#becomes(media, bay, this.#anIllness());
+    this.#did("beyond", media.names[bay]!);
+    this.#isBeyond = true;
+    return true;
+  }
+
+  #mark(media: PoolMedia, pool: Pool, volumes: readonly HostVolume[]): void {
+    if (this.#loses) this.loss.mark({ pool, media, volumes });
+  }
+
+  /** The pool does not open as too much is lost: people bring back what went. False: nothing went that could come back. */
+  bringBack(media: PoolMedia): boolean {
+    const gone = [...media.drives.keys()].filter((bay) => !this.isWell(media.drives[bay]!));
+    if (!this.#isBeyond || gone.length === 0) return false;
+    this.#isBeyond = false;
+    media.absent = [];
+    for (const bay of gone) this.#heals(media, bay);
+    return true;
+  }
+
   #anIllness(): Illness {
     return this.#random.chance(0.6) ? "unreachable" : "failed";
   }
@@ -180,6 +256,11 @@ export class DriveChanges {
   #falls(media: PoolMedia, bay: number, illness: Illness, pool?: Pool): void {
     const drive = media.drives[bay]!;
     if (!this.isWell(drive) || !this.#mayLose(media, pool, [drive])) return;
+    this.#becomes(media, bay, illness);
+  }
+
+  #becomes(media: PoolMedia, bay: number, illness: Illness): void {
+    const drive = media.drives[bay]!;
     this.#did(illness, media.names[bay]!);
     this.touched.add(media.names[bay]!);
     this.#ill.set(drive, illness);
@@ -207,6 +288,9 @@ export class DriveChanges {
   unhealed(media: PoolMedia, pool: Pool): string | undefined {
     const { group } = pool.parts;
     if (pool.healing.isBusy) return "healing is at work";
+    // Nothing is given up while a drive is away that may come back.
+    if (pool.losses.isBusy && !mayComeBack(pool)) return "what is lost is looked for";
+    if (pool.scrub.status.state !== "idle") return "a scrub is at work";
     this.#note(pool);
     const { retired = [] } = pool.record.document;
     const isFresh = (drive: SimDriveState, bay: number): boolean =>
@@ -237,10 +321,12 @@ export class DriveChanges {
     const bad = new Set<number>();
     const documents = [...media.drives, ...this.#drawer].map(documentOf).filter((document) => document !== undefined);
     const newest = Math.max(0, ...documents.map(({ version }) => version));
+    const { rottenDrives } = this.loss;
     for (const { version, members } of documents) {
       if (version < newest - 1) continue;
       members.forEach(({ driveId, state, former }, position) => {
         if (!isTrusted(state) || former !== undefined || !this.#isThere(media, driveId)) bad.add(position);
+        if ([...rottenDrives].some(({ identity }) => identity.driveId === driveId)) bad.add(position);
       });
     }
     if (pool === undefined) return bad;
@@ -288,6 +374,11 @@ export class DriveChanges {
     this.seen[`drives ${what}`] = (this.seen[`drives ${what}`] ?? 0) + 1;
     this.#engine.trace("drive", what, ...names);
   }
+}
+
+/** Whether something that can't be had now may be had once a drive is there again. */
+export function mayComeBack(pool: Pool): boolean {
+  return pool.parts.group.members.some(({ state }) => state === "missing" || state === "foreign");
 }
 
 function documentOf(drive: SimDriveState): PoolDocument | undefined {

@@ -67,7 +67,9 @@ export class HostVolume {
   closed = false;
   /** Requests sent and not answered by a director that lives. */
   inFlight = 0;
-  readonly seen = { reads: 0, writes: 0, zeros: 0, flushes: 0, refused: 0, noMemory: 0 };
+  /** First sectors of blocks that could not be read when all was read. */
+  readonly unreadable = new Set<number>();
+  readonly seen = { unreadable: 0, reads: 0, writes: 0, zeros: 0, flushes: 0, refused: 0, noMemory: 0 };
 
   constructor(options: { volume: number; name: string; addresses: Addresses; engine: Engine; numbers: { next: number } }) {
     this.volume = options.volume;
@@ -87,6 +89,11 @@ export class HostVolume {
   /** The order of events, as the model counts it. */
   #tick(): number {
     return this.#numbers.next++;
+  }
+
+  /** From now on too little is left of a block; `older`: of what is there without its newest write. */
+  mayBeLost(spot: number, older: boolean): void {
+    this.registers.lost(spot, this.#tick(), older);
   }
 
   /** A random request. */
@@ -150,6 +157,7 @@ export class HostVolume {
     this.#pending.delete(write);
     const at = this.#tick();
     this.#engine.trace(what, `${this.name} #${write.number} ${write.first}+${write.count}`, STATUS_NAME[status]);
+    if (status === BLOCK_STATUS.mediumError) this.#problem(this.#overLost(write));
     if (status === BLOCK_STATUS.good) this.registers.acknowledged(write, at, durably);
     else if (status === BLOCK_STATUS.failed || write.zero) {
       // It may have been done, in part or in whole. (A zeroing is cut in parts.)
@@ -159,6 +167,16 @@ export class HostVolume {
       this.seen.refused += 1;
       this.#problem(this.registers.refused(write, at));
     }
+  }
+
+  /** A part of a block that is lost can't be written. */
+  #overLost({ first, count, begun, number }: Write): string | undefined {
+    const end = first + count;
+    const parts = [...(first % SECTORS_PER_BLOCK > 0 ? [first] : []), ...(end % SECTORS_PER_BLOCK > 0 ? [end - 1] : [])].map(
+      (spot) => this.registers.unreadable(spot, begun),
+    );
+    if (parts.includes(undefined)) return undefined;
+    return `request ${number} answered a medium error: ${parts[0] ?? "it has no part of a block"}`;
   }
 
   write(server: Server, range: { first: number; count: number }, fua: boolean): void {
@@ -236,13 +254,13 @@ export class HostVolume {
   read(
     server: Server,
     range: { first: number; count: number },
-    ended: (good: boolean) => void = () => undefined,
+    ended: (status: BlockStatus) => void = () => undefined,
     keeps = false,
   ): void {
     const { life, frames, service, words } = server;
     const look = this.#look(life);
     this.seen.reads += 1;
-    const io = this.#io(range, ({ status, run }) => {
+    const io = this.#io(range, ({ status, run, offsetBytes, errorOffsetBytes }) => {
       if (life.dead) return;
       this.inFlight -= 1;
       if (status === BLOCK_STATUS.good) {
@@ -258,10 +276,14 @@ export class HostVolume {
         if (keeps) this.#keep(server, io);
         else service.releaseRead(io);
       } else if (status === BLOCK_STATUS.noMemory) this.seen.noMemory += 1;
-      else this.#problem(`a read of ${range.first}+${range.count} answered "${STATUS_NAME[status]}"`);
+      else if (status === BLOCK_STATUS.mediumError) {
+        this.seen.unreadable += 1;
+        const spot = range.first + (errorOffsetBytes - offsetBytes) / SIM_SECTOR;
+        this.#problem(this.registers.unreadable(spot, look.begun));
+      } else this.#problem(`a read of ${range.first}+${range.count} answered "${STATUS_NAME[status]}"`);
       this.#engine.trace("read", `${this.name} ${range.first}+${range.count}`, STATUS_NAME[status]);
       this.#looks.delete(look);
-      ended(status === BLOCK_STATUS.good);
+      ended(status);
     });
     service.read(io);
   }
@@ -321,6 +343,7 @@ export class HostVolume {
   /** Reads all there is, once. */
   verify(server: Server, share = 1): void {
     const { sectors, clusterSectors } = this.addresses;
+    if (share === 1) this.unreadable.clear();
     for (let first = 0; first < sectors; ) {
       const count = Math.min(VERIFY_SECTORS, clusterSectors - (first % clusterSectors));
       if (share === 1 || this.#engine.random.chance(share)) this.#verifyPart(server, { first, count }, 20);
@@ -329,8 +352,16 @@ export class HostVolume {
   }
 
   #verifyPart(server: Server, range: { first: number; count: number }, attempts: number): void {
-    this.read(server, range, (good) => {
-      if (good) return;
+    this.read(server, range, (status) => {
+      if (status === BLOCK_STATUS.good) return;
+      if (status === BLOCK_STATUS.mediumError) {
+        // What else is in there is read by itself.
+        if (range.count === SECTORS_PER_BLOCK) this.unreadable.add(range.first);
+        else
+          for (let n = 0; n < range.count; n += SECTORS_PER_BLOCK)
+            this.#verifyPart(server, { first: range.first + n, count: SECTORS_PER_BLOCK }, attempts);
+        return;
+      }
       if (attempts === 0) this.#problem(`sectors ${range.first}+${range.count} can't be read for want of memory`);
       else {
         // Its volume stays where it is until it is read.

@@ -38,4 +38,12 @@ export const KNOWN_SEEDS: readonly {
     mirrored: true,
     why: "a copy that missed the journal's making anew was taken for another pool's at the next, and kept the pool closed",
   },
+  // From here on with drives that are lost, replaced and rebuilt.
+  { seed: 1326, why: "a rebuild left out what was written and had no map entry yet: the drive was trusted without it" },
+  { seed: 39, why: "a drive that was out of reach for a moment when it was taken counted as failed until the next start" },
+  { seed: 207, why: "a drive that got its place back kept zones that were removed meanwhile, and had no room for new ones" },
+  { seed: 399, why: "a new drive in the place of a member that was gone counted as failed" },
+  { seed: 522, why: "a spare failed before anything was built: the drive before did not get its place back" },
+  { seed: 390, why: "a read from before all of a zone was written anew went to a drive that had not been given the zone" },
+  { seed: 20040, why: "a member that was rolled back to before it was one was neither used nor free" },
 ];

@@ -1,6 +1,8 @@
 /**
  * `npm run simulate -- --seed N --seeds K --seconds S [--only 26,35] [--jobs 2] [--mirrored] [--healing] [--swarm narrow,slowReads] [--verbose]`
  *
+ * In every third seed drives are lost, replaced and rebuilt; with `--healing` in all of them.
+ *
  * Runs seeds N, N + 1, … until K are done or S seconds have passed, on as many processes as `--jobs` says. Prints what was
  * run, crashes by site, and for a violation its seed, the last steps and how to repeat it. The exit status says whether all
  * was well; a full run (no violation, at least `SITES_FULL` crashes) must have crashed at every site there is.

@@ -2,21 +2,19 @@
  * Looks at a pool that is at rest: parity agrees with data in every stripe that lives, each block that the map names is on
  * its drive as the tags say, the books of zones, frames and staging agree with what there is.
  */
-import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import { FRAME_STATE } from "../../src/cache/frame-pool.ts";
 import { PAGE_BLOCKS, PAGE_NOT_LOADED } from "../../src/map/map-pages.ts";
 import { ZONE_STATE } from "../../src/map/zone-table.ts";
-import { decodePlace, NOT_MAPPED } from "../../src/raid/geometry.ts";
+import { decodePlace, isPlace, LOST_PLACE, NOT_MAPPED } from "../../src/raid/geometry.ts";
 import { isTrusted } from "../../src/raid/raid-group.ts";
 import { ROLE_P, ROLE_Q } from "../../src/raid/raid-level.ts";
-import { TAG_BYTES } from "../../src/raid/strip.ts";
 import type { Pool } from "../../src/volume/pool.ts";
 import { POOL_COUNT } from "../../src/volume/pool-counters.ts";
 import type { Director, PoolMedia } from "./director.ts";
+import { mayComeBack } from "./drive-changes.ts";
 import type { HostVolume } from "./host.ts";
+import { holdsBlock } from "./remains.ts";
 import type { SimDriveState } from "./sim-drive.ts";
-
-const BLOCK = 4096;
 
 /** @throws Error that says what is wrong */
 export async function checkMedia(pool: Pool, media: PoolMedia, volumes: readonly HostVolume[]): Promise<void> {
@@ -24,21 +22,29 @@ export async function checkMedia(pool: Pool, media: PoolMedia, volumes: readonly
   const before = map.zones.live.slice();
   const live = new Uint32Array(geometry.zoneSlots);
   const stripes = new Set<string>();
-  for (const { volume, addresses } of volumes) {
+  let lost = 0;
+  for (const { volume, addresses, unreadable } of volumes) {
     let mapped = 0;
     for (let spot = 0; spot < addresses.sectors; spot += 8) {
       const block = addresses.sectorOf(spot) / 8;
       const place = await placeOf(pool, volume, block);
+      const wrong = whatIsWrongWithLoss(pool, media, { volume, block, place }, unreadable.has(spot));
+      if (wrong !== undefined) throw new Error(`volume ${volume} block ${block} ${wrong}`);
+      if (place === LOST_PLACE) lost += 1;
       if (place === NOT_MAPPED) continue;
       mapped += 1;
+      if (place === LOST_PLACE) continue;
       const { slot } = decodePlace(geometry, place);
       live[slot]! += 1;
+      if (unreadable.has(spot)) continue;
       const problem = blockIsThere(pool, media, { volume, block, place }) ?? stripeAgrees(pool, media, place, stripes);
       if (problem !== undefined) throw new Error(problem);
     }
     if (map.mappedBlocks(volume) !== mapped)
       throw new Error(`volume ${volume} has ${mapped} mapped blocks, the map counts ${map.mappedBlocks(volume)}`);
   }
+  const told = pool.status().lost?.blocks ?? 0;
+  if (told !== lost) throw new Error(`${lost} blocks are lost, and the pool tells of ${told}`);
   // Compaction may have moved something meanwhile.
   if (!before.every((count, slot) => count === map.zones.live[slot])) return;
   for (let slot = 0; slot < geometry.zoneSlots; slot++) {
@@ -46,6 +52,20 @@ export async function checkMedia(pool: Pool, media: PoolMedia, volumes: readonly
       throw new Error(`zone slot ${slot} has ${live[slot]} mapped blocks, its live count is ${map.zones.live[slot]}`);
   }
   checkZones(pool, media);
+}
+
+/** What can't be read is on record as lost; or it can't be had as long as a drive is away. */
+function whatIsWrongWithLoss(
+  pool: Pool,
+  media: PoolMedia,
+  at: { volume: number; block: number; place: number },
+  isUnreadable: boolean,
+): string | undefined {
+  if (at.place === LOST_PLACE) return isUnreadable ? undefined : "is on record as lost, and was read";
+  if (!isUnreadable) return undefined;
+  if (media.changes === undefined || !isPlace(at.place) || !mayComeBack(pool))
+    return "can't be read, and is not on record as lost";
+  return media.changes.loss.canBeHad(pool, media, at, true) ? "can't be read, and all that it takes is there" : undefined;
 }
 
 /** The drive that must have what is written to a position; undefined: none must. */
@@ -75,12 +95,7 @@ function blockIsThere(pool: Pool, media: PoolMedia, at: { volume: number; block:
   if (drive === undefined) return undefined;
   const strip = drive.zones.get(zone)?.strips.get(stripe);
   if (strip === undefined) return `${what}: its strip is not on its drive`;
-  const tags = new DataView(strip.buffer, strip.byteOffset + geometry.shape.tagsAt + index * TAG_BYTES, TAG_BYTES);
-  const right =
-    tags.getUint32(4, true) === at.volume &&
-    tags.getUint32(8, true) === at.block &&
-    tags.getUint32(12, true) === zone &&
-    tags.getUint32(0, true) === dataChecksum(strip.subarray(index * BLOCK, (index + 1) * BLOCK));
+  const right = holdsBlock(strip, { shape: geometry.shape, zone, index, volume: at.volume, block: at.block });
   return right ? undefined : `${what}: what lies there is not it`;
 }
 
@@ -159,10 +174,14 @@ function checkZones(pool: Pool, media: PoolMedia): void {
 /** What drives that do what they must, or nothing at all, never lead to. */
 export function checkHealing(pool: Pool, media: PoolMedia): string | undefined {
   const repaired = pool.parts.counters[POOL_COUNT.repairedBlocks]!;
-  if (repaired > 0 && media.changes?.hasErred === false)
+  // What was lost and came back is repaired, too.
+  if (repaired > 0 && media.changes?.hasErred === false && media.changes.loss.zones.size === 0)
     return `pool ${pool.parts.name}: ${repaired} blocks were repaired, and no drive returned errors`;
+  // A drive does without a zone of which nothing is left but what is lost.
   for (const { identity, readsAstray } of media.drives)
-    if (readsAstray > 0) return `drive ${identity.name} was asked for ${readsAstray} strips of zones that it does not have`;
+    for (const zone of readsAstray)
+      if (media.changes?.loss.zones.has(zone) !== true)
+        return `drive ${identity.name} was asked for strips of zone ${zone}, which it does not have`;
   return undefined;
 }
 

@@ -27,6 +27,7 @@ async function hunt(mutation: Mutation): Promise<Found> {
       const seeds = ["--seed", "1", "--seeds", String(mutation.seedsMax), "--jobs", "1"];
       seeds.push("--swarm", (mutation.swarm ?? []).join(","));
       if (mutation.mirrored === true) seeds.push("--mirrored");
+      if (mutation.healing === true) seeds.push("--healing");
       const child = spawn(process.execPath, [main, ...seeds], {
         stdio: ["ignore", "pipe", "inherit"],
       });

@@ -15,6 +15,8 @@ export interface Mutation {
   readonly patches: readonly Patch[];
   /** It is about journals in two copies: every seed has them. */
   readonly mirrored?: true;
+  /** Drives are lost and rebuilt in each of the seeds. */
+  readonly healing?: boolean;
 }
 
 const JOURNAL = "src/journal/journal.js";
@@ -29,6 +31,10 @@ const READS = "src/volume/read-path.js";
 const RECOVERY = "src/volume/recovery.js";
 /** Many records proved by one sum: what is left is the proof of each. */
 const ONE_BY_ONE = /if \(!isDoubtful && this\.#proveRun\(found, expected\)\)/;
+const HEALING = "src/volume/healing.js";
+const REBUILD = "src/volume/rebuild.js";
+const ZONE_CHECK = "src/volume/zone-check.js";
+const LOSSES = "src/volume/losses.js";
 
 function mutation(name: string, breaks: string, seedsMax: number, file: string, find: RegExp, replace: string): Mutation {
   return { name, breaks, seedsMax, patches: [{ file, find, replace }] };
@@ -36,6 +42,11 @@ function mutation(name: string, breaks: string, seedsMax: number, file: string, 
 
 function mirrored(...given: Parameters<typeof mutation>): Mutation {
   return { ...mutation(...given), mirrored: true };
+}
+
+/** About drives that are lost and built again. */
+function inHealing(name: string, breaks: string, seedsMax: number, file: string, find: RegExp, replace: string): Mutation {
+  return { ...mutation(name, breaks, seedsMax, file, find, replace), healing: true };
 }
 
 export const MUTATIONS: readonly Mutation[] = [
@@ -359,8 +370,8 @@ export const MUTATIONS: readonly Mutation[] = [
     "acknowledged is kept",
     20,
     "src/volume/journal-claim.js",
-    /\(\) => document\.journalLive \?/,
-    "() => document.journalLive && document.version % 5 !== 4 ?",
+    /document\.journalLive \? findLive/,
+    "document.journalLive && document.version % 5 !== 4 ? findLive",
   ),
   mutation(
     "a deleted volume is given back before its deletion is on record",
@@ -565,5 +576,128 @@ export const MUTATIONS: readonly Mutation[] = [
     RECOVERY,
     /else if \(zones\.state\[slot\] === ZONE_STATE\.emptied\)/,
     "else if (false)",
+  ),
+  // — members, spares, rebuilds —
+  inHealing(
+    "a drive that becomes a member counts as having the zones of before",
+    "redundancy after a rebuild",
+    100,
+    HEALING,
+    /hasZone: \(zone\) => zone >= from \|\| /,
+    "hasZone: (zone) => zone >= 0 || ",
+  ),
+  inHealing(
+    "a rebuilt drive is trusted before its last zone is there",
+    "redundancy after a rebuild",
+    100,
+    REBUILD,
+    /if \(todo\.length === 0\)/,
+    "if (todo.length <= 1)",
+  ),
+  inHealing(
+    "a rebuild does not wait for what has no map entry yet",
+    "redundancy after a rebuild",
+    2000,
+    REBUILD,
+    /map\.zones\.live\[slot\] > 0 && zoneUse\.uncommitted\[slot\] === 0/,
+    "map.zones.live[slot] > 0",
+  ),
+  inHealing(
+    "a drive joins while zones are open",
+    "zones are whole or not there",
+    300,
+    HEALING,
+    /await first\.closed\(closed\);/,
+    "await swap();",
+  ),
+  inHealing(
+    "zones that a rebuild had begun count as finished after a restart",
+    "rebuild goes on where it stopped",
+    300,
+    ZONE_CHECK,
+    /else if \(finished\) \{/,
+    "else if (finished || zones.state[slot] === ZONE_STATE.sealed) {",
+  ),
+  inHealing("a drive that lacks zones is trusted", "older copies of drives", 100, ZONE_CHECK, /if \(lacking > 0\)/, "if (false)"),
+  inHealing(
+    "a spare is taken without being wiped",
+    "spares hold nothing",
+    300,
+    HEALING,
+    /await this\.#options\.shelf\.wipe\(shelf, this\.#epoch\(\)\);/,
+    "await shelf.drive.open(this.#epoch());",
+  ),
+  inHealing(
+    "the map is not copied to a drive that is rebuilt",
+    "redundancy of the map",
+    300,
+    REBUILD,
+    /if \(hasMap\)/,
+    "if (false)",
+  ),
+  inHealing(
+    "a drive that comes back keeps zones that were removed meanwhile",
+    "zones that a drive missed",
+    300,
+    HEALING,
+    /async #removeUnknown\(drive\) \{/,
+    "async #removeUnknown(drive) {\n return;",
+  ),
+  inHealing(
+    "a drive that comes back counts as having zones that it did not finish",
+    "zones that a drive missed",
+    600,
+    HEALING,
+    /\.filter\(\(stat\) => stat\.finished\)/,
+    "",
+  ),
+  inHealing(
+    "a member gives its place up while the group can't do without it",
+    "redundancy of the map",
+    300,
+    HEALING,
+    /if \(isTrusted\(member\.state\) && !group\.canDoWithout\(member\.position\)\)\s+return;/,
+    "",
+  ),
+  // — what is lost —
+  inHealing(
+    "a zone is removed with what could not be read of it",
+    "only what is gone is lost",
+    300,
+    COMPACTOR,
+    /if \(map\.zones\.live\[slot\] > 0\) \{/,
+    "if (false) {",
+  ),
+  inHealing(
+    "blocks are given up while a drive is away that may come back",
+    "only what is gone is lost",
+    600,
+    LOSSES,
+    /return this\.#pool\.group\.members\.some\(\(\{ state \}\) => state === "missing" \|\| state === "foreign"\);/,
+    "return false;",
+  ),
+  inHealing(
+    "all of a damaged zone is given up",
+    "only what is gone is lost",
+    300,
+    LOSSES,
+    /return \[\.\.\.left\];/,
+    "return [...blocks];",
+  ),
+  inHealing(
+    "a part of a block that is lost is written",
+    "nothing is made up",
+    600,
+    WRITES,
+    /if \(place !== LOST_PLACE\)\s+return true;/,
+    "return true;",
+  ),
+  inHealing(
+    "a scrub leaves what it finds where it is",
+    "scrub mends",
+    100,
+    "src/volume/scrub.js",
+    /await this\.#options\.compactor\.evacuate\(slot\);/,
+    "",
   ),
 ];

@@ -10,6 +10,8 @@
  *   read                                  the same: nothing that was read disappears
  *   FUA, or flushed after it was settled  the same in `durable`
  *   refused                               never in any of the two
+ *   more drives were lost than the level   the block may be an error from then on, whatever it holds: until a request that
+ *   makes good, and the block with them    covers it whole, and began after that, is acknowledged or read
  *
  * Invariant: no set is ever empty.
  */
@@ -24,6 +26,8 @@ export interface Write {
   /** First sector and count, in spots (addresses.ts). */
   readonly first: number;
   readonly count: number;
+  /** No request: the block may be lost since then. */
+  readonly isLoss?: boolean;
 }
 
 const NEVER: Write = { number: 0, zero: true, begun: -1, settled: -1, first: 0, count: 0 };
@@ -62,12 +66,37 @@ export class Registers {
     }
   }
 
+  /** Too little is left of a block to make it of, from now on; `older`: of what is there without its newest write. */
+  lost(first: number, number: number, older: boolean): void {
+    const loss: Write = {
+      number: -number,
+      zero: false,
+      begun: number,
+      settled: number,
+      first,
+      count: SECTORS_PER_BLOCK,
+      isLoss: true,
+    };
+    for (let n = first; n < first + SECTORS_PER_BLOCK; n++) {
+      for (const sets of older ? [this.#durable] : [this.#live, this.#durable])
+        sets[n] = [...sets[n]!.filter(({ isLoss }) => isLoss !== true), loss];
+    }
+  }
+
+  /** A request that began then was answered with a medium error at a sector. @returns what is wrong with that */
+  unreadable(n: number, begun: number): string | undefined {
+    const mayBe =
+      this.#live[n]!.some(({ isLoss }) => isLoss) || this.#gone[n]?.some(({ write, at }) => write.isLoss && at > begun);
+    return mayBe ? undefined : `${this.#at(n)} can't be read, and is not lost`;
+  }
+
   /** GOOD for a write. `durably`: it had FUA, or its volume writes through. */
   acknowledged(write: Write, at: number, durably: boolean): void {
     write.settled = at;
     for (let n = write.first; n < write.first + write.count; n++) {
-      this.#keep(this.#live, n, at, (other) => other === write || other.settled >= write.begun);
-      if (durably) this.#keepDurable(n, (other) => other === write || other.settled >= write.begun);
+      const stays = (other: Write): boolean => other === write || other.settled >= write.begun || !heals(write, other);
+      this.#keep(this.#live, n, at, stays);
+      if (durably) this.#keepDurable(n, stays);
     }
   }
 
@@ -152,7 +181,10 @@ export class Registers {
       this.#live,
       n,
       at,
-      (other) => candidates.includes(other) || (other.settled >= begun && (sure === undefined || other.settled >= sure.begun)),
+      (other) =>
+        candidates.includes(other) ||
+        (other.isLoss && (sure === undefined || !heals(sure, other) || other.settled >= sure.begun)) ||
+        (other.settled >= begun && (sure === undefined || other.settled >= sure.begun)),
     );
     return undefined;
   }
@@ -202,6 +234,11 @@ export class Registers {
   #at(n: number): string {
     return `${this.#name} sector ${n}`;
   }
+}
+
+/** Whether nothing is left of what `other` was once `write` is there: of a block that is lost a part can't be written. */
+function heals(write: Write, other: Write): boolean {
+  return other.isLoss !== true || covers(write, other.first, other.first + other.count - 1);
 }
 
 function covers(write: Write, a: number, b: number): boolean {

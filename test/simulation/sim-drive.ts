@@ -83,8 +83,8 @@ export class SimDriveState {
   readonly lastOf = new Map<string, number>();
   /** Raised with each end of the process: what is on its way in an older one is gone. */
   process = 0;
-  /** Strips that were asked for of zones that it does not have: nobody should, who knows what it has. */
-  readsAstray = 0;
+  /** Zones that strips were asked for of, and that it does not have: nobody should, who knows what it has. */
+  readonly readsAstray = new Set<ZoneNumber>();
   /** How slow it is, against others; how slow reads, and changes of its metadata, are beside. */
   slowness = 1;
   metadataSlowness = 1;
@@ -353,7 +353,7 @@ export class SimDrive implements DamageableDrive {
   #zoneToRead(zone: ZoneNumber): SimZone {
     if (!this.#state.zones.has(zone)) {
       this.#engine.trace("astray", this.#life.name, this.name, zone);
-      this.#state.readsAstray += 1;
+      this.#state.readsAstray.add(zone);
     }
     return this.#zone(zone);
   }

@@ -16,6 +16,7 @@ import type { VolumeDocument } from "../../src/control/contract.ts";
 import { raidLevel } from "../../src/raid/raid-levels.ts";
 import { stripShape } from "../../src/raid/strip.ts";
 import type { Pool } from "../../src/volume/pool.ts";
+import { PoolRefusedError } from "../../src/volume/pool-members.ts";
 import { Addresses } from "./addresses.ts";
 import { BETWEEN_EVENTS, CrashPlan, type SitePasses } from "./crash-plan.ts";
 import { Director, type PoolMedia } from "./director.ts";
@@ -33,7 +34,7 @@ export interface RunOptions {
   readonly seed: number;
   /** Every crash site there is, in one order. */
   readonly sites: readonly string[];
-  /** Whether drives are replaced and rebuilt in every third seed. */
+  /** Drives are lost, replaced and rebuilt in every seed, not in every third only. */
   readonly healing?: boolean;
   /** Ends here; 12 unless given. */
   readonly crashes?: number;
@@ -79,11 +80,14 @@ const HEALING_LIFE_EVENTS_MAX = 3000;
 /** One seed in so many has drives that are to be replaced, and spares. */
 const HEALING_EVERY = 3;
 const JOURNAL_SITES = /^journal(File)?\./;
-const HEALING_SITES = /^(rebuild|spare|member)\.|^map\.pageCopied$/;
+const HEALING_SITES = /^(rebuild|spare|member|losses|scrub)\.|^map\.pageCopied$/;
 /** Virtual time in which anything that hosts asked for must have been answered. */
 const STALL_MILLISECONDS = 120_000;
 /** … and anything that the array does by itself. */
 const SETTLE_MILLISECONDS = 20_000;
+/** What can't be read is read again for ten seconds before it is given up. */
+const QUIET_MILLISECONDS = 15_000;
+const QUIET_HOUSE_MILLISECONDS = 1000;
 /** Main looks so often. */
 const TICK_MILLISECONDS = 25;
 /** One seed in so many has pools whose journals have two copies, which have troubles of their own. */
@@ -126,6 +130,8 @@ export class World {
   #mood: Mood;
   /** Hosts go on until then. */
   #hostsUntil = 0;
+  /** Hosts pause until then, so that what takes the array long comes about within a life of so many events. */
+  #quietUntil = 0;
   readonly #crashes = new Map<string, number>();
   #crashCount = 0;
   /** Fenced, and not ended yet. */
@@ -143,7 +149,7 @@ export class World {
     this.#shape = manyPages ? SMALL_BATCHES : SHAPES[random.between(0, SHAPES.length - 1)]!;
     this.#memory = memoryOf(this.#shape);
     this.#memory.reset();
-    this.#heals = options.healing === true && options.seed % HEALING_EVERY === 0;
+    this.#heals = options.healing === true || options.seed % HEALING_EVERY === 0;
     this.#pools = [0, 1].map((index) => ({
       media: this.#makeMedia(index),
       volumes: [],
@@ -184,6 +190,7 @@ export class World {
   /** From the start of the process to its end. */
   #liveOnce(crashes: boolean): void {
     const { random } = this.engine;
+    this.#quietUntil = 0;
     this.#memory.restart();
     this.#mood = this.#newMood();
     this.#directors = [0, 1].map((index) => this.#newDirector(index));
@@ -283,9 +290,11 @@ export class World {
     const given = (): boolean =>
       this.#pools.every(({ open }) => [...open!.pool.record.volumes.values()].every((document) => document.deleting !== true));
     if (!this.#until("deleted volumes given back", given)) return;
-    for (const { open, volumes } of this.#pools) {
+    for (const state of this.#pools) {
+      const { open, volumes } = state;
       const { pool } = open!;
       if (!this.#wait("destage of everything", () => pool.destageAll())) return;
+      if (!this.#scrub(state)) return;
       pool.parts.cache.reclaim(1000);
       for (const volume of volumes) volume.verify(this.#server(this.#pools[pool.parts.index]!)!);
       if (!this.#until("everything read from the drives", quiet)) return;
@@ -322,6 +331,15 @@ export class World {
     return true;
   }
 
+  /** Whatever rotted is found and mended, or given up. */
+  #scrub(state: PoolState): boolean {
+    const { media, open } = state;
+    if (media.changes === undefined || (media.changes.loss.rottenDrives.size === 0 && this.engine.random.chance(0.7)))
+      return true;
+    open!.pool.scrub.start();
+    return this.#heal(state) && this.#wait("destage of what was mended", () => open!.pool.destageAll());
+  }
+
   // — starts —
 
   #newDirector(index: number): Director {
@@ -344,6 +362,7 @@ export class World {
           if (director.life.dead) return;
           engine.trace("opened", director.life.name, state.media.name);
           state.open = { director, pool };
+          state.media.changes?.loss.watch(pool, state.media);
           state.media.isMade = true;
           state.media.openedBefore = true;
           this.#afterOpening(state);
@@ -351,8 +370,10 @@ export class World {
           opened();
         },
         (error: unknown) => {
-          if (!director.life.dead)
-            engine.fail(`pool ${state.media.name} does not open: ${error instanceof Error ? error.stack : String(error)}`);
+          if (director.life.dead) return;
+          if (error instanceof PoolRefusedError && state.media.changes?.bringBack(state.media) === true)
+            this.#open(state, director, opened);
+          else engine.fail(`pool ${state.media.name} does not open: ${error instanceof Error ? error.stack : String(error)}`);
         },
       );
     });
@@ -467,6 +488,10 @@ export class World {
     const queue = random.between(2, 12) * (busy ? 4 : 1);
     const turn = (): void => {
       if (engine.now >= this.#hostsUntil || volume.closed || state.closing || state.open?.director !== director) return;
+      if (engine.now < this.#quietUntil) {
+        engine.after(this.#quietUntil - engine.now + random.next(), director.life, turn);
+        return;
+      }
       // Often several in one turn, so that they are in one record.
       for (
         let burst = !this.#mood.uniform && random.chance(0.3) ? random.between(2, 6) : 1;
@@ -494,7 +519,10 @@ export class World {
     const turn = (): void => {
       if (engine.now >= this.#hostsUntil || state.closing || state.open?.director !== director) return;
       const { changes } = state.media;
-      if (changes !== undefined && random.chance(0.2)) changes.act(state.media, pool);
+      if (changes !== undefined && random.chance(0.2)) changes.act(state.media, pool, state.volumes);
+      if (changes !== undefined && random.chance(0.02)) pool.scrub.start();
+      if (pool.losses.isBusy && engine.now >= this.#quietUntil && random.chance(0.2))
+        this.#quietUntil = engine.now + QUIET_MILLISECONDS;
       const dice = random.next();
       if (dice < 0.3) void pool.destageAll().catch(unlessClosed);
       else if (dice < 0.6) pool.parts.cache.reclaim(random.between(1, 300));
@@ -505,7 +533,7 @@ export class World {
       // Somebody copies the folder of a running drive.
       else if (dice < 0.95 && state.media.trouble.kind === "rolledBack") this.#keepCopies(state.media);
       else if (dice > 0.96) this.#command(pool.parts.index, director.index);
-      engine.after(random.next() * house, director.life, turn);
+      engine.after(random.next() * (engine.now < this.#quietUntil ? QUIET_HOUSE_MILLISECONDS : house), director.life, turn);
     };
     engine.after((random.next() * house) / 2, director.life, turn);
   }
@@ -870,6 +898,10 @@ export class World {
   /** What a drive that misbehaves may be said to do. */
   #isTrouble(event: { readonly type: string; readonly subject: string; readonly message: string }): boolean {
     const { type, subject } = event;
+    const isLossy = this.#pools.some(
+      ({ media }) => subject === `pool ${media.name}` && (media.changes?.loss.zones.size ?? 0) > 0,
+    );
+    if (isLossy && (type === "zone.unreadable" || type === "block.lost")) return true;
     if (type === "journal.copyLost")
       return this.#pools.some(({ media }) => subject === `pool ${media.name}` && media.journalTrouble?.explains(event) === true);
     if (!type.startsWith("drive.") && type !== "zone.missing") return false;

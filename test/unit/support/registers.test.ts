@@ -135,4 +135,29 @@ describe("simulation: the model of sectors", () => {
     holds(0, refused);
     expect(look(0, 1)).toMatch(/sector 0 holds 1/);
   });
+
+  test("takes an error for a block that was lost, until it is written whole; a part of it does not heal it", () => {
+    acknowledge(begin(0, 8));
+    expect(registers.unreadable(3, now)).toMatch(/not lost/);
+    registers.lost(0, ++now, false);
+    expect(registers.unreadable(3, ++now)).toBeUndefined();
+    acknowledge(begin(0, 4));
+    expect(registers.unreadable(3, ++now)).toBeUndefined();
+    acknowledge(begin(0, 8));
+    expect(registers.unreadable(3, ++now)).toMatch(/not lost/);
+    // Neither that write nor anything else was durable.
+    registers.powerFailed();
+    expect(registers.unreadable(3, ++now)).toBeUndefined();
+  });
+
+  test("of a block that is whole in memory only what is below it is lost", () => {
+    acknowledge(begin(0, 8), true);
+    const young = begin(0, 8);
+    acknowledge(young);
+    registers.lost(0, ++now, true);
+    expect(registers.unreadable(3, ++now)).toMatch(/not lost/);
+    registers.flushed(++now);
+    registers.powerFailed();
+    expect(registers.unreadable(3, ++now)).toMatch(/not lost/);
+  });
 });
