@@ -49,6 +49,11 @@ function inHealing(name: string, breaks: string, seedsMax: number, file: string,
   return { ...mutation(name, breaks, seedsMax, file, find, replace), healing: true };
 }
 
+/** To be looked for in runs that have much of something. */
+function inRuns(swarm: readonly SwarmFeature[], planted: Mutation): Mutation {
+  return { ...planted, swarm };
+}
+
 export const MUTATIONS: readonly Mutation[] = [
   // — journal: what is durable, and when —
   mutation(
@@ -99,13 +104,16 @@ export const MUTATIONS: readonly Mutation[] = [
     /Math\.min\(cache\.oldestSequence, zeros\.oldestSequence, journal\.nextSequence\)/,
     "Math.min(cache.oldestSequence, journal.nextSequence)",
   ),
-  mutation(
-    "the journal is read on into records of an older owner",
-    "one history",
-    300,
-    READER,
-    /header\.epoch < expected\.epochMin \|\| /,
-    "",
+  inRuns(
+    ["uniform"],
+    mutation(
+      "the journal is read on into records of an older owner",
+      "one history",
+      300,
+      READER,
+      /header\.epoch < expected\.epochMin \|\| /,
+      "",
+    ),
   ),
   mutation(
     "what records say that they sum to is taken for true",
@@ -128,6 +136,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a record's header is not checked",
     breaks: "torn records",
     seedsMax: 300,
+    swarm: ["uniform"],
     patches: [
       { file: READER, find: ONE_BY_ONE, replace: "if (false)" },
       {
@@ -189,13 +198,16 @@ export const MUTATIONS: readonly Mutation[] = [
     /counters\[POOL_COUNT\.partialBlocks\] \+= 1;\s+return mask;/,
     "return MASK_FULL;",
   ),
-  mutation(
-    "a partial block is merged with what the map named before",
-    "read-modify-write",
-    400,
-    READS,
-    /const current = map\.lookup\(volume, block\) === place;/,
-    "const current = true;",
+  inRuns(
+    ["narrow", "slowReads", "longLives"],
+    mutation(
+      "a partial block is merged with what the map named before",
+      "read-modify-write",
+      300,
+      READS,
+      /const current = map\.lookup\(volume, block\) === place;/,
+      "const current = true;",
+    ),
   ),
   // — map —
   mutation(
@@ -259,13 +271,16 @@ export const MUTATIONS: readonly Mutation[] = [
     /for \(const entries of copies\.values\(\)\) \{/,
     "for (const entries of [...copies.values()].slice(0, 1)) {",
   ),
-  mutation(
-    "a page that is written to the drives can be evicted meanwhile",
-    "the map's pages",
-    2000,
-    "src/map/map-pages.js",
-    /this\.#dirtyCount -= 1;\s+this\.#pins\[slot\] \+= 1;/,
-    "this.#dirtyCount -= 1;",
+  inRuns(
+    ["manyPages"],
+    mutation(
+      "a page that is written to the drives can be evicted meanwhile",
+      "the map's pages",
+      60,
+      "src/map/map-pages.js",
+      /this\.#dirtyCount -= 1;\s+this\.#pins\[slot\] \+= 1;/,
+      "this.#dirtyCount -= 1;",
+    ),
   ),
   // — destage, compaction, zones —
   mutation(
@@ -276,13 +291,16 @@ export const MUTATIONS: readonly Mutation[] = [
     /if \(!current \|\| !unmoved\) \{/,
     "if (false) {",
   ),
-  mutation(
-    "destage does not look whether a range was zeroed",
-    "order of zeros and writes",
-    300,
-    DESTAGER,
-    /if \(frames\.sequence\[frame\] >= zeros\.oldestSequence\)/,
-    "if (false)",
+  inRuns(
+    ["wideZeros"],
+    mutation(
+      "destage does not look whether a range was zeroed",
+      "order of zeros and writes",
+      60,
+      DESTAGER,
+      /if \(frames\.sequence\[frame\] >= zeros\.oldestSequence\)/,
+      "if (false)",
+    ),
   ),
   mutation(
     "a frame is freed while it is destaged",
@@ -357,13 +375,16 @@ export const MUTATIONS: readonly Mutation[] = [
     /if \(!this\.#anyBelow\(epoch\)\)\s+return;/,
     "return;",
   ),
-  mutation(
-    "drives let an older owner in",
-    "fencing",
-    1000,
-    "drivers/drive/drive-fence.js",
-    /enter\(epoch\) \{\s+if \(this\.#closed\)\s+throw new DriveError\("unreachable", this\.drive, "was closed"\);\s+if \(epoch < this\.#epoch\) \{/,
-    "enter(epoch) {\n if (false) {",
+  inRuns(
+    ["lateWrites"],
+    mutation(
+      "drives let an older owner in",
+      "fencing",
+      300,
+      "drivers/drive/drive-fence.js",
+      /enter\(epoch\) \{\s+if \(this\.#closed\)\s+throw new DriveError\("unreachable", this\.drive, "was closed"\);\s+if \(epoch < this\.#epoch\) \{/,
+      "enter(epoch) {\n if (false) {",
+    ),
   ),
   mutation(
     "a journal is made anew over one that is live",

@@ -3,6 +3,7 @@
  * docs/testing.md says how to run more.
  */
 import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -44,6 +45,21 @@ describe("simulation", () => {
         const code = readFileSync(join(DIST, file), "utf8");
         expect([...code.matchAll(new RegExp(find, "g"))]).toHaveLength(1);
       }
+    },
+  );
+
+  // All of them take minutes: `npm run simulate:mutations`.
+  test.each(["FUA does not wait for the fdatasync", "the trim forgets dirty blocks", "a flush waits for nothing"])(
+    "finds a planted bug: %s",
+    { timeout: 600_000 },
+    async (name) => {
+      const child = spawn(process.execPath, [join(DIST, "test/simulation/mutate.js"), "--only", name, "--jobs", "1"]);
+      let output = "";
+      child.stdout.on("data", (chunk: Buffer) => {
+        output += chunk.toString();
+      });
+      await once(child, "close");
+      expect(output).toContain("1 of 1 found");
     },
   );
 

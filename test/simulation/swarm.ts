@@ -4,7 +4,7 @@
  * and others, 2012). Each of them is there for bugs that were planted and not found without it (mutations.ts).
  *
  *   uniform     all records are of one size: those of an earlier lap, or of an owner before, lie where others are read;
- *               and fdatasyncs are slow, and hosts busy
+ *               and fdatasyncs are slow, and the journal is long
  *   slowSyncs   the power takes dozens of records that no fdatasync has covered, and leaves some behind them
  *   narrow      all hosts meet in a handful of blocks, which are destaged and forgotten all the time
  *   wideZeros   ranges are zeroed over all that lies between two places: many pages of the map, a few in each change

@@ -483,7 +483,7 @@ export class World {
     const { random } = engine;
     const { director } = state.open!;
     const server = this.#server(state)!;
-    const busy = this.#swarm.busy || this.#swarm.uniform;
+    const { busy } = this.#swarm;
     const meanPause = (0.3 + 6 * random.next() ** 2) * (busy ? 0.1 : 1) * (state.media.changes === undefined ? 1 : 4);
     const queue = random.between(2, 12) * (busy ? 4 : 1);
     const turn = (): void => {
@@ -955,7 +955,8 @@ export class World {
       openedBefore: false,
       journals: isMirrored ? [undefined, undefined] : [undefined],
       journalTrouble: isMirrored ? new JournalTrouble(random) : undefined,
-      journalBytes: 8192 + 4096 * random.between(56, 160),
+      // Where records are to be of one size none may wait for room: those that did come together.
+      journalBytes: 8192 + 4096 * random.between(56, 160) * (this.#swarm.uniform ? 6 : 1),
       syncMilliseconds: this.#swarm.slowSyncs || this.#swarm.uniform ? 5 + 40 * random.next() : 1,
     };
   }
