@@ -16,6 +16,8 @@ import { SIM_SECTOR, stampWords } from "./stamp.ts";
 const VERIFY_SECTORS = 64;
 const SECTORS_PER_BLOCK = BLOCK_BYTES / SIM_SECTOR;
 const KEPT_MILLISECONDS = 10;
+/** Of a read that found no memory, 20 ms apart: what holds it waits for drives that may be slow. */
+const VERIFY_ATTEMPTS = 200;
 
 /** Whoever serves the volume now. */
 export interface Server {
@@ -346,7 +348,7 @@ export class HostVolume {
     if (share === 1) this.unreadable.clear();
     for (let first = 0; first < sectors; ) {
       const count = Math.min(VERIFY_SECTORS, clusterSectors - (first % clusterSectors));
-      if (share === 1 || this.#engine.random.chance(share)) this.#verifyPart(server, { first, count }, 20);
+      if (share === 1 || this.#engine.random.chance(share)) this.#verifyPart(server, { first, count }, VERIFY_ATTEMPTS);
       first += count;
     }
   }
