@@ -10,15 +10,10 @@ import { stripShape } from "../../src/raid/strip.ts";
 
 const STRIP_BLOCKS = 4;
 const ZONE_STRIPES = 64;
-const ZONES = 24;
+/** So few that compaction has to run. */
+const ZONES_FEW = 24;
 const { stripBytes: STRIP_BYTES } = stripShape(STRIP_BLOCKS);
-const GEOMETRY = {
-  capacityBytes: ZONES * ZONE_STRIPES * STRIP_BYTES,
-  stripBytes: STRIP_BYTES,
-  stripsPerZone: ZONE_STRIPES,
-  zoneCount: ZONES,
-};
-/** Three quarters of what one data drive holds beside its pool's reserve. */
+/** Three quarters of what one data drive of so few zones holds beside its pool's reserve. */
 export const LUN_BYTES_PER_DATA_DRIVE = 12 * 2 ** 20;
 
 export interface SmallPool {
@@ -37,15 +32,20 @@ export interface MadeArray {
 }
 
 /** @param folder - for the data folder and the configuration; the caller's to remove */
-export async function makeSmallArray(folder: string, pools: Readonly<Record<string, SmallPool>>): Promise<MadeArray> {
+export async function makeSmallArray(
+  folder: string,
+  pools: Readonly<Record<string, SmallPool>>,
+  zones = ZONES_FEW,
+): Promise<MadeArray> {
+  const geometry = geometryOf(zones);
   const dataFolder = join(folder, "data");
   mkdirSync(dataFolder);
   const data = await DataFolder.open(dataFolder);
-  const known: Record<string, { driveId: string; geometry: typeof GEOMETRY }> = {};
+  const known: Record<string, { driveId: string; geometry: typeof geometry }> = {};
   for (const name of Object.values(pools).flatMap(({ drives, spares }) => [...drives, ...spares])) {
     const driveId = newDriveId();
-    await formatDrive(data.driveFolder(name), { name, driveId, geometry: GEOMETRY });
-    known[name] = { driveId, geometry: GEOMETRY };
+    await formatDrive(data.driveFolder(name), { name, driveId, geometry });
+    known[name] = { driveId, geometry };
   }
   data.addDrives(known);
   await data.close();
@@ -55,6 +55,11 @@ export async function makeSmallArray(folder: string, pools: Readonly<Record<stri
   const volumeLines = [...made].map(([name, { lunBytes }], lun) => `  ${lun}: { pool: ${name}, size: ${lunBytes} }\n`);
   writeFileSync(configuration, `pools:\n${poolLines.join("")}initialVolumes:\n${volumeLines.join("")}`);
   return { dataFolder, pools: made, env: { VARRAY_CONFIG: configuration, VARRAY_JOURNAL_BYTES: "4MiB" } };
+}
+
+function geometryOf(zones: number): { capacityBytes: number; stripBytes: number; stripsPerZone: number; zoneCount: number } {
+  const capacityBytes = zones * ZONE_STRIPES * STRIP_BYTES;
+  return { capacityBytes, stripBytes: STRIP_BYTES, stripsPerZone: ZONE_STRIPES, zoneCount: zones };
 }
 
 function poolText(name: string, { owner, raidLevel, drives, spares }: SmallPool): string {

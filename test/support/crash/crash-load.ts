@@ -45,8 +45,9 @@ export interface LoadOptions {
   readonly isOver: () => boolean;
   /** What is beyond redundancy may be answered so: counted, and nothing is known of such a command. */
   readonly mediumErrorsAllowed?: boolean;
-  /** Workers keep to the first so many; readers don't. */
+  /** Workers keep to the first so many; readers only where `readSectors` says so. */
   readonly workedSectors?: number;
+  readonly readSectors?: number;
 }
 
 /** One command at a time, until the connection ends or the load is over. */
@@ -117,8 +118,8 @@ class Worker {
   }
 
   readSomewhere(): Promise<void> {
-    const { sectors } = this.#history;
-    return this.read(...this.#place(this.#options.random.between(1, 128), sectors));
+    const { random, readSectors = this.#history.sectors } = this.#options;
+    return this.read(...this.#place(random.between(1, 128), readSectors));
   }
 
   async write(firstSector: number, sectors: number, forceUnitAccess: boolean): Promise<void> {

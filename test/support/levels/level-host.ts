@@ -11,7 +11,7 @@ import { Random } from "../random.ts";
 
 const PIECE_SECTORS = 256;
 const DEPTH = 8;
-const WORKERS_PER_PORTAL = 2;
+const WORKERS_PER_PORTAL = 1;
 const MEDIUM_ERROR = "03/11/00";
 /** What "the load goes on" means: so many more of each. */
 const PROGRESS = { writes: 20, readBytes: 2 ** 20 };
@@ -45,11 +45,11 @@ export class LevelHost {
     await this.#withSessions(([session]) => fill(session!, this.history, this.#options()));
   }
 
-  /** @param workedSectors - what writers keep to; the whole LUN unless given */
-  async start(workedSectors?: number): Promise<void> {
+  /** @param within - what writers keep to, and readers: the whole LUN unless given */
+  async start(within: { readonly workedSectors?: number; readonly readSectors?: number } = {}): Promise<void> {
     this.#isOver = false;
     const sessions = await this.#open();
-    const options = { ...this.#options(), ...(workedSectors === undefined ? {} : { workedSectors }) };
+    const options = { ...this.#options(), ...within };
     Object.defineProperty(options, "mediumErrorsAllowed", { get: () => this.mediumErrorsAllowed });
     const workers = sessions.flatMap((session) => [
       ...Array.from({ length: WORKERS_PER_PORTAL }, () => runWorker(session, this.history, options)),

@@ -21,16 +21,18 @@ const STRIP_BLOCKS = 4;
 /** Nothing works any more: the first write has it out. */
 const BROKEN: readonly FaultRule[] = [{ fault: "writeError" }, { fault: "readError" }];
 const FAST_PERCENT = 100;
-const SLOW_PERCENT = 1;
-/** So many zones of a spare are still to be made when one drive more is lost. */
-const ZONES_LEFT = 4;
-const AGREE_MILLISECONDS_MAX = 60_000;
+/** So many zones a spare can't be given before one drive more is lost: neither the oldest, which go first, nor what is still in memory. */
+const ZONES_HELD = 3;
+const AGREE_MILLISECONDS_MAX = 120_000;
 const AGREE_LOOK_MILLISECONDS = 500;
 const BAD_STRIPE = 8;
 const BAD_STRIPES = 2;
 /** A stripe of which as many strips are bad as may be. */
 const HALF_BAD_STRIPE = 24;
 const FRESH_BLOCKS = 256;
+/** Of the LUN, from its beginning on: what load keeps to while something is beyond redundancy. The rest stays as it was. */
+const WORKED_SHARE = 0.25;
+const ZONE_NAME = /^\d+$/;
 
 export interface LossSeen {
   /** Blocks of 4 KiB that answer MEDIUM ERROR. */
@@ -101,23 +103,32 @@ export class LevelStory {
    */
   async loseOneMore(): Promise<ReadonlySet<number>> {
     const { lose, oneMore, pool } = this.level;
-    await setRebuildShare(this.#array, pool, FAST_PERCENT / 2);
-    await this.host.start();
+    await setRebuildShare(this.#array, pool, FAST_PERCENT);
+    // A rebuild waits for room as long as it takes: so it is under way for sure, however busy the machine is.
+    const held = this.#zones().slice(-2 * ZONES_HELD, -ZONES_HELD);
+    const spares = (await this.#array.pool(pool)).drives.filter(({ state }) => state === "spare");
+    for (const { name } of spares)
+      await this.#setFaults(
+        name,
+        held.map((zone) => ({ fault: "noSpace", zone })),
+      );
+    // What is not read stays out of memory, from where it would be written anew.
+    const { workedSectors } = this;
+    await this.host.start({ workedSectors, readSectors: workedSectors });
     await this.#lose(lose);
-    const left = ({ rebuild }: PoolSeen): number =>
-      rebuild === undefined || rebuild.zonesTotal === 0 ? Number.NaN : rebuild.zonesTotal - rebuild.zonesDone;
-    await this.#until("a spare is almost rebuilt", (seen) => left(seen) <= ZONES_LEFT);
-    await setRebuildShare(this.#array, pool, SLOW_PERCENT);
+    await this.#until("a spare is rebuilt", ({ rebuild }) => rebuild !== undefined && rebuild.zonesTotal > 0);
+    await this.host.goesOn();
     const fresh = new Set(Array.from({ length: FRESH_BLOCKS }, (_, n) => this.#blocks - FRESH_BLOCKS + n));
     await this.host.rewrite(fresh);
     await this.#array.destage(pool);
     const seen = await this.#array.pool(pool);
-    if (!(left(seen) > 0)) throw new Error(`pool ${pool}: the rebuild was over too soon: ${JSON.stringify(seen.rebuild)}`);
+    if (seen.rebuild === undefined) throw new Error(`pool ${pool}: the rebuild was over too soon`);
     this.host.mediumErrorsAllowed = true;
     await this.#setFaults(seen.drives[oneMore]!.name, BROKEN);
-    await this.#untilReplaced([seen.drives[oneMore]!.name]);
+    // Its spare comes when the rebuild that waits has ended.
+    await this.#until("one drive more is out", ({ drives }) => drives[oneMore]!.state === "failed");
     await this.host.goesOn();
-    await setRebuildShare(this.#array, pool, FAST_PERCENT);
+    for (const { name } of spares) await this.#setFaults(name, []);
     await this.#until("spares are rebuilt", isHealed);
     await this.host.goesOn();
     await this.host.stop();
@@ -142,6 +153,10 @@ export class LevelStory {
     await this.host.rewrite(blocks);
     this.host.mediumErrorsAllowed = false;
     await this.#array.destage(this.level.pool);
+  }
+
+  get workedSectors(): number {
+    return WORKED_SHARE * this.host.history.sectors;
   }
 
   state(): Promise<PoolSeen> {
@@ -173,11 +188,17 @@ export class LevelStory {
 
   /** Written whole, and full of what nobody has overwritten: not the last, which was closed early. */
   #lastFullZone(): number {
-    const folder = join(this.#array.dataFolder, "drives", `${this.level.pool.toLowerCase()}0`, "zones");
-    const zones = readdirSync(folder)
-      .map(Number)
-      .sort((a, b) => a - b);
-    return zones.at(-2)!;
+    return this.#zones().at(-2)!;
+  }
+
+  /** Numbers of the zones on the drives, rising. */
+  #zones(): number[] {
+    const drives = join(this.#array.dataFolder, "drives");
+    const prefix = this.level.pool.toLowerCase();
+    const zones = new Set<number>();
+    for (const drive of readdirSync(drives).filter((name) => name.startsWith(prefix)))
+      for (const zone of readdirSync(join(drives, drive, "zones"))) if (ZONE_NAME.test(zone)) zones.add(Number(zone));
+    return [...zones].sort((a, b) => a - b);
   }
 
   async #setFaults(drive: string, rules: readonly FaultRule[]): Promise<void> {
