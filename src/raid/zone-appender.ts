@@ -14,6 +14,7 @@
  *     (`uncommitted`): its live count does not yet tell of them.
  *  4. At most one full zone is being finished, and one is made ahead.
  *  5. When `append` resolves the stripes are durable on all online drives; drives that missed them are lost, on record.
+ *  6. Nobody waits for a free zone in turn.
  */
 import type { Address, GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import { MapChange, ZONE_EVENT } from "../map/map-log.ts";
@@ -43,6 +44,7 @@ export class ZoneAppender {
   readonly #stripesMax: number;
   readonly #uncommitted: Uint32Array;
   readonly #freeZone: () => Promise<void>;
+  readonly #mayTakeZone: () => boolean;
   readonly #zonesArePlenty: () => boolean;
   readonly #breathe: () => Promise<void>;
   readonly #reached: (site: string) => void;
@@ -62,6 +64,8 @@ export class ZoneAppender {
     uncommitted: Uint32Array;
     /** Resolves when this stream may take a free zone. */
     freeZone: () => Promise<void>;
+    /** It may now. */
+    mayTakeZone: () => boolean;
     /** A zone may be taken before it is needed. */
     zonesArePlenty: () => boolean;
     /** Lets hosts in: awaited between two stripes. */
@@ -76,6 +80,7 @@ export class ZoneAppender {
     this.#stripesMax = options.stripesMax;
     this.#uncommitted = options.uncommitted;
     this.#freeZone = options.freeZone;
+    this.#mayTakeZone = options.mayTakeZone;
     this.#zonesArePlenty = options.zonesArePlenty;
     this.#breathe = options.breathe;
     this.#reached = options.reached ?? (() => undefined);
@@ -90,7 +95,7 @@ export class ZoneAppender {
     for (let item = 0; item < batch.count; ) {
       const firstItem = item;
       // In turn to the point where the drives have the write: invariant 1.
-      const { run, durable } = await this.#inTurn(async () => {
+      const { run, durable } = await this.#withZone(async () => {
         const { run, open } = await this.#allot(Math.ceil((batch.count - firstItem) / blocksPerStripe));
         batch.slots.push(run.slot);
         await this.#build(batch, firstItem, run, base);
@@ -125,9 +130,24 @@ export class ZoneAppender {
     });
   }
 
+  /**
+   * Runs `work` in turn, when there is a zone to write to. A free one is waited for out of turn: whoever makes room may have to
+   * see this stream without a zone first (`closed`), to move what is lost in part out of its zones.
+   */
+  async #withZone<T>(work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      const done = await this.#inTurn(async () => {
+        if (this.#open?.nextStripe === this.#geometry.stripesPerZone) await this.#sealLater(this.#open);
+        if (this.#open === undefined && this.#next === undefined && !this.#mayTakeZone()) return undefined;
+        return { value: await work() };
+      });
+      if (done !== undefined) return done.value;
+      await this.#freeZone();
+    }
+  }
+
   async #allot(stripes: number): Promise<{ run: StripeRun; open: OpenZone }> {
     const { stripesPerZone } = this.#geometry;
-    if (this.#open?.nextStripe === stripesPerZone) await this.#sealLater(this.#open);
     const open = this.#open ?? (await this.#takeZone());
     const stripeCount = Math.min(stripes, this.#stripesMax, stripesPerZone - open.nextStripe);
     const run: StripeRun = { slot: open.slot, zone: open.zone, firstStripe: open.nextStripe, stripeCount };

@@ -145,7 +145,7 @@ export class Compactor {
   }
 
   #victim(): number {
-    const { map, zoneUse, geometry, space } = this.#pool;
+    const { map, zoneUse, geometry, space, driveHealth } = this.#pool;
     for (const slot of this.#wanted.keys()) {
       if (map.zones.state[slot] !== ZONE_STATE.sealed || this.#stuck.has(slot)) this.#settleWanted(slot);
       else if (zoneUse.uncommitted[slot] === 0) return slot;
@@ -156,7 +156,11 @@ export class Compactor {
       blocksPerZone: geometry.blocksPerZone,
       blocksPerStripe: geometry.blocksPerStripe,
       isUrgent: space.shortage >= URGENT_SHORTAGE,
-      mayEmpty: (slot) => zoneUse.uncommitted[slot] === 0 && !this.#stuck.has(slot),
+      // One that is damaged would take room for what can be read of it, and give none: losses.ts has it emptied.
+      mayEmpty: (slot) =>
+        zoneUse.uncommitted[slot] === 0 &&
+        !this.#stuck.has(slot) &&
+        (map.zones.live[slot] === 0 || !driveHealth.damagedZones.has(map.zones.zone[slot]!)),
     });
   }
 

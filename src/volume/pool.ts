@@ -110,6 +110,7 @@ export class Pool {
         stripesMax: stripesPerBatch,
         uncommitted: parts.zoneUse.uncommitted,
         freeZone: () => this.#freeZone(freeZonesLeft),
+        mayTakeZone: () => parts.space.freeZones > freeZonesLeft,
         zonesArePlenty: () => parts.space.freeZones > 2 * COMPACTION_ZONES,
         breathe: () => breathe(parts.runtime),
         reached: (site) => parts.runtime.reached(site),

@@ -25,7 +25,7 @@ interface Call {
 }
 
 /** An appender over three memory drives, whose calls are seen and can be held. */
-async function rig(options: { zonesArePlenty?: boolean } = {}) {
+async function rig(options: { zonesArePlenty?: boolean; freeZone?: () => Promise<void>; mayTakeZone?: () => boolean } = {}) {
   const { global } = createGlobalMemory({
     directorCount: 1,
     poolCount: 1,
@@ -67,7 +67,8 @@ async function rig(options: { zonesArePlenty?: boolean } = {}) {
   const stripesMax = staging.batchStripes;
   const appender = new ZoneAppender({
     ...{ global, geometry, group, map, stripesMax, uncommitted },
-    freeZone: () => Promise.resolve(),
+    freeZone: options.freeZone ?? (() => Promise.resolve()),
+    mayTakeZone: options.mayTakeZone ?? (() => true),
     zonesArePlenty: () => options.zonesArePlenty ?? false,
     breathe: () => turns(1),
   });
@@ -107,6 +108,29 @@ async function rig(options: { zonesArePlenty?: boolean } = {}) {
 }
 
 const ZONE_BLOCKS = stripesPerZone * blocksPerStripe;
+
+describe("ZoneAppender: no free zone", () => {
+  test("who wants the stream without a zone does not wait behind who waits for a free one (invariant 6)", async () => {
+    let isFree = true;
+    const waiters: (() => void)[] = [];
+    const { append, appender, batchOf, isThere, zoneCalls } = await rig({
+      freeZone: () => (isFree ? Promise.resolve() : new Promise((resolve) => waiters.push(resolve))),
+      mayTakeZone: () => isFree,
+    });
+    await append(batchOf(ZONE_BLOCKS));
+    isFree = false;
+    const batch = batchOf(1);
+    const appended = append(batch);
+    await until(() => waiters.length > 0);
+    // Whoever makes room asks for this.
+    await appender.closed(() => Promise.resolve());
+    expect(zoneCalls("finishZone")).toHaveLength(geometry.driveCount);
+    isFree = true;
+    for (const go of waiters) go();
+    await appended;
+    expect(await isThere(batch)).toBe(true);
+  });
+});
 
 describe("ZoneAppender: stripes", () => {
   test("blocks are where `place` says, in one zone and over the end of it", async () => {

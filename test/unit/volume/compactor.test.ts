@@ -75,6 +75,26 @@ describe("Compactor: when a zone goes (invariant 1)", () => {
     pool.kill();
   });
 
+  test("not of what can be read of a damaged one: that would take room and give none, until losses are on record", async () => {
+    const media = new MemoryPoolMedia();
+    const pool = await pooled(media);
+    const { map, driveHealth } = pool.service.pool(0).parts;
+    // A drive that may come back: nothing is given up meanwhile.
+    driveHealth.damagedZones.add(map.zones.zone[0]!);
+    const half = ZONE_BLOCKS / 2;
+    expect((await writeBytes(pool, 1, 0, filled(9, half))).status).toBe(BLOCK_STATUS.good);
+    // No other zone has garbage, and zones are wanted.
+    const { space } = pool.service.pool(0).parts;
+    for (let zone = 1; space.freeZones >= space.freeZonesWanted; zone++) await writeZone(pool, zone * ZONE_BLOCKS, zone);
+    pool.service.pool(0).compactor.poke();
+    await until(() => !pool.service.pool(0).compactor.isRunning);
+    expect([map.zones.state[0], map.zones.live[0]]).toEqual([ZONE_STATE.sealed, half]);
+    driveHealth.damagedZones.clear();
+    pool.service.pool(0).compactor.poke();
+    await until(() => media.drives.every((drive) => !drive!.zones.has(1)));
+    pool.kill();
+  });
+
   test("moves what lives, and only that: an overwrite that comes while blocks are moved wins", async () => {
     const media = new MemoryPoolMedia();
     const gate = new DriveGate();
