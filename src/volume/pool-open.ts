@@ -20,7 +20,7 @@ import { MapDamagedError, PoolMap } from "../map/pool-map.ts";
 import { inlineBulkWork } from "../raid/bulk-work.ts";
 import { DriveHealth } from "../raid/drive-health.ts";
 import { groupGeometry } from "../raid/geometry.ts";
-import { isFenced, isTrusted, type Member, RaidGroup } from "../raid/raid-group.ts";
+import { isFenced, isTrusted, isWritable, type Member, RaidGroup } from "../raid/raid-group.ts";
 import { raidLabel, raidLevel } from "../raid/raid-levels.ts";
 import { Staging } from "../raid/staging.ts";
 import { StripeReader } from "../raid/stripe-reader.ts";
@@ -34,6 +34,7 @@ import { Pool } from "./pool.ts";
 import {
   type DocumentCopy,
   judgeCopies,
+  type MemberDocument,
   POOL_FORMAT_VERSION,
   POOL_FORMATS_KNOWN,
   POOL_KEY,
@@ -154,6 +155,7 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
     onMismatch: (member) => options.driveHealth.found(member.name, "mismatch", options.runtime.nowMilliseconds()),
   });
   checkMembers(config, group, { verdict, volumeNames });
+  const recorded = undecided(document, members);
   const { runtime } = options;
   const found = findJournal(options, document, volumeNames);
   const epoch = raisePoolEpoch(global, config.index, found.lastEpoch + 1);
@@ -177,7 +179,7 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
     journalId: journal.journalId,
     journalLive: true,
     ...(journalCopies === undefined ? {} : { journalCopies }),
-    members: membersOf(members),
+    members: membersOf(recorded()),
   };
   await writeDocuments({ group, records, chosen, current, reached: (site) => runtime.reached(site) });
   runtime.reached("recovery.documentWritten");
@@ -199,10 +201,10 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
   box.pool = pool;
   try {
     // A drive that was lost since `current` was made up: nobody could put that on record until now.
-    if (members.some((member, position) => member.state !== current.members[position]!.state))
-      await pool.record.updateMembers(members);
+    if (recorded().some(({ state }, position) => state !== current.members[position]!.state))
+      await pool.record.updateMembers(recorded());
     await journal.attach(pool.record);
-    await loadMap(parts, pool, found.mapSequence);
+    await loadMap(parts, pool, { durable: found.mapSequence, recorded });
     runtime.reached("recovery.mapLoaded");
     // Side by side: the one waits for drives, the other reads the journal. Destage, which makes zones, waits for both.
     const zonesInOrder = orderZones({ parts, pool, document, volumeNames });
@@ -233,6 +235,15 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
   return pool;
 }
 
+/**
+ * Who is out when a pool is opened stays on record as it was until the others have shown that they have what it takes
+ * (`refuseLoss`). A start that is refused must not be what keeps a drive out that is in order at the next one.
+ */
+function undecided(document: PoolDocument, members: readonly Member[]): () => readonly (Member | MemberDocument)[] {
+  const out = members.map(({ state }) => !isWritable(state));
+  return () => members.map((member, position) => (out[position] ? document.members[position]! : member));
+}
+
 /** Drives that others are built from are read like members, so they are opened like them; one that can't be is done without. */
 export async function openFormer(members: readonly Member[], epoch: number): Promise<void> {
   for (const member of members) {
@@ -246,7 +257,11 @@ export async function openFormer(members: readonly Member[], epoch: number): Pro
 }
 
 /** A drive whose copy of the map may be an older one does not count as having it, on record, before it can look like the others. */
-async function loadMap(parts: PoolParts, pool: Pool, durable: number): Promise<void> {
+async function loadMap(
+  parts: PoolParts,
+  pool: Pool,
+  { durable, recorded }: { durable: number; recorded: () => readonly (Member | MemberDocument)[] },
+): Promise<void> {
   const { group, map, name } = parts;
   await map.load(async (positions) => {
     for (const position of positions) {
@@ -254,7 +269,7 @@ async function loadMap(parts: PoolParts, pool: Pool, durable: number): Promise<v
       member.state = "rebuilding";
       member.reason = "its copy of the map is not the newest, and is made anew";
     }
-    await pool.record.updateMembers(group.members);
+    await pool.record.updateMembers(recorded());
   });
   if (map.logSequence < durable) {
     const ends = `it ends at record ${map.logSequence}, and record ${durable} was durable`;

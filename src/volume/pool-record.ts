@@ -74,7 +74,7 @@ export class PoolRecord {
    * Puts it on record which members are trusted.
    * @param lossy - whether something can't be had from the drives that are left; as it was unless given
    */
-  updateMembers(members: readonly Member[], lossy?: boolean): Promise<void> {
+  updateMembers(members: readonly RecordedMember[], lossy?: boolean): Promise<void> {
     return this.update(({ lossy: before, ...old }) => ({
       ...old,
       members: membersOf(members),
@@ -95,7 +95,13 @@ export class PoolRecord {
   }
 }
 
-export function membersOf(members: readonly Member[]): PoolDocument["members"] {
+/** As much of a member as stands on record. */
+type RecordedMember = Pick<Member, "name" | "driveId" | "state"> & {
+  readonly reason?: string | undefined;
+  readonly former?: { readonly name: string; readonly driveId: string } | undefined;
+};
+
+export function membersOf(members: readonly RecordedMember[]): PoolDocument["members"] {
   return members.map(({ name, driveId, state, reason, former }) => ({
     name,
     driveId,

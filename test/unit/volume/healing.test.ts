@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { DriveError } from "../../../drivers/drive/drive.ts";
 import { MemoryDriveState } from "../../../drivers/drive/memory-drive.ts";
 import { ZONE_STATE } from "../../../src/map/zone-table.ts";
 import { decodePlace } from "../../../src/raid/geometry.ts";
@@ -6,7 +7,8 @@ import type { RaidShape } from "../../../src/raid/raid-level.ts";
 import { raidLevel } from "../../../src/raid/raid-levels.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
 import { POOL_COUNT } from "../../../src/volume/pool-counters.ts";
-import { interceptDrive, lateAnswer, turns, until } from "../../support/gated-drive.ts";
+import { PoolRefusedError } from "../../../src/volume/pool-members.ts";
+import { DriveGate, interceptDrive, lateAnswer, turns, until } from "../../support/gated-drive.ts";
 import {
   MemoryPoolMedia,
   type MemoryPoolShape,
@@ -454,6 +456,36 @@ describe("healing of RAID-5", () => {
     const again = await openMemoryPool(media, { hurry: 50 });
     await until(() => media.drives[4]!.zones.size === 0 && media.drives[4]!.metadata.size === 0);
     expect(states(again)["04"]).toBe("spare");
+    again.kill();
+  });
+
+  test("a drive that could not be read at a start that was refused for it is in order at the next one", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 1));
+    const pulled = pullable(media);
+    const { wrap } = media;
+    const pool = await filled(media);
+    const gate = new DriveGate();
+    gate.close("createZone");
+    media.wrap = (drive, position, global) =>
+      position === 4 ? gate.wrap(wrap(drive, position, global)) : wrap(drive, position, global);
+    pool.kill();
+    media.drives[1] = undefined;
+    const degraded = await openMemoryPool(media, { hurry: 50 });
+    await until(() => degraded.service.pool(0).record.document.members[1]!.name === "04");
+    degraded.kill();
+    // Nothing was built yet, and the record of another can't be read.
+    media.wrap = (drive, position, global) =>
+      interceptDrive(wrap(drive, position, global), async (operation, parameters, run) => {
+        if (position === 3 && operation === "metadataGet" && parameters[0] === "pool")
+          throw new DriveError("unrecoveredRead", drive.name, "read error");
+        return run();
+      });
+    for (let times = 0; times < 3; times++) await expect(openMemoryPool(media)).rejects.toThrow(PoolRefusedError);
+    media.wrap = wrap;
+    const again = await openMemoryPool(media, { hurry: 50 });
+    await healed(again);
+    pulled.add(0);
+    await expectContent(again, 1);
     again.kill();
   });
 
