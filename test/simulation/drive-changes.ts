@@ -221,7 +221,7 @@ export class DriveChanges {
     const member = this.#any(group.members);
     const bay = media.drives.findIndex(({ identity }) => identity.driveId === member.driveId);
     const bad = this.bad(media, pool);
-    bad.delete(target.position);
+    if (this.#isThere(media, target.driveId)) bad.delete(target.position);
     const hasMap = group.positions.slice(0, group.level.tolerance + 1).some((at) => at !== member.position && group.trusted(at));
     if (health.failed || bad.size > 0 || target.former !== undefined || bay < 0 || !this.isWell(media.drives[bay]!)) return false;
     if (!isTrusted(member.state) || !group.canLose(member.position) || !hasMap) return false;
