@@ -71,6 +71,11 @@ export class CrashPlan {
     this.#events = dice < 0.88 ? eventsMax : Math.floor(random.next() ** 2 * eventsMax);
   }
 
+  /** Within so many events, if it is not to come before. */
+  within(events: number): void {
+    this.#events = Math.min(this.#events, events);
+  }
+
   /** Whether the crash is now. */
   at(site: string): boolean {
     if (this.#quiet > 0) return false;

@@ -24,8 +24,11 @@ export class JournalTrouble {
   #mayBeLost = false;
   /** It is not what the array left: until the array says that it is whole again. */
   #isStale = false;
-  /** What it was at an earlier start. */
-  #earlier: (() => void) | undefined;
+  /** The array must say so at the next start that gets as far as to open the pool. */
+  #mustBeLost = false;
+  /** What it was at an earlier start; worth something from when a later one opened the pool. */
+  #earlier: SimJournalState | undefined;
+  #isEarlier = false;
 
   constructor(random: Random) {
     this.#random = random;
@@ -36,21 +39,35 @@ export class JournalTrouble {
   beforeStart(media: TroubledMedia): void {
     const random = this.#random;
     const { journals } = media;
-    if (random.chance(0.4) && !this.#isStale && areInStep(media)) this.#turnTo(random.between(0, 1), journals);
-    const dice = random.next();
-    if (dice < 0.12) this.#loses(journals);
-    else if (dice < 0.2 && this.#earlier !== undefined) this.#goesBack();
-    else if (dice < 0.4) this.#earlier = journals[this.#copy]?.snapshot();
+    let dice = random.next();
+    if (random.chance(0.5) && !this.#isStale && areInStep(media)) {
+      // One that failed before anybody heard of it is still good for all that was acknowledged.
+      const isAlone = this.#mayBeLost && random.chance(0.6);
+      this.#turnTo(isAlone ? 1 - this.#copy : random.between(0, 1), journals);
+      if (isAlone) dice = 0;
+    }
+    if (dice < 0.12) this.#loses(media);
+    else if (dice < 0.2 && this.#isEarlier) this.#goesBack(media);
+    else if (dice < 0.4) this.#keep(journals[this.#copy]);
     const journal = journals[this.#copy];
     if (journal === undefined) return;
     journal.failShare = random.chance(0.3) ? 0.3 * random.next() ** 2 : 0;
     if (journal.failShare > 0) this.#mayBeLost = true;
   }
 
-  /** Whether an event of the array's about a copy has its cause here. */
-  explains(event: { readonly type: string; readonly message: string }): boolean {
+  /** The array says that a copy is lost: whether it has its cause here. */
+  explains(event: { readonly message: string }): boolean {
     const copy = event.message.startsWith("the mirror") ? 1 : 0;
-    return copy === this.#copy && this.#mayBeLost;
+    if (copy !== this.#copy || !this.#mayBeLost) return false;
+    this.#mustBeLost = false;
+    return true;
+  }
+
+  /** The pool was opened, and has this on record. */
+  opened({ journalCopies }: PoolDocument): string | undefined {
+    this.#isEarlier = this.#earlier !== undefined;
+    if (journalCopies?.every(({ state }) => state === "online") === true) this.#isStale = false;
+    return this.#mustBeLost ? `copy ${this.#copy} of the journal is not what was left, and was taken for whole` : undefined;
   }
 
   /** The array says that a copy is whole again. */
@@ -65,27 +82,38 @@ export class JournalTrouble {
     this.#copy = copy;
     this.#mayBeLost = false;
     this.#earlier = undefined;
+    this.#isEarlier = false;
   }
 
-  #loses(journals: (SimJournalState | undefined)[]): void {
-    journals[this.#copy] = undefined;
-    this.#isStale = true;
-    this.#mayBeLost = true;
+  #keep(journal: SimJournalState | undefined): void {
+    this.#earlier = journal?.copy();
+    this.#isEarlier = false;
   }
 
-  #goesBack(): void {
-    this.#earlier!();
+  #loses(media: TroubledMedia): void {
+    media.journals[this.#copy] = undefined;
+    this.#isNotWhatItWas(media);
+  }
+
+  #goesBack(media: TroubledMedia): void {
+    media.journals[this.#copy] = this.#earlier!.copy();
+    this.#isNotWhatItWas(media);
+  }
+
+  #isNotWhatItWas({ drives }: TroubledMedia): void {
     this.#isStale = true;
     this.#mayBeLost = true;
+    // A journal that nothing is in is made anew.
+    this.#mustBeLost = documentsOf(drives).every((document) => document?.journalLive === true);
   }
 }
 
 /** By every drive's word: also by that of one that is to be the only one next time. */
 function areInStep({ drives }: TroubledMedia): boolean {
-  return drives.every(({ metadata }) => {
-    const value = metadata.get(POOL_KEY);
-    if (value === undefined) return true;
-    const document = decodeDocument(value) as PoolDocument | undefined;
-    return document?.journalCopies?.every(({ state }) => state === "online") === true;
-  });
+  return documentsOf(drives).every((document) => document?.journalCopies?.every(({ state }) => state === "online") === true);
+}
+
+function documentsOf(drives: readonly SimDriveState[]): (PoolDocument | undefined)[] {
+  const values = drives.map(({ metadata }) => metadata.get(POOL_KEY)).filter((value) => value !== undefined);
+  return values.map((value) => decodeDocument(value) as PoolDocument | undefined);
 }

@@ -80,15 +80,12 @@ export class SimJournalState {
     }
   }
 
-  /** What the file holds, to be put back later: durably, as by whoever puts it back. */
-  snapshot(): () => void {
-    const held = this.cached.slice();
-    return () => {
-      this.cached.set(held);
-      this.durable.set(held);
-      this.unsynced = [];
-      this.#forsaken.clear();
-    };
+  /** A file that holds what this one does, durably. */
+  copy(): SimJournalState {
+    const copy = new SimJournalState(this.bytes);
+    copy.cached.set(this.cached);
+    copy.durable.set(this.cached);
+    return copy;
   }
 
   crash(kind: "process" | "power", random: Random): void {

@@ -363,6 +363,8 @@ export class World {
           engine.trace("opened", director.life.name, state.media.name);
           state.open = { director, pool };
           state.media.changes?.loss.watch(pool, state.media);
+          const wrong = state.media.isMade ? state.media.journalTrouble?.opened(pool.record.document) : undefined;
+          if (wrong !== undefined) engine.fail(`pool ${state.media.name}: ${wrong}`);
           state.media.isMade = true;
           state.media.openedBefore = true;
           this.#afterOpening(state);
@@ -887,6 +889,9 @@ export class World {
   /** What the array tells people: nothing bad may come without a fault. */
   #raised(director: Director, event: { readonly type: string; readonly subject: string; readonly message: string }): void {
     this.engine.trace("event", director.life.name, event.type, event.message);
+    // What nobody has on record yet is worth a crash.
+    if (event.type === "journal.copyLost" && this.engine.random.chance(0.5))
+      this.#plan?.within(this.engine.random.between(1, 20));
     if (event.type === "journal.copyRestored") {
       const { journals, journalTrouble } = this.#pools.find(({ media }) => event.subject === `pool ${media.name}`)!.media;
       journalTrouble?.restored(journals);
