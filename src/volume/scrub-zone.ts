@@ -7,7 +7,8 @@
  * Runs on: the owning director's thread; the checking itself on its thread pool.
  * Invariants:
  *  1. Nothing here writes to a drive: what is wrong is moved afterwards, whole zones at a time (scrub.ts).
- *  2. A zone can't be removed while one of its runs is read (`reading`); between two runs it may be.
+ *  2. A zone can't be removed while one of its runs is read (`reading`); between two runs it may be. One in which nothing
+ *     lives any more is let be: a drive that was rebuilt since does without it.
  *  3. Nothing is waited for but reads and checks while a region of staging is held.
  */
 import { DriveError } from "../../drivers/drive/drive.ts";
@@ -65,14 +66,15 @@ export class ScrubZone {
 
   /** @returns undefined when it was stopped, or the zone went away meanwhile */
   async run(slot: number): Promise<ZoneFindings | undefined> {
-    const { map } = this.#pool;
+    const { map, zoneUse } = this.#pool;
     const zone = map.zones.zone[slot]!;
     const stripes = map.zones.stripes[slot]!;
     const found: ZoneFindings = { badStrips: new Map(), lost: [], lostStrips: 0, bytesRead: 0 };
     const doubtful: StripFinding[] = [];
     let next = 0;
     let whole = true;
-    const isThere = (): boolean => map.zones.zone[slot] === zone && map.zones.state[slot] === ZONE_STATE.sealed;
+    const lives = (): boolean => map.zones.live[slot]! > 0 || zoneUse.uncommitted[slot]! > 0;
+    const isThere = (): boolean => map.zones.zone[slot] === zone && map.zones.state[slot] === ZONE_STATE.sealed && lives();
     const lane = async (): Promise<void> => {
       while (whole && next < stripes) {
         if (!(await this.#options.mayGoOn()) || !isThere()) {
@@ -86,28 +88,45 @@ export class ScrubZone {
         const firstStripe = next;
         const count = Math.min(this.#stripesPerRun, stripes - firstStripe);
         next += count;
-        doubtful.push(...(await this.#check(slot, { zone, firstStripe, count, found })));
+        doubtful.push(...(await this.#held(slot, () => this.#check({ zone, firstStripe, count, found }))));
         this.#options.pace.took(began);
       }
     };
     await Promise.all(Array.from({ length: LANES }, lane));
     for (const [stripe, findings] of groupByStripe(doubtful)) {
       if (!whole || !(await this.#options.mayGoOn()) || !isThere()) return undefined;
-      await this.#look(slot, { zone, stripe, findings, found });
+      await this.#held(slot, () => this.#look(slot, { zone, stripe, findings, found }));
     }
     return whole ? found : undefined;
   }
 
+  /** From before there is room to read to. */
+  async #held<T>(slot: number, work: () => Promise<T>): Promise<T> {
+    const { reading } = this.#pool.zoneUse;
+    reading[slot]! += 1;
+    try {
+      return await work();
+    } finally {
+      reading[slot]! -= 1;
+    }
+  }
+
   /** Reads a run and has it checked. */
-  async #check(
-    slot: number,
-    { zone, firstStripe, count, found }: { zone: number; firstStripe: number; count: number; found: ZoneFindings },
-  ): Promise<StripFinding[]> {
-    const { bulk, counters, geometry, staging, zoneUse } = this.#pool;
+  async #check({
+    zone,
+    firstStripe,
+    count,
+    found,
+  }: {
+    zone: number;
+    firstStripe: number;
+    count: number;
+    found: ZoneFindings;
+  }): Promise<StripFinding[]> {
+    const { bulk, counters, geometry, staging } = this.#pool;
     const { level, shape } = geometry;
     const late: Promise<void>[] = [];
     const base = await staging.batches.take();
-    zoneUse.reading[slot]! += 1;
     try {
       const laneBytes = count * shape.stripBytes;
       const strips = await Promise.all(
@@ -122,7 +141,6 @@ export class ScrubZone {
       const scratch = base + level.driveCount * laneBytes;
       return await bulk.verify({ raid, blocksPerStrip: shape.blocksPerStrip, zone, firstStripe, count, strips, scratch });
     } finally {
-      zoneUse.reading[slot]! -= 1;
       staging.batches.giveLanded(base, late);
     }
   }
@@ -173,9 +191,8 @@ export class ScrubZone {
     slot: number,
     { zone, stripe, findings, found }: { zone: number; stripe: number; findings: readonly StripFinding[]; found: ZoneFindings },
   ): Promise<void> {
-    const { geometry, reader, staging, zoneUse } = this.#pool;
+    const { geometry, reader, staging } = this.#pool;
     const base = await staging.batches.take();
-    zoneUse.reading[slot]! += 1;
     try {
       const run: ScanRun = { zone, firstStripe: stripe, count: 1, base, copy: 0 };
       await this.#scan.read(run);
@@ -196,7 +213,6 @@ export class ScrubZone {
         if (lost.length === 0 && lostStrips === 0) reader.blame(position, { zone, stripe });
       }
     } finally {
-      zoneUse.reading[slot]! -= 1;
       staging.batches.giveLanded(base, this.#scan.late.splice(0));
     }
   }

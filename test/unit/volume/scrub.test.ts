@@ -230,3 +230,32 @@ describe("scrub of RAID-5", () => {
     third.kill();
   });
 });
+
+test("a scrub reads nothing of a zone in which nothing lives any more when its turn comes", async () => {
+  const media = new MemoryPoolMedia({ ...SMALL_POOL, ...RAID5, zoneSlots: 40 });
+  const read = new Set<number>();
+  media.wrap = (drive) =>
+    interceptDrive(drive, async (operation, parameters, run) => {
+      if (operation === "readStrips") read.add((parameters[0] as { zone: number }).zone);
+      return run();
+    });
+  const pool = await openMemoryPool(media, { hurry: 50 });
+  await pool.service.createVolume(0, volumeDocument(1, 4000 * BLOCK));
+  await writeBytes(pool, 1, 0, content(1));
+  const { parts, scrub, compactor } = pool.service.pool(0);
+  await pool.service.pool(0).destageAll();
+  const before = zonesOf(media.drives[0]!);
+  // It has chosen its first zone, and waits; meanwhile all is written anew, and no zone is removed.
+  scrub.start();
+  scrub.hold();
+  await until(() => scrub.status.zonesTotal === 2);
+  void compactor.stop();
+  await writeBytes(pool, 1, 0, content(2));
+  await pool.service.pool(0).destageAll();
+  for (const zone of before) expect(parts.map.zones.live[parts.map.zones.zone.indexOf(zone)], `zone ${zone}`).toBe(0);
+  read.clear();
+  scrub.start();
+  await until(() => scrub.status.state === "idle", 1_000_000);
+  expect([...read]).toEqual([]);
+  pool.kill();
+});
