@@ -518,11 +518,15 @@ export class Journal {
    * After recovery, before the pool serves: what no sync is known to have covered is written anew, and so becomes the same in
    * all copies that are in step; a copy that was lost has everything of the live part copied.
    * @param breathe - between two slices: what goes on beside it writes to all copies meanwhile
+   * @param durably - the power may have failed: what came back is what is on the disk of the one copy or of the other, and is
+   * on both before anybody sees it
    * @returns the copies that were lost and are whole now, durably: for the record, which makes them count
    */
-  async mend(breathe: () => Promise<void>): Promise<number[]> {
+  async mend(breathe: () => Promise<void>, durably = false): Promise<number[]> {
     while (this.#rewriteSlice()) await breathe();
     const { mirror } = this.#file;
+    if (durably && mirror?.other !== undefined && this.#hasRoom)
+      await new Promise<void>((ended) => this.whenSynced(this.#nextSequence - 1, () => ended()));
     const mended: number[] = [];
     for (const copy of mirror?.lostCopies ?? []) {
       const target = mirror!.follow(copy);

@@ -75,9 +75,9 @@ export class JournalCopies {
 
   /** After recovery, before the pool serves: the copies that lack something are made whole. */
   async mend(journal: Journal): Promise<void> {
-    const { runtime, config } = this.#options;
+    const { runtime, config, pagesKept } = this.#options;
     this.#tellLost();
-    const mended = await journal.mend(() => breathe(runtime));
+    const mended = await journal.mend(() => breathe(runtime), pagesKept !== true);
     if (mended.length === 0) return;
     runtime.reached("journal.copyWhole");
     for (const copy of mended) this.#states![copy] = { state: "online" };

@@ -391,4 +391,26 @@ describe("a journal in two copies", () => {
       last.kill();
     }
   });
+
+  test("what came back after a power loss, from whichever copy had it, is in both from then on", async () => {
+    for (const had of ["journal", "mirror"] as const) {
+      const media = new MemoryPoolMedia();
+      const { pool } = await mirroredPool(media);
+      await writeBytes(pool, 1, 0, content(1), true);
+      await writeBytes(pool, 1, 0, content(2));
+      pool.kill();
+      // Nobody asked for it to be durable, and one disk has it.
+      media.journal!.powerLoss(() => had === "journal");
+      media.mirror!.powerLoss(() => had === "mirror");
+      const { pool: second } = await mirroredPool(media);
+      expect(await blockOf(second, 0)).toBe(2);
+      second.kill();
+      media.journal!.powerLoss();
+      media.mirror!.powerLoss();
+      media[had] = undefined;
+      const { pool: third } = await mirroredPool(media);
+      expect(await blockOf(third, 0)).toBe(2);
+      third.kill();
+    }
+  });
 });
