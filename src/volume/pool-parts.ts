@@ -18,6 +18,7 @@ import type { Staging } from "../raid/staging.ts";
 import type { StripeReader } from "../raid/stripe-reader.ts";
 import { BLOCK_STATUS, type BlockStatus } from "./block-io.ts";
 import type { PendingZeros } from "./pending-zeros.ts";
+import { PoolClosedError } from "./pool-closed-error.ts";
 import type { PoolVolumeDocument } from "./pool-document.ts";
 import type { PoolRuntime } from "./runtime.ts";
 import type { Space } from "./space.ts";
@@ -98,6 +99,11 @@ export class PoolHealth {
 
   get reason(): string | undefined {
     return this.#reason;
+  }
+
+  /** The pool has another owner from now on: what of this one still fails concerns nobody. */
+  letGo(): void {
+    this.#reason ??= new PoolClosedError().message;
   }
 
   fail(error: unknown): void {

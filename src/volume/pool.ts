@@ -375,7 +375,8 @@ export class Pool {
    * dirty is in the journal, where the next owner finds it.
    */
   letGo(): void {
-    const { cache, frames, journal } = this.parts;
+    const { cache, frames, health, journal } = this.parts;
+    health.letGo();
     this.#destager.giveUp();
     journal.letGo();
     cache.clear();

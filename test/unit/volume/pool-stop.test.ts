@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { FRAME_STATE } from "../../../src/cache/frame-pool.ts";
+import { ZONE_STATE } from "../../../src/map/zone-table.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
 import { COMPACTION_ZONES } from "../../../src/volume/space.ts";
-import { until } from "../../support/gated-drive.ts";
+import { DriveGate, turns, until } from "../../support/gated-drive.ts";
 import { MemoryPoolMedia, openMemoryPool, readBytes, volumeDocument, writeBytes } from "../../support/memory-pool.ts";
 
 const BLOCK = 4096;
@@ -44,4 +45,30 @@ describe("a pool that stops while destage waits for a zone", () => {
     expect((await readBytes(next, 1, 0, ZONE_BLOCKS * BLOCK)).data).toEqual(Buffer.from(data(round)));
     next.kill();
   });
+});
+
+test("a pool that was let go is nobody's any more: what a drive refuses it then is told to nobody", async () => {
+  const media = new MemoryPoolMedia();
+  const gate = new DriveGate();
+  media.wrap = (drive) => gate.wrap(drive);
+  const pool = await openMemoryPool(media, { hurry: 1000 });
+  await pool.service.createVolume(0, volumeDocument(1, 2 * ZONE_BLOCKS * BLOCK));
+  await writeBytes(pool, 1, 0, new Uint8Array((ZONE_BLOCKS + 1) * BLOCK));
+  const opened = pool.service.pool(0);
+  await opened.destageAll();
+  // The drives take longer than anybody waits for them.
+  gate.close("readStrips", "writeStrips");
+  const { zones } = opened.parts.map;
+  void opened.compactor.evacuate(zones.state.indexOf(ZONE_STATE.sealed));
+  await until(() => gate.waiting("readStrips") > 0);
+  await opened.stop();
+  pool.service.remove(0);
+  opened.letGo();
+  media.wrap = (drive) => drive;
+  const next = await openMemoryPool(media);
+  gate.open("readStrips", "writeStrips");
+  await turns(100);
+  expect(pool.events.filter(({ type }) => type === "pool.failed")).toEqual([]);
+  pool.kill();
+  next.kill();
 });
