@@ -282,6 +282,8 @@ export class World {
     const volumes = this.#pools.flatMap((pool) => pool.volumes);
     const quiet = (): boolean => volumes.every(({ inFlight }) => inFlight === 0);
     if (!this.#until("hosts' requests answered", quiet)) return;
+    // A move may have been asked for right before.
+    if (!this.#until("pools where they are to be", () => this.#isSettled())) return;
     // Nothing is at rest while a disk is full, or has operations that hang.
     for (const { media } of this.#pools) for (const faults of media.faults) faults.set(restingFaults(faults));
     for (const state of this.#pools) if (!this.#heal(state)) return;
