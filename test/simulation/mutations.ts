@@ -323,7 +323,7 @@ export const MUTATIONS: readonly Mutation[] = [
     "reuse of zones",
     100,
     COMPACTOR,
-    /mayEmpty: \(slot\) => zoneUse\.uncommitted\[slot\] === 0 && /,
+    /mayEmpty: \(slot\) => zoneUse\.uncommitted\[slot\] === 0 &&/,
     "mayEmpty: (slot) => ",
   ),
   mutation(
