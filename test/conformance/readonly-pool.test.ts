@@ -132,11 +132,11 @@ describe.sequential("two drives of a pool that can do without one", () => {
     ((await (await array.api("/api/v1/pools/A")).json()) as { unreadable?: Lost }).unreadable;
 
   async function eventually(what: string, is: () => Promise<boolean>): Promise<void> {
-    for (let n = 0; n < 300; n++) {
+    for (let n = 0; n < 600; n++) {
       if (await is()) return;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
-    throw new Error(`not in half a minute: ${what}; ${JSON.stringify(await array.pool("A"))}`);
+    throw new Error(`not in a minute: ${what}; ${JSON.stringify(await array.pool("A"))}`);
   }
 
   test("pulled while a host writes: it is told WRITE PROTECTED, and nothing else", async () => {
