@@ -79,7 +79,8 @@ describe("Compactor: when a zone goes (invariant 1)", () => {
     const media = new MemoryPoolMedia();
     const pool = await pooled(media);
     const { map, driveHealth } = pool.service.pool(0).parts;
-    // A drive that may come back: nothing is given up meanwhile.
+    // They would find all of it readable, and have it emptied.
+    await pool.service.pool(0).losses.stop();
     driveHealth.damagedZones.add(map.zones.zone[0]!);
     const half = ZONE_BLOCKS / 2;
     expect((await writeBytes(pool, 1, 0, filled(9, half))).status).toBe(BLOCK_STATUS.good);
