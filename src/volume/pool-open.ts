@@ -356,7 +356,11 @@ async function versionOn(drive: Drive): Promise<number | undefined> {
 }
 
 /** What people are told of a pool that has failed, by what brings it back. */
-const EVENT_OF = { none: "pool.failed", path: "pool.unreachable", drives: "pool.drivesLost" } as const;
+const TOLD_AS = {
+  none: { type: "pool.failed" },
+  path: { type: "pool.unreachable" },
+  drives: { type: "pool.drivesLost" },
+} as const;
 
 /** Parts raise things that the pool must hear of, and are made before it. */
 interface PoolBox<Served> {
@@ -383,7 +387,7 @@ export function assembleParts(
   const health: PoolHealth = new PoolHealth((reason) => {
     const event = { severity: "critical", subject: `pool ${config.name}`, message: reason } as const;
     if (health.cure === "reopening") tellJournalFull(runtime, config.name, `the pool is opened anew (${reason})`);
-    else runtime.raise({ ...event, type: EVENT_OF[health.cure ?? "none"] });
+    else runtime.raise({ ...event, ...TOLD_AS[health.cure ?? "none"] });
     box.pool?.hasFailed();
     options.onFailed?.(health.cure);
   });
