@@ -56,18 +56,25 @@ export class CrashPlan {
 
   constructor(
     random: Random,
-    options: { sites: readonly string[]; eventsMax: number; quietEvents?: number; passes: SitePasses },
+    options: {
+      sites: readonly string[];
+      eventsMax: number;
+      quietEvents?: number;
+      /** At one of the sites, the next time that it is come by, and nowhere else. */
+      isPatient?: boolean;
+      passes: SitePasses;
+    },
   ) {
-    const { sites, eventsMax, quietEvents = 0, passes } = options;
+    const { sites, eventsMax, quietEvents = 0, isPatient = false, passes } = options;
     this.#quiet = quietEvents;
     this.#random = random;
     this.#passes = passes;
-    const dice = random.next();
+    const dice = isPatient ? 0 : random.next();
     this.#site = dice < 0.45 ? sites[random.between(0, sites.length - 1)]! : undefined;
     this.#weight = dice >= 0.45 && dice < 0.88 ? 0.01 * 40 ** random.next() : 0;
     // Mostly one of the first times: sites of recovery have few. But what is reached often is reached late, too.
-    this.#countdown = random.chance(0.6) ? random.between(1, 3) : 1 + Math.floor(random.next() ** 3 * 40);
-    this.#aimed = this.#site === undefined ? Number.POSITIVE_INFINITY : Math.floor(eventsMax * random.next());
+    this.#countdown = isPatient ? 1 : random.chance(0.6) ? random.between(1, 3) : 1 + Math.floor(random.next() ** 3 * 40);
+    this.#aimed = isPatient || this.#site === undefined ? Number.POSITIVE_INFINITY : Math.floor(eventsMax * random.next());
     this.#events = dice < 0.88 ? eventsMax : Math.floor(random.next() ** 2 * eventsMax);
   }
 

@@ -162,8 +162,8 @@ export class DriveChanges {
     if (this.#ill.get(drive) !== "failed") this.#ill.delete(drive);
   }
 
-  /** Something happens to a drive while the pool is open. */
-  act(media: PoolMedia, pool: Pool, volumes: readonly HostVolume[]): void {
+  /** Something happens to a drive while the pool is open. True: more may be lost by it than the level makes good. */
+  act(media: PoolMedia, pool: Pool, volumes: readonly HostVolume[]): boolean {
     const random = this.#random;
     const { drives } = media;
     const back = [...drives.keys()].filter((bay) => this.#ill.get(drives[bay]!) === "unreachable");
@@ -177,29 +177,34 @@ export class DriveChanges {
       const of = target === undefined ? undefined : random.chance(0.5) ? target.driveId : target.former?.driveId;
       const bay = drives.findIndex(({ identity }) => identity.driveId === of);
       if (bay >= 0) this.#falls(media, bay, this.#anIllness(), pool);
-    } else if (dice < 0.82) {
-      if (target === undefined || !this.#loses || !this.#goesBeyond(media, pool, target)) this.#rots(media, pool);
+    } else if (dice < 0.75) {
+      if (target === undefined || !this.#loses || !this.#goesBeyond(media, pool, target)) this.#rots(media, pool, volumes);
       this.#mark(media, pool, volumes);
+      return this.#loses;
     } else if (dice < 0.9) {
       const { health } = pool.parts;
       const member = this.#any(pool.parts.group.members);
-      if (health.failed || member.state !== "online" || !this.#mayLose(media, pool, [])) return;
+      if (health.failed || member.state !== "online" || !this.#mayLose(media, pool, [])) return false;
       this.#did("suspect", member.name);
       this.touched.add(member.name);
       for (let n = 0; n < FINDINGS; n++) pool.parts.driveHealth.found(member.name, "mismatch", this.#engine.now);
     }
+    return false;
   }
 
   /** Strips of one stripe rot: of as many drives as the level makes good, or more. */
-  #rots(media: PoolMedia, pool: Pool): void {
+  #rots(media: PoolMedia, pool: Pool, volumes: readonly HostVolume[]): void {
     const random = this.#random;
-    const at = this.loss.aStripe(pool);
+    const at = this.loss.aStripe(pool, volumes);
     if (at === undefined) return;
     const { members, level } = pool.parts.group;
     const drives = new Set<SimDriveState>();
-    for (let n = random.between(1, level.tolerance + (this.#loses ? 1 : 0)); n > 0; n--) {
-      const { driveId } = this.#any(members);
+    const positions = new Set<number>();
+    const isBeyond = this.#loses && random.chance(0.7);
+    for (let n = random.between(1, level.tolerance); isBeyond ? level.survives([...positions]) : n > 0; n--) {
+      const { driveId, position } = this.#any(members);
       const drive = media.drives.find(({ identity }) => identity.driveId === driveId);
+      positions.add(position);
       if (drive !== undefined) drives.add(drive);
     }
     if (!this.#loses && !this.#mayLose(media, pool, [...drives])) return;

@@ -68,14 +68,22 @@ export class Loss {
     return this.rottenDrives.size > 0 && this.#rotten.some((strip) => strip.zone === zone && strip.stripe === stripe);
   }
 
-  /** A stripe of a zone that is sealed, and in which everything is on record. */
-  aStripe({ parts }: Pool): { readonly zone: number; readonly stripe: number } | undefined {
+  /** A stripe in which something lives, of a zone that is sealed, and in which everything is on record. */
+  aStripe({ parts }: Pool, volumes: readonly HostVolume[]): { readonly zone: number; readonly stripe: number } | undefined {
     const { random } = this.#engine;
-    const { zones } = parts.map;
-    const slot = random.between(0, zones.slotCount - 1);
-    if (zones.state[slot] !== ZONE_STATE.sealed || zones.live[slot] === 0 || parts.zoneUse.uncommitted[slot]! > 0)
-      return undefined;
-    return { zone: zones.zone[slot]!, stripe: random.between(0, zones.stripes[slot]! - 1) };
+    const { map, geometry, zoneUse } = parts;
+    const host = volumes[random.between(0, volumes.length - 1)];
+    if (host === undefined) return undefined;
+    const { volume, addresses } = host;
+    for (let attempt = 0; attempt < 20; attempt++) {
+      const sector = addresses.sectorOf(random.between(0, addresses.sectors - 1));
+      const place = map.lookup(volume, Math.floor(sector / SECTORS_PER_BLOCK));
+      if (place === PAGE_NOT_LOADED || !isPlace(place)) continue;
+      const { slot, stripe } = decodePlace(geometry, place);
+      if (map.zones.state[slot] === ZONE_STATE.sealed && zoneUse.uncommitted[slot] === 0)
+        return { zone: map.zones.zone[slot]!, stripe };
+    }
+    return undefined;
   }
 
   /** Spoils a strip. False: the drive has none there. */

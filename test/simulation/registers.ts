@@ -66,7 +66,10 @@ export class Registers {
     }
   }
 
-  /** Too little is left of a block to make it of, from now on; `older`: of what is there without its newest write. */
+  /**
+   * Too little is left of a block to make it of, from now on; `older`: of what is there without its newest write. Where that
+   * was one of a part, memory has the rest, and the journal has not: with any crash the block may be lost.
+   */
   lost(first: number, number: number, older: boolean): void {
     const loss: Write = {
       number: -number,
@@ -77,8 +80,10 @@ export class Registers {
       count: SECTORS_PER_BLOCK,
       isLoss: true,
     };
+    const values = this.#live.slice(first, first + SECTORS_PER_BLOCK).flat();
+    const isInJournal = older && values.every((write) => write.isLoss !== true && covers(write, first, first + loss.count - 1));
     for (let n = first; n < first + SECTORS_PER_BLOCK; n++) {
-      for (const sets of older ? [this.#durable] : [this.#live, this.#durable])
+      for (const sets of isInJournal ? [this.#durable] : [this.#live, this.#durable])
         sets[n] = [...sets[n]!.filter(({ isLoss }) => isLoss !== true), loss];
     }
   }

@@ -81,6 +81,8 @@ const HEALING_LIFE_EVENTS_MAX = 3000;
 const HEALING_EVERY = 3;
 const JOURNAL_SITES = /^journal(File)?\./;
 const HEALING_SITES = /^(rebuild|spare|member|losses|scrub)\.|^map\.pageCopied$/;
+const LOSS_LIFE_EVENTS_MAX = 12_000;
+const LOSS_SITES = /^losses\./;
 /** Virtual time in which anything that hosts asked for must have been answered. */
 const STALL_MILLISECONDS = 120_000;
 /** … and anything that the array does by itself. */
@@ -523,10 +525,10 @@ export class World {
     const turn = (): void => {
       if (engine.now >= this.#hostsUntil || state.closing || state.open?.director !== director) return;
       const { changes } = state.media;
-      if (changes !== undefined && random.chance(0.2)) changes.act(state.media, pool, state.volumes);
-      if (changes !== undefined && random.chance(0.02)) pool.scrub.start();
-      if (pool.losses.isBusy && engine.now >= this.#quietUntil && random.chance(0.2))
-        this.#quietUntil = engine.now + QUIET_MILLISECONDS;
+      const isLoss = changes !== undefined && random.chance(0.2) && changes.act(state.media, pool, state.volumes);
+      const looksForLosses = isLoss && engine.now >= this.#quietUntil && random.chance(0.5);
+      if (looksForLosses || (changes !== undefined && random.chance(0.02))) pool.scrub.start();
+      if (looksForLosses) this.#waitForLosses();
       const dice = random.next();
       if (dice < 0.3) void pool.destageAll().catch(unlessClosed);
       else if (dice < 0.6) pool.parts.cache.reclaim(random.between(1, 300));
@@ -540,6 +542,15 @@ export class World {
       engine.after(random.next() * (engine.now < this.#quietUntil ? QUIET_HOUSE_MILLISECONDS : house), director.life, turn);
     };
     engine.after((random.next() * house) / 2, director.life, turn);
+  }
+
+  /** Hosts pause, and the crash may be one of that work. */
+  #waitForLosses(): void {
+    const { random, now } = this.engine;
+    this.#quietUntil = now + QUIET_MILLISECONDS;
+    if (this.#plan === undefined || random.chance(0.4)) return;
+    const sites = this.#options.sites.filter((site) => LOSS_SITES.test(site));
+    this.#plan = new CrashPlan(random, { sites, eventsMax: LOSS_LIFE_EVENTS_MAX, isPatient: true, passes: this.#passes });
   }
 
   /** Gone when it is acknowledged; until then it may be there or not. */

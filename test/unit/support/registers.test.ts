@@ -160,4 +160,11 @@ describe("simulation: the model of sectors", () => {
     registers.powerFailed();
     expect(registers.unreadable(3, ++now)).toMatch(/not lost/);
   });
+
+  test("of a block that memory has whole, and a part of which was written, the rest is lost", () => {
+    acknowledge(begin(0, 8), true);
+    acknowledge(begin(0, 4));
+    registers.lost(0, ++now, true);
+    expect(registers.unreadable(6, ++now)).toBeUndefined();
+  });
 });
