@@ -84,6 +84,8 @@ export interface FoundRecord {
   readonly syncedSequence: number;
   readonly entryCount: number;
   readonly bytes: number;
+  /** It holds nothing: the next record, of the same sequence, is at the start of the file. */
+  readonly wraps: boolean;
 }
 
 /** From so large records on, only headers are read where nothing else is asked for: a call costs as much as a few blocks. */
@@ -151,9 +153,9 @@ export class JournalReader {
 
   /**
    * The record at a position if it is the one expected, whole.
-   * @returns "wrap": the next record is at the start of the file; undefined: the journal ends here
+   * @returns undefined: the journal ends here
    */
-  find(position: number, expected: Expected): FoundRecord | "wrap" | undefined {
+  find(position: number, expected: Expected): FoundRecord | undefined {
     const at = this.bring(position, RECORD_HEADER_BYTES);
     const header = this.#header;
     if (at < 0 || !readRecordHeader(this.#words, at / 4, this.#id, header) || header.sequence !== expected.sequence)
@@ -163,9 +165,8 @@ export class JournalReader {
     const bytes = recordBytes(entryCount, header.payloadFrames);
     if (bytes > expected.bytesMax) return undefined;
     this.#foresee(bytes);
-    const found = { position, sequence, epoch, syncedSequence, entryCount, bytes };
-    if (!this.#isProven(found) && !this.#prove(found, expected)) return undefined;
-    return kind === RECORD_KIND.wrap ? "wrap" : found;
+    const found = { position, sequence, epoch, syncedSequence, entryCount, bytes, wraps: kind === RECORD_KIND.wrap };
+    return this.#isProven(found) || this.#prove(found, expected) ? found : undefined;
   }
 
   /** What the record says, until the next one is asked for. */

@@ -484,30 +484,32 @@ export class Journal {
   }
 
   /** The record of a sequence that begins at an offset, or at the start of the file behind it. */
-  #liveRecord(from: number, sequence: number, epochMin: number): LiveRecord | undefined {
+  #liveRecord(from: number, sequence: number, previousEpoch: number): LiveRecord | undefined {
+    let epochMin = previousEpoch;
     for (let offset = from; ; ) {
       const toEnd = this.#dataBytes - (offset % this.#dataBytes);
       // Nothing was ever written across the end, and a tail end without room for a header is skipped in silence.
-      let found: FoundRecord | "wrap" | undefined = "wrap";
       if (toEnd >= RECORD_HEADER_BYTES) {
         const bytesMax = Math.min(toEnd, this.#dataBytes - (offset - this.#tail));
         const expected = { sequence, epochMin, epochMax: this.#epoch, bytesMax };
         const position = this.#positionOf(offset);
-        found = this.#reader!.find(position, expected) ?? this.#findInOther(position, expected);
+        const found = this.#reader!.find(position, expected) ?? this.#findInOther(position, expected);
+        if (found === undefined) return undefined;
+        if (!found.wraps) return { found, offset };
+        // Whoever wrote this wrote, or lost, the record behind it: one of an owner before lies there from another time.
+        epochMin = found.epoch;
       }
-      if (found === undefined) return undefined;
-      if (found !== "wrap") return { found, offset };
       offset += toEnd;
     }
   }
 
   /** Where one copy of the journal ends, or is damaged, the other may go on: what it has is put into both. */
-  #findInOther(position: number, expected: Expected): FoundRecord | "wrap" | undefined {
+  #findInOther(position: number, expected: Expected): FoundRecord | undefined {
     const other = this.#file.mirror?.other;
     if (other === undefined) return undefined;
     const found = new JournalReader(other, this.#id, Buffer.allocUnsafeSlow(READER_PIECE_BYTES_MIN)).find(position, expected);
     if (found === undefined) return undefined;
-    const bytes = Buffer.alloc(found === "wrap" ? RECORD_HEADER_BYTES : found.bytes);
+    const bytes = Buffer.alloc(found.bytes);
     other.read(position, bytes);
     this.#writeFile(position, [bytes]);
     this.#reader!.forget();

@@ -132,6 +132,8 @@ export class World {
   #mood: Mood;
   /** Hosts go on until then. */
   #hostsUntil = 0;
+  /** From then on nobody gives commands, so that the pools get where they are to be: the array comes to rest. */
+  #restAfter = 0;
   /** Hosts pause until then, so that what takes the array long comes about within a life of so many events. */
   #quietUntil = 0;
   readonly #crashes = new Map<string, number>();
@@ -203,7 +205,7 @@ export class World {
     }
     this.#startMain();
     this.#hostsUntil = Number.POSITIVE_INFINITY;
-    const restAfter = random.chance(0.15) || !crashes ? this.engine.now + 100 + 700 * random.next() : Number.POSITIVE_INFINITY;
+    this.#restAfter = random.chance(0.15) || !crashes ? this.engine.now + 100 + 700 * random.next() : Number.POSITIVE_INFINITY;
     for (;;) {
       if (!this.#step()) return;
       const crash = this.#crash;
@@ -223,7 +225,7 @@ export class World {
         }
         this.#plan = crashes ? this.#newPlan() : undefined;
       }
-      if (this.engine.now >= restAfter && this.#isSettled()) {
+      if (this.engine.now >= this.#restAfter && this.#isSettled()) {
         this.#plan = undefined;
         this.#comeToRest();
         if (this.engine.violation === undefined) this.#processEnds(random.chance(0.5) ? "process" : "power");
@@ -538,7 +540,7 @@ export class World {
       else if (dice < 0.95 && state.media.trouble.kind === "faults") this.#changeFaults(state.media);
       // Somebody copies the folder of a running drive.
       else if (dice < 0.95 && state.media.trouble.kind === "rolledBack") this.#keepCopies(state.media);
-      else if (dice > 0.96) this.#command(pool.parts.index, director.index);
+      else if (dice > 0.96 && engine.now < this.#restAfter) this.#command(pool.parts.index, director.index);
       engine.after(random.next() * (engine.now < this.#quietUntil ? QUIET_HOUSE_MILLISECONDS : house), director.life, turn);
     };
     engine.after((random.next() * house) / 2, director.life, turn);
