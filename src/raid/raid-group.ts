@@ -186,6 +186,7 @@ export class RaidGroup {
    * @throws Error when more members are lost than the level tolerates
    */
   async onEach(positions: readonly number[], operation: (drive: Drive, position: number) => Promise<void>): Promise<void> {
+    this.#mustWork();
     const work: Promise<void>[] = [];
     for (const position of positions) {
       const drive = this.writable(position);
@@ -198,7 +199,7 @@ export class RaidGroup {
       if (recording !== undefined) work.push(recording);
     }
     await Promise.all(work);
-    if (this.state === "failed") throw new GroupFailedError(this);
+    this.#mustWork();
   }
 
   /**
@@ -228,6 +229,7 @@ export class RaidGroup {
     positions: readonly number[],
     operation: (drive: Drive, position: number) => Promise<void>,
   ): Promise<void> {
+    this.#mustWork();
     const work: Promise<void>[] = [];
     for (const position of positions) {
       const drive = this.writable(position);
@@ -239,6 +241,14 @@ export class RaidGroup {
       work.push(attempt);
     }
     await Promise.all(work);
+    this.#mustWork();
+  }
+
+  /**
+   * Invariant 3. A record that is written without more drives than can be lost would keep them out once they are back.
+   * @throws GroupFailedError
+   */
+  #mustWork(): void {
     if (this.state === "failed") throw new GroupFailedError(this);
   }
 

@@ -324,7 +324,11 @@ export class Healing {
       await this.#complete(member);
       const { zonesDone, lostStrips } = rebuild.progress;
       if (lostStrips > 0)
-        event("warning", "rebuild.incomplete", `is rebuilt, but for ${lostStrips} strips that nothing has any more`);
+        event(
+          "warning",
+          "rebuild.incomplete",
+          `is rebuilt, but for ${lostStrips} strips that nothing has any more: whether something lives in them is looked for`,
+        );
       event("info", "rebuild.finished", `is rebuilt: ${zonesDone} zones`);
     } catch (error) {
       if (isFenced(error) || !(error instanceof DriveError)) throw error;

@@ -203,10 +203,10 @@ export class ScrubZone {
         if (await this.#scan.restore(run, 0, column)) lives = this.#lookAtStrip({ slot, run, column, lost }) || lives;
         else lostStrips += 1;
       }
-      // Of a strip that is gone without a trace nobody can say whether something lives in it.
-      if (!lives && lostStrips === 0) return;
-      found.lost.push(...lost);
+      // Of a strip that is gone without a trace nobody here can say whether something lives in it.
       found.lostStrips += lostStrips;
+      if (!lives) return;
+      found.lost.push(...lost);
       for (const position of new Set(findings.map((finding) => finding.position))) {
         found.badStrips.set(position, (found.badStrips.get(position) ?? 0) + 1);
         // What no source proves any more is held against nobody: it may have been written so.

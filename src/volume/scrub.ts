@@ -193,10 +193,14 @@ export class Scrub {
     if (found === undefined) return;
     counters[POOL_COUNT.scrubbedZones]! += 1;
     this.#tally.bytesRead += found.bytesRead;
-    if (found.badStrips.size === 0 && found.lost.length === 0 && found.lostStrips === 0) return;
-    this.#tell(zone, found);
+    const isBad = found.badStrips.size > 0 || found.lost.length > 0;
+    if (!isBad && found.lostStrips === 0) return;
+    if (isBad) this.#tell(zone, found);
     await this.#options.compactor.evacuate(slot);
+    // All that the map names in the zone was had: nothing lived in what is gone without a trace. (Drives that were rebuilt one
+    // after the other have none of the stripes that were dead by then.)
     if (map.zones.zone[slot] !== zone || map.zones.state[slot] === ZONE_STATE.free) this.#tally.movedZones += 1;
+    else this.#tally.lostStrips += found.lostStrips;
   }
 
   #tell(zone: number, found: ZoneFindings): void {
@@ -209,7 +213,6 @@ export class Scrub {
     }
     this.#tally.badStrips += strips;
     this.#tally.lostBlocks += found.lost.length;
-    this.#tally.lostStrips += found.lostStrips;
     counters[POOL_COUNT.scrubBadStrips]! += strips;
     counters[POOL_COUNT.scrubLostBlocks]! += found.lost.length;
     const what = `pool ${name}: zone ${zone} has ${strips} strips that are not what was written (${drives.join(", ")})`;

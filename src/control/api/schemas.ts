@@ -198,7 +198,7 @@ const ScrubFound = object({
   badStrips: Type.Integer({ description: "Strips that were gone, or not what was written." }),
   movedZones: Type.Integer({ description: "Zones whose data were written anew for that." }),
   lostBlocks: Type.Integer({ description: "Blocks that nothing had any more: medium errors." }),
-  lostStrips: Type.Integer({ description: "Strips of which nothing was left to say what was in them." }),
+  lostStrips: Type.Integer({ description: "Strips, in zones that could not be moved, of which nothing was left to say what was in them." }),
 });
 function lostRanges(what: string) {
   return object({
@@ -236,7 +236,7 @@ export const Pool = object({
       zonesDone: Type.Integer(),
       zonesTotal: Type.Integer(),
       writtenBytes: bytes("Written to it so far."),
-      lostStrips: Type.Integer({ description: "Strips that nothing had any more." }),
+      lostStrips: Type.Integer({ description: "Strips that nothing had any more, whether or not something lives in them." }),
       sharePercent: Type.Integer({ description: "Of the time, while hosts are active." }),
       secondsLeft: Type.Optional(Type.Integer({ description: "At the rate so far." })),
     }),

@@ -76,6 +76,16 @@ describe("RaidGroup: a member that fails (invariants 1 to 3)", () => {
     expect(raid.lostCount).toBe(2);
   });
 
+  test("once more are lost than the level tolerates, nothing is written to the others", async () => {
+    const raid = group(4);
+    for (const position of [0, 3]) await raid.lose(position, new DriveError("unreachable", `0${position}`, "gone"));
+    const written: number[] = [];
+    const write = async (_: Drive, position: number): Promise<void> => void written.push(position);
+    await expect(raid.onEach(raid.positions, write)).rejects.toThrow(GroupFailedError);
+    await expect(raid.onEachUnrecorded(raid.positions, write)).rejects.toThrow(GroupFailedError);
+    expect(written).toEqual([]);
+  });
+
   test("a fenced drive says nothing against the drive, but ends its former owner", async () => {
     const raid = group(4);
     const fenced = raid.onEach(raid.positions, async (_, position) => {

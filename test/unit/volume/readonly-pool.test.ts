@@ -177,6 +177,20 @@ describe("a pool that has lost one drive more than it can do without", () => {
     pool.kill();
   });
 
+  test("has none on record as out that it can't do without: put back, it is whole", async () => {
+    const { media, model } = await used();
+    const pool = await openMemoryPool(media);
+    const { group } = pool.service.pool(0).parts;
+    // The first is about to be put on record when the second goes.
+    const losing = [1, 3].map((position) => group.lose(position, unreachable(`0${position}`)).catch(() => undefined));
+    await Promise.all(losing);
+    pool.kill();
+    media.drives[1] = undefined;
+    const again = await openMemoryPool(media);
+    expect(await readAll(again, model)).toEqual([]);
+    again.kill();
+  });
+
   test("has its drives asked, and says so when one of them is there again", async () => {
     const { media } = await used();
     const away = { now: true };
@@ -194,7 +208,7 @@ describe("a pool that has lost one drive more than it can do without", () => {
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect(returns).toBe(0);
     away.now = false;
-    await until(() => returns > 0);
+    await until(() => returns > 0, 1_000_000);
     pool.kill();
   });
 });

@@ -167,6 +167,27 @@ describe("scrub of RAID-5", () => {
     pool.kill();
   });
 
+  test("takes nothing for lost where two drives lack a stripe in which nothing lives", async () => {
+    const { media, pool } = await filled(RAID5);
+    await writeBytes(pool, 1, 0, content(1).subarray(0, 12 * BLOCK));
+    await pool.service.pool(0).destageAll();
+    const [zone] = zonesOf(media.drives[0]!);
+    for (const drive of [1, 2]) media.drives[drive]!.zones.get(zone!)!.strips.delete(0);
+    expect((await scrubbed(pool)).last).toMatchObject({ badStrips: 0, lostBlocks: 0, lostStrips: 0, movedZones: 1 });
+    expect(typesOf(pool)).not.toContain("scrub.found");
+    await expectContent(pool, 1);
+    pool.kill();
+  });
+
+  test("says of how many strips nothing is known where the zone can't be moved", async () => {
+    const { media, pool } = await filled(RAID5);
+    const [zone] = zonesOf(media.drives[0]!);
+    for (const drive of [1, 2]) media.drives[drive]!.zones.get(zone!)!.strips.delete(0);
+    const { last } = await scrubbed(pool);
+    expect(last!.lostStrips).toBeGreaterThan(0);
+    pool.kill();
+  });
+
   test("holds still while it is paused, goes on, and is cancelled", async () => {
     const { media, pool } = await filled(RAID5);
     const { scrub, parts } = pool.service.pool(0);
