@@ -28,8 +28,8 @@ import { breathe, pause } from "./runtime.ts";
 
 /** Zones that are found damaged again and again, although all of their blocks can be read, are left as they are. */
 const ATTEMPTS_MAX = 3;
-/** Zones that one walk of the map is for: what it finds is kept in memory. */
-const ZONES_AT_ONCE = 4;
+/** What lives in the zones that one walk of the map is for, but for the first of them: what it finds is kept in memory. */
+const BLOCKS_AT_ONCE = 262_144;
 /** What could not be read is read again after so long, each time: an error that passes must not cost a block. */
 const PATIENCE_MILLISECONDS: readonly number[] = [2000, 8000];
 const PATIENCE_STEP_MILLISECONDS = 250;
@@ -134,11 +134,15 @@ export class Losses {
     for (let slot = 0; slot < zones.slotCount; slot++)
       if (zones.state[slot] !== ZONE_STATE.free) slots.set(zones.zone[slot]!, slot);
     const ready: number[] = [];
+    let blocks = 0;
     for (const zone of this.#damaged) {
       const slot = slots.get(zone);
       const isTried = (this.#attempts.get(zone) ?? 0) >= ATTEMPTS_MAX;
       if (slot === undefined || zones.live[slot] === 0 || isTried) this.#damaged.delete(zone);
-      else if (zones.state[slot] !== ZONE_STATE.emptied && ready.length < ZONES_AT_ONCE) ready.push(slot);
+      else if (zones.state[slot] !== ZONE_STATE.emptied && (ready.length === 0 || blocks < BLOCKS_AT_ONCE)) {
+        ready.push(slot);
+        blocks += zones.live[slot]!;
+      }
     }
     for (const zone of this.#attempts.keys()) if (!slots.has(zone)) this.#attempts.delete(zone);
     return ready;

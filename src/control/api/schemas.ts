@@ -198,7 +198,9 @@ const ScrubFound = object({
   badStrips: Type.Integer({ description: "Strips that were gone, or not what was written." }),
   movedZones: Type.Integer({ description: "Zones whose data were written anew for that." }),
   lostBlocks: Type.Integer({ description: "Blocks that nothing had any more: medium errors." }),
-  lostStrips: Type.Integer({ description: "Strips, in zones that could not be moved, of which nothing was left to say what was in them." }),
+  lostStrips: Type.Integer({
+    description: "Strips, in zones that could not be moved, of which nothing was left to say what was in them.",
+  }),
 });
 function lostRanges(what: string) {
   return object({
