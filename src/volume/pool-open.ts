@@ -29,14 +29,12 @@ import { DriveShelf, type ShelfDrive } from "./drive-shelf.ts";
 import { HEALING_SETTINGS } from "./healing-settings.ts";
 import { findJournal } from "./journal-claim.ts";
 import { tellJournalFull } from "./journal-room.ts";
+import { knownPool, readCopies } from "./known-pool.ts";
 import { PendingZeros } from "./pending-zeros.ts";
 import { Pool } from "./pool.ts";
 import {
-  type DocumentCopy,
-  judgeCopies,
   type MemberDocument,
   POOL_FORMAT_VERSION,
-  POOL_FORMATS_KNOWN,
   POOL_KEY,
   type PoolDocument,
   type PoolVolumeDocument,
@@ -59,7 +57,7 @@ import { PoolHealth, type PoolParts, type VolumeState, ZoneUse } from "./pool-pa
 import { membersOf } from "./pool-record.ts";
 import { putZonesInOrder, replayJournal } from "./recovery.ts";
 import { Space } from "./space.ts";
-import { decodeVolumes, differences, digestOf, encodeVolumes, readVolumeRecords, type VolumeRecords } from "./volume-records.ts";
+import { differences, digestOf, encodeVolumes, readVolumeRecords, type VolumeRecords } from "./volume-records.ts";
 import { checkZones, lostZones } from "./zone-check.ts";
 
 export async function openPool(given: OpenPoolOptions): Promise<Pool> {
@@ -69,73 +67,9 @@ export async function openPool(given: OpenPoolOptions): Promise<Pool> {
   const floor = poolEpoch(global, config.index);
   const unavailable = new Map<number, Unavailable>();
   const copies = await readCopies(options, floor, unavailable);
-  const verdict = judgeCopies({ name: config.name, bays: driveNames(config), copies, unavailable });
-  if (verdict === undefined) return recoverPool(options, await makePool(options, unavailable), []);
-  return recoverPool(options, verdict, await knownVolumes(options, verdict.document, copies));
-}
-
-/** @param unavailable - gets the drives that can't be opened: the pool does without them, if it can */
-export async function readCopies(
-  options: OpenPoolOptions,
-  epoch: number,
-  unavailable: Map<number, Unavailable>,
-): Promise<DocumentCopy[]> {
-  const copies: DocumentCopy[] = [];
-  await Promise.all(
-    options.bays.map(async (bay, position) => {
-      if (bay.state !== "open") return;
-      let value: Uint8Array | undefined;
-      try {
-        await bay.drive.open(epoch);
-        value = await bay.drive.metadataGet(POOL_KEY).catch((error: unknown) => {
-          if (error instanceof DriveError && error.kind === "unrecoveredRead") return undefined;
-          throw error;
-        });
-      } catch (error) {
-        if (isFenced(error) || !(error instanceof DriveError)) throw error;
-        unavailable.set(position, { state: error.kind === "unreachable" ? "missing" : "failed", reason: error.message });
-        return;
-      }
-      const document = value === undefined ? undefined : (decodeDocument(value) as PoolDocument | undefined);
-      copies.push({ position, driveId: bay.driveId, document });
-    }),
-  );
-  options.bays.forEach((bay, index) => {
-    if (bay.state === "unavailable") unavailable.set(index, { state: bay.memberState, reason: bay.reason });
-    if (bay.state === "blank") unavailable.set(index, { state: "missing", reason: "the drive is blank" });
-  });
-  for (const { document } of copies) {
-    if (document !== undefined && !POOL_FORMATS_KNOWN.includes(document.formatVersion)) {
-      throw new PoolRefusedError(
-        options.config.name,
-        `its drives have format version ${document.formatVersion}, this program knows ${POOL_FORMATS_KNOWN.join(" and ")}`,
-        [],
-      );
-    }
-  }
-  return copies;
-}
-
-/** The volumes that the newest document was written with, from the first drive that has all their records whole. */
-export async function knownVolumes(
-  options: OpenPoolOptions,
-  newest: PoolDocument,
-  copies: readonly DocumentCopy[],
-): Promise<readonly PoolVolumeDocument[]> {
-  if (newest.volumes !== undefined) return newest.volumes;
-  for (const { position, document } of copies) {
-    const bay = options.bays[position]!;
-    if (bay.state !== "open" || document?.poolId !== newest.poolId || document.version !== newest.version) continue;
-    try {
-      const volumes = decodeVolumes(await readVolumeRecords(bay.drive), newest);
-      if (volumes !== undefined) return volumes;
-    } catch (error) {
-      // A drive that can't be read now is found out, and lost on record, when it is written to.
-      if (isFenced(error) || !(error instanceof DriveError)) throw error;
-    }
-  }
-  const reason = `no drive has the records of all its ${newest.volumeCount} volumes whole. Bring back a drive that is missing`;
-  throw new PoolRefusedError(options.config.name, reason, []);
+  const known = await knownPool(options, copies, unavailable);
+  if (known === undefined) return recoverPool(options, await makePool(options, unavailable), []);
+  return recoverPool(options, known.verdict, known.volumes);
 }
 
 // — every start —

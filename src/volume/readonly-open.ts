@@ -13,14 +13,14 @@
  */
 import { DriveError } from "../../drivers/drive/drive.ts";
 import { poolEpoch, raisePoolEpoch } from "../../drivers/shared-memory/epoch.ts";
-import { driveNames } from "../config/config.ts";
 import { JournalError } from "../journal/journal-reader.ts";
 import { MetadataStore } from "../map/metadata-store.ts";
 import { MapDamagedError } from "../map/pool-map.ts";
 import { DriveHealth } from "../raid/drive-health.ts";
 import { GroupFailedError, isFenced, RaidGroup } from "../raid/raid-group.ts";
 import { raidLevel } from "../raid/raid-levels.ts";
-import { isNewestOfAll, judgeCopies, type Unavailable } from "./pool-document.ts";
+import { knownPool, readCopies } from "./known-pool.ts";
+import { isNewestOfAll, type Unavailable } from "./pool-document.ts";
 import {
   MAP_PAGES_MAX,
   type ObservedOptions,
@@ -29,7 +29,7 @@ import {
   openMembers,
   PoolRefusedError,
 } from "./pool-members.ts";
-import { assembleParts, checkShape, knownVolumes, openFormer, readCopies } from "./pool-open.ts";
+import { assembleParts, checkShape, openFormer } from "./pool-open.ts";
 import type { PoolParts } from "./pool-parts.ts";
 import { NoJournalFile, readJournal } from "./readonly-journal.ts";
 import { ReadOnlyPool } from "./readonly-pool.ts";
@@ -54,9 +54,9 @@ export async function openReadOnlyPool(given: OpenPoolOptions, opening: ReadOnly
   const options: ObservedOptions = { ...given, mapPagesMax, bays: observedBays(given, driveHealth), driveHealth };
   const unavailable = new Map<number, Unavailable>();
   const copies = await readCopies(options, poolEpoch(global, config.index), unavailable);
-  const verdict = judgeCopies({ name: config.name, bays: driveNames(config), copies, unavailable });
-  if (verdict === undefined) throw new PoolRefusedError(config.name, why, []);
-  const volumes = await knownVolumes(options, verdict.document, copies);
+  const known = await knownPool(options, copies, unavailable);
+  if (known === undefined) throw new PoolRefusedError(config.name, why, []);
+  const { verdict, volumes } = known;
   const volumeNames = volumes.map(({ name }) => name);
   const refuse = (nor: string) => new PoolRefusedError(config.name, `${why} Nor can it be read: ${nor}.`, volumeNames);
   checkShape(config, verdict.document, volumeNames);

@@ -174,6 +174,28 @@ describe("volume records on the drives", () => {
     await expect(openMemoryPool(media)).rejects.toThrow(/records of all its 2 volumes/);
   });
 
+  test("a version that only a drive without its records has was never acknowledged: the one before counts", async () => {
+    const media = await made(2);
+    const before = media.drives.map((drive) => new Map(drive!.metadata));
+    const pool = await openMemoryPool(media);
+    await pool.service.createVolume(0, volumeDocument(3, TiB));
+    pool.kill();
+    // The making of the third was cut off after the second drive, which had lost the record of the first in silence.
+    for (const position of [0, 2, 3]) {
+      const { metadata } = media.drives[position]!;
+      metadata.delete(volumeKey(3));
+      const document = decodeDocument(media.drives[1]!.metadata.get(POOL_KEY)!) as PoolDocument;
+      const { volumeCount, volumesDigest } = decodeDocument(before[position]!.get(POOL_KEY)!) as PoolDocument;
+      metadata.set(POOL_KEY, encodeDocument({ ...document, version: document.version - 1, volumeCount, volumesDigest }));
+    }
+    media.drives[1]!.metadata.delete(volumeKey(1));
+    const again = await openMemoryPool(media);
+    const { record, parts } = again.service.pool(0);
+    expect([...record.volumes.keys()]).toEqual([1, 2]);
+    expect(parts.group.members.map(({ state }) => state)).toEqual(["online", "failed", "online", "online"]);
+    again.kill();
+  });
+
   test("a pool of the first format, with its volumes in the document, is read and written anew", async () => {
     const media = await made(2);
     for (const drive of media.drives) {
