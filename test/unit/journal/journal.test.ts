@@ -601,21 +601,21 @@ describe("Journal: power loss (architecture, invariant 1)", () => {
     const state = await format(12 * FRAME);
     const first = open(state, 1);
     await recover(first);
-    for (const writes of [[1, 2, 3], [4, 5, 6], [7]]) append(first.journal, writes);
+    for (const writes of [[1, 2, 3], [4, 5, 6], [7, 8, 9]]) append(first.journal, writes);
     first.journal.whenSynced(3, () => undefined);
     first.file.endSyncs();
     first.journal.trim(3);
     first.file.endSyncs();
     expect(first.journal.fits(3, 3)).toBe(true);
     // The mark at the end of the file is lost, what it leads to is not.
-    append(first.journal, [8, 9, 10]);
+    append(first.journal, [10, 11, 12]);
     state.powerLoss((write) => write > 0);
 
     const second = open(state, 2);
-    expect((await recover(second)).map(({ writes }) => writes)).toEqual([[7]]);
-    append(second.journal, [11, 12, 13]);
+    expect((await recover(second)).map(({ writes }) => writes)).toEqual([[7, 8, 9]]);
+    append(second.journal, [13, 14, 15]);
     state.powerLoss((write) => write === 0);
-    expect((await recover(open(state, 3))).map(({ writes }) => writes)).toEqual([[7]]);
+    expect((await recover(open(state, 3))).map(({ writes }) => writes)).toEqual([[7, 8, 9]]);
   });
 
   test("a record of an older epoch does not come back behind the records that were written in its place", async () => {
