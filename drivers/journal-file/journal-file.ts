@@ -38,6 +38,8 @@ export interface JournalFile {
 export interface JournalMirror {
   /** A copy was lost, and that is not on record yet: only a sync makes an acknowledgement safe, as it waits for the record. */
   readonly held: boolean;
+  /** Calls once it is not, at once where it is not now. */
+  whenRecorded(go: () => void): void;
   /** The copy beside the one that is read, where it is in step: it may have what that one lost in a crash. */
   readonly other: JournalFile | undefined;
   /** Copies that are there and could be made whole again. */

@@ -51,6 +51,11 @@ export class MirroredJournalFile implements JournalFile, JournalMirror {
     return this.#unrecorded > 0;
   }
 
+  whenRecorded(go: () => void): void {
+    if (this.#unrecorded === 0) go();
+    else this.#whenRecorded.push(go);
+  }
+
   get other(): JournalFile | undefined {
     const copy = this.#states.findIndex((state, n) => state === "online" && n !== this.#truth);
     return copy < 0 ? undefined : this.#copies[copy];
@@ -164,8 +169,8 @@ export class MirroredJournalFile implements JournalFile, JournalMirror {
   }
 
   #afterRecords(go: () => void): void {
-    if (this.#unrecorded === 0 || this.#failure !== undefined) go();
-    else this.#whenRecorded.push(go);
+    if (this.#failure !== undefined) go();
+    else this.whenRecorded(go);
   }
 
   #failureOr(message: string): JournalFileError {

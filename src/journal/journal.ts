@@ -217,6 +217,13 @@ export class Journal {
     return this.#file.mirror?.held === true;
   }
 
+  /** Calls once the journal is not `held`, at once where it is not now. */
+  whenReleased(go: () => void): void {
+    const { mirror } = this.#file;
+    if (mirror === undefined) go();
+    else mirror.whenRecorded(go);
+  }
+
   /** False: the disk had no room for what was written last. Nothing fits until `findRoom` says otherwise. */
   get hasRoom(): boolean {
     return this.#hasRoom;

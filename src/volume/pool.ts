@@ -179,7 +179,10 @@ export class Pool {
 
   read(io: BlockIo): void {
     if (this.#refused(io)) return;
-    this.#reads.read(io);
+    const { journal } = this.parts;
+    // What only one copy of the journal has may be gone at the next start, so nobody sees it now.
+    if (journal.held) journal.whenReleased(() => this.read(io));
+    else this.#reads.read(io);
   }
 
   write(io: BlockIo): void {
@@ -379,6 +382,8 @@ export class Pool {
     health.letGo();
     this.#destager.giveUp();
     journal.letGo();
+    // Writes to volumes that were deleted while they waited for room: nobody waits for them, but they have frames.
+    this.#writes.flush();
     cache.clear();
     frames.removeReclaimer(cache);
     frames.serveWaiters();

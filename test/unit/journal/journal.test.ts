@@ -601,7 +601,12 @@ describe("Journal: power loss (architecture, invariant 1)", () => {
     const state = await format(12 * FRAME);
     const first = open(state, 1);
     await recover(first);
-    for (const writes of [[1, 2, 3], [4, 5, 6], [7, 8, 9]]) append(first.journal, writes);
+    for (const writes of [
+      [1, 2, 3],
+      [4, 5, 6],
+      [7, 8, 9],
+    ])
+      append(first.journal, writes);
     first.journal.whenSynced(3, () => undefined);
     first.file.endSyncs();
     first.journal.trim(3);

@@ -72,3 +72,19 @@ test("a pool that was let go is nobody's any more: what a drive refuses it then 
   pool.kill();
   next.kill();
 });
+
+test("a write that still waits for room when its pool is let go gives its frames back", async () => {
+  const pool = await openMemoryPool(new MemoryPoolMedia());
+  await pool.service.createVolume(0, volumeDocument(1, 2 * ZONE_BLOCKS * BLOCK));
+  const opened = pool.service.pool(0);
+  opened.parts.journal.fits = () => false;
+  const waiting = writeBytes(pool, 1, 0, new Uint8Array(3 * BLOCK));
+  await turns();
+  expect(pool.frames.count(FRAME_STATE.reserved)).toBe(3);
+  await opened.stop();
+  pool.service.remove(0);
+  opened.letGo();
+  expect((await waiting).status).not.toBe(BLOCK_STATUS.good);
+  expect(pool.frames.count(FRAME_STATE.reserved)).toBe(0);
+  pool.kill();
+});
