@@ -331,8 +331,8 @@ export const MUTATIONS: readonly Mutation[] = [
     "order: data durable, then map",
     60,
     "src/raid/raid-group.js",
-    /await Promise\.all\(work\);\s+if \(this\.state === "failed"\)\s+throw new GroupFailedError\(this\);\s+\}\s+\/\*\*\s+\* Does a reading/,
-    'await Promise.race(work);\n if (this.state === "failed")\n throw new GroupFailedError(this);\n }\n /**\n * Does a reading',
+    /await Promise\.all\(work\);\s+this\.#mustWork\(\);\s+\}\s+\/\*\*\s+\* Does a reading/,
+    "await Promise.race(work);\n this.#mustWork();\n }\n /**\n * Does a reading",
   ),
   mutation(
     "parity leaves out a column",
@@ -434,7 +434,7 @@ export const MUTATIONS: readonly Mutation[] = [
     mirrored: true,
     patches: [
       { file: MIRROR, find: /return this\.#unrecorded > 0;/, replace: "return false;" },
-      { file: MIRROR, find: /if \(this\.#unrecorded === 0 \|\| this\.#failure !== undefined\)/, replace: "if (true)" },
+      { file: MIRROR, find: /if \(this\.#failure !== undefined\)\s+go\(\);/, replace: "if (true)\ngo();" },
     ],
   },
   mirrored(
