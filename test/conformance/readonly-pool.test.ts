@@ -145,7 +145,8 @@ describe.sequential("two drives of a pool that can do without one", () => {
     const load = host.write(() => (isReadOnly ? undefined : random.between(0, BLOCKS - 1)));
     await new Promise((resolve) => setTimeout(resolve, 500));
     expect(await post("drives/01/pull")).toBe(200);
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    // The one that is noticed first is out, and can't come back without the other.
+    await eventually("the first is out", async () => (await array.pool("A")).drives[1]!.state === "missing");
     expect(await post("drives/03/pull")).toBe(200);
     await eventually("it is read-only", async () => (await array.pool("A")).state === "readonly");
     isReadOnly = true;
