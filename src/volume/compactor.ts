@@ -185,7 +185,7 @@ export class Compactor {
   }
 
   async #moveLive(slot: number): Promise<boolean> {
-    const { map, staging } = this.#pool;
+    const { map, staging, zoneUse } = this.#pool;
     let source = await staging.batches.take();
     const gather = await staging.batches.take();
     /** Reads that were given up on, and may still land in `source`. */
@@ -197,7 +197,8 @@ export class Compactor {
         if (this.#stopping) break;
         const began = this.#pool.runtime.nowMilliseconds();
         const count = Math.min(step, stripes - stripe);
-        await this.#data.read({ zone: map.zones.zone[slot]!, firstStripe: stripe, count, base: source, late });
+        const stripesRead = { zone: map.zones.zone[slot]!, firstStripe: stripe, count, base: source, late };
+        await zoneUse.whileReading(slot, () => this.#data.read(stripesRead));
         await this.#collect({ slot, firstStripe: stripe, count, source, gather });
         if (late.length > 0) {
           // What lands now is what was asked for; later it would be in the middle of something else.
@@ -303,7 +304,7 @@ export class Compactor {
    * still change under a drive that is late. Rebuilt when it is not what the map expects; undefined where that can't be.
    */
   async #gathered(slot: number, found: Candidates, n: number, address: Address): Promise<number | undefined> {
-    const { geometry, global, map, reader } = this.#pool;
+    const { geometry, global, map, reader, zoneUse } = this.#pool;
     const { shape, dataDrives, stripesPerZone } = geometry;
     const place = found.places[n]!;
     const source = found.addresses[n]!;
@@ -315,12 +316,13 @@ export class Compactor {
     if (tagMatches(global, tagAddress(source - index * FRAME_BYTES, shape, index), crc, expected)) return crc;
     const column = Math.floor((place - 1) / shape.blocksPerStrip) % dataDrives;
     const stripe = Math.floor((place - 1) / geometry.blocksPerStripe) % stripesPerZone;
-    const outcome = await reader.read({ zone, stripe, column }, (whole) => {
+    const isRight = (whole: Address): boolean => {
       if (!blockMatches(global, whole, shape, index, expected)) return false;
       global.kernels.copy(address, whole + index * FRAME_BYTES, FRAME_BYTES);
       crc = readTag(global, whole, shape, index).crc;
       return true;
-    });
+    };
+    const outcome = await zoneUse.whileReading(slot, () => reader.read({ zone, stripe, column }, isRight));
     return outcome === "lost" ? undefined : crc;
   }
 

@@ -14,6 +14,7 @@
  *  2. A block is given up only if the map still names the place that was read in vain.
  *  3. What memory still has of a block is written anew, not given up.
  */
+import type { Address } from "../../drivers/shared-memory/global-memory.ts";
 import { MASK_FULL } from "../cache/frame-pool.ts";
 import { LostBlocks, type LostRange } from "../map/lost-blocks.ts";
 import { MapChange } from "../map/map-log.ts";
@@ -295,18 +296,14 @@ export class Losses {
     // Emptied meanwhile: whatever it was has moved.
     if (map.lookup(blocks[0]!.volume, blocks[0]!.block) !== blocks[0]!.place) return [];
     const left = new Set(blocks);
-    zoneUse.reading[slot]! += 1;
-    try {
-      await reader.read({ zone, stripe, column }, (strip) => {
-        for (const at of left) {
-          const { index } = decodePlace(geometry, at.place);
-          if (blockMatches(global, strip, geometry.shape, index, { volume: at.volume, block: at.block, zone })) left.delete(at);
-        }
-        return left.size === 0;
-      });
-    } finally {
-      zoneUse.reading[slot]! -= 1;
-    }
+    const isAllThere = (strip: Address): boolean => {
+      for (const at of left) {
+        const { index } = decodePlace(geometry, at.place);
+        if (blockMatches(global, strip, geometry.shape, index, { volume: at.volume, block: at.block, zone })) left.delete(at);
+      }
+      return left.size === 0;
+    };
+    await zoneUse.whileReading(slot, () => reader.read({ zone, stripe, column }, isAllThere));
     return [...left];
   }
 }

@@ -39,6 +39,16 @@ export class ZoneUse {
     this.uncommitted = new Uint32Array(slotCount);
     this.reading = new Uint32Array(slotCount);
   }
+
+  /** Does something that reads from a zone: until it ends the zone is not removed, nor a drive called whole without it. */
+  async whileReading<T>(slot: number, work: () => Promise<T>): Promise<T> {
+    this.reading[slot]! += 1;
+    try {
+      return await work();
+    } finally {
+      this.reading[slot]! -= 1;
+    }
+  }
 }
 
 export interface PoolParts {

@@ -88,27 +88,16 @@ export class ScrubZone {
         const firstStripe = next;
         const count = Math.min(this.#stripesPerRun, stripes - firstStripe);
         next += count;
-        doubtful.push(...(await this.#held(slot, () => this.#check({ zone, firstStripe, count, found }))));
+        doubtful.push(...(await zoneUse.whileReading(slot, () => this.#check({ zone, firstStripe, count, found }))));
         this.#options.pace.took(began);
       }
     };
     await Promise.all(Array.from({ length: LANES }, lane));
     for (const [stripe, findings] of groupByStripe(doubtful)) {
       if (!whole || !(await this.#options.mayGoOn()) || !isThere()) return undefined;
-      await this.#held(slot, () => this.#look(slot, { zone, stripe, findings, found }));
+      await zoneUse.whileReading(slot, () => this.#look(slot, { zone, stripe, findings, found }));
     }
     return whole ? found : undefined;
-  }
-
-  /** From before there is room to read to. */
-  async #held<T>(slot: number, work: () => Promise<T>): Promise<T> {
-    const { reading } = this.#pool.zoneUse;
-    reading[slot]! += 1;
-    try {
-      return await work();
-    } finally {
-      reading[slot]! -= 1;
-    }
   }
 
   /** Reads a run and has it checked. */

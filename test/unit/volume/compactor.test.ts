@@ -35,6 +35,22 @@ async function pooled(media: MemoryPoolMedia): Promise<OpenedPool> {
 }
 
 describe("Compactor: when a zone goes (invariant 1)", () => {
+  test("its own reads count: a drive that is rebuilt is not whole without a zone that is being emptied", async () => {
+    const media = new MemoryPoolMedia();
+    const gate = new DriveGate();
+    media.wrap = (drive) => gate.wrap(drive);
+    const pool = await pooled(media);
+    const { compactor, parts } = pool.service.pool(0);
+    gate.close("readStrips");
+    const emptied = compactor.evacuate(0);
+    await until(() => gate.waiting("readStrips") > 0);
+    expect(parts.zoneUse.reading[0]).toBeGreaterThan(0);
+    gate.open("readStrips");
+    await emptied;
+    expect(parts.zoneUse.reading[0]).toBe(0);
+    pool.kill();
+  });
+
   test("not while a strip of it is read", async () => {
     const media = new MemoryPoolMedia();
     const gate = new DriveGate();
