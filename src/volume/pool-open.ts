@@ -231,7 +231,9 @@ async function orderZones(opening: {
 /** With what was never on the drives that are there, hosts would be answered medium errors: a drive put back may have it. */
 function refuseLoss(parts: PoolParts, document: PoolDocument, volumeNames: readonly string[]): void {
   if (document.lossy === true) return;
-  const lost = lostZones(parts);
+  // What is on record as damaged is looked through for what is lost (losses.ts), and no drive may be put back that has it.
+  const mayComeBack = parts.group.members.some(({ state }) => state === "missing" || state === "foreign");
+  const lost = lostZones(parts).filter((zone) => mayComeBack || document.damagedZones?.includes(zone) !== true);
   if (lost.length === 0) return;
   const drives = parts.group.members
     .filter((member) => !isTrusted(member.state))

@@ -166,8 +166,11 @@ export class Rebuild {
     }
     if (!isTaken) {
       await compactor.evacuate(slot);
-      // It has to stay where something in it can't be moved: then this drive does without it.
-      if (map.zones.zone[slot] === zone && map.zones.state[slot] === ZONE_STATE.sealed) this.#had.add(zone);
+      if (!this.#isWanted() || map.zones.zone[slot] !== zone || map.zones.state[slot] !== ZONE_STATE.sealed) return;
+      // It has to stay, as something in it can't be had: then this drive does without it. That is on record first, or the next
+      // start would take what the drive lacks for the loss of one more.
+      await this.#options.noteDamage(slot);
+      this.#had.add(zone);
       return;
     }
     runtime.reached("rebuild.zoneFinished");

@@ -46,4 +46,18 @@ export const KNOWN_SEEDS: readonly {
   { seed: 522, why: "a spare failed before anything was built: the drive before did not get its place back" },
   { seed: 390, why: "a read from before all of a zone was written anew went to a drive that had not been given the zone" },
   { seed: 20040, why: "a member that was rolled back to before it was one was neither used nor free" },
+  {
+    seed: 366369588,
+    why: "a zone that a rebuilt drive does without was taken for the loss of one drive too many at the next start",
+  },
+  {
+    seed: 40907,
+    why: "the newest version of the document was on a drive that had lost volumes' records: the pool stayed closed",
+  },
+  {
+    seed: 90051,
+    mirrored: true,
+    why: "what only one copy of the journal had was read, and gone where the other was taken for whole after a crash",
+  },
+  { seed: 90053, mirrored: true, why: "a write to a deleted volume that waited for room kept its frames when its pool moved" },
 ];

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { DriveError } from "../../../drivers/drive/drive.ts";
-import { decodeDocument } from "../../../src/map/metadata-store.ts";
+import { decodeDocument, encodeDocument } from "../../../src/map/metadata-store.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
 import { POOL_COUNT } from "../../../src/volume/pool-counters.ts";
 import { POOL_KEY, type PoolDocument } from "../../../src/volume/pool-document.ts";
@@ -191,5 +191,37 @@ describe("pool: damage on one drive is repaired from the others (invariant 3 of 
     await again.service.pool(0).destageAll();
     expect(Buffer.compare((await readBytes(again, 1, 0, content.length)).data, content)).toBe(0);
     again.kill();
+  });
+});
+
+describe("pool: a zone that two drives lack", () => {
+  /** One drive has failed, and another does without the zone. */
+  async function media(damaged: boolean): Promise<MemoryPoolMedia> {
+    const media = new MemoryPoolMedia();
+    const pool = await openMemoryPool(media);
+    await pool.service.createVolume(0, volumeDocument(1, 100 * BLOCK));
+    await writeBytes(pool, 1, 0, new Uint8Array(48 * BLOCK).fill(7));
+    await pool.service.pool(0).destageAll();
+    await pool.service.stop();
+    pool.kill();
+    const [zone] = media.drives[3]!.zones.keys();
+    media.drives[3]!.zones.delete(zone!);
+    for (const { metadata } of [0, 1, 3].map((position) => media.drives[position]!)) {
+      const document = decodeDocument(metadata.get(POOL_KEY)!) as PoolDocument;
+      const members = document.members.map((member, n) => (n === 2 ? { ...member, state: "failed" as const } : member));
+      const marked = damaged ? { damagedZones: [zone!] } : {};
+      metadata.set(POOL_KEY, encodeDocument({ ...document, members, ...marked }));
+    }
+    return media;
+  }
+
+  test("keeps it closed: a drive put back may have it", async () => {
+    await expect(openMemoryPool(await media(false))).rejects.toThrow("1 zones can't be had");
+  });
+
+  test("does not, if the zone is on record as damaged and no drive may be put back that has it", async () => {
+    const pool = await openMemoryPool(await media(true));
+    expect(pool.service.status()[0]!.state).toBe("degraded");
+    pool.kill();
   });
 });
