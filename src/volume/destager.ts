@@ -68,7 +68,8 @@ export class Destager {
   readonly #drains: Drain[] = [];
   /** When was which sequence the next: for the age of what is dirty. */
   readonly #ages: { at: number; sequence: number }[] = [];
-  readonly #repairs: { volume: number; block: number; place: number }[] = [];
+  /** By place. */
+  readonly #repairs = new Map<number, { volume: number; block: number; place: number }>();
   /** Journal sequence a tick ago, and the last tick before which hosts wrote. */
   #tickSequence = 0;
   #wroteAt = Number.NEGATIVE_INFINITY;
@@ -143,10 +144,13 @@ export class Destager {
     });
   }
 
-  /** A block whose copy on a drive was bad: it gets a new place. */
-  repair(volume: number, block: number, place: number): void {
-    if (this.#repairs.length >= REPAIRS_MAX || this.#repairs.some((other) => other.place === place)) return;
-    this.#repairs.push({ volume, block, place });
+  /**
+   * A block whose copy on a drive was bad: it gets a new place.
+   * @param isLast - memory alone has it. Others are found again, so that there need not be room for all of them.
+   */
+  repair(volume: number, block: number, place: number, isLast = false): void {
+    if (this.#repairs.has(place) || (this.#repairs.size >= REPAIRS_MAX && !isLast)) return;
+    this.#repairs.set(place, { volume, block, place });
     this.#wake?.();
     this.poke();
   }
@@ -184,13 +188,13 @@ export class Destager {
   /** Blocks per second that destage is to go at; 0: there is nothing to do. */
   #rate(): number {
     const { cache, frames, journal, runtime } = this.#pool;
-    if (cache.dirtyCount === 0) return this.#repairs.length > 0 ? Number.POSITIVE_INFINITY : 0;
+    if (cache.dirtyCount === 0) return this.#repairs.size > 0 ? Number.POSITIVE_INFINITY : 0;
     return this.#pace.rate({
       dirtyShare: cache.dirtyCount / frames.writeFramesPossible(cache.dirtyCount),
       journalShare: journal.fullness,
       isOld: this.#isOld(),
       isBusy: runtime.nowMilliseconds() - this.#wroteAt < IDLE_MILLISECONDS,
-      isAwaited: this.#pressure || frames.waiting > 0 || this.#drains.length > 0 || this.#repairs.length > 0,
+      isAwaited: this.#pressure || frames.waiting > 0 || this.#drains.length > 0 || this.#repairs.size > 0,
     });
   }
 
@@ -305,8 +309,9 @@ export class Destager {
   async #pickRepairs(batch: StripeBatch): Promise<void> {
     const { cache, frames, map } = this.#pool;
     // Half of the batch is left to what hosts wrote; the others are in the next one.
-    for (let left = this.#repairs.length; left > 0 && batch.count * 2 < batch.capacity; left--) {
-      const repair = this.#repairs.shift()!;
+    for (const repair of [...this.#repairs.values()]) {
+      if (batch.count * 2 >= batch.capacity) break;
+      this.#repairs.delete(repair.place);
       const fetched = await this.#options.reads.fetchBlock(repair.volume, repair.block, true);
       if (fetched.status !== BLOCK_STATUS.good) continue;
       frames.unpin(fetched.frame);

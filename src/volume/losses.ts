@@ -34,6 +34,7 @@ const BLOCKS_AT_ONCE = 262_144;
 /** What could not be read is read again after so long, each time: an error that passes must not cost a block. */
 const PATIENCE_MILLISECONDS: readonly number[] = [2000, 8000];
 const PATIENCE_STEP_MILLISECONDS = 250;
+const REPAIR_MILLISECONDS_MAX = 10_000;
 const CHANGE_BLOCKS = 512;
 /** Ranges that one event names. */
 const RANGES_TOLD = 16;
@@ -45,7 +46,7 @@ export interface LossesOptions {
   readonly closeZones: () => Promise<void>;
   /** Moves what lives in a zone elsewhere. */
   readonly evacuate: (slot: number) => Promise<void>;
-  /** A block that memory still has gets a new place. */
+  /** A block that only memory has gets a new place, soon. */
   readonly repair: (volume: number, block: number, place: number) => void;
 }
 
@@ -171,7 +172,18 @@ export class Losses {
     const found = new LostBlocks();
     for (let n = 0; n < lost.length; n += CHANGE_BLOCKS) await this.#giveUp(lost.slice(n, n + CHANGE_BLOCKS), found);
     if (found.total > 0) this.#tell(found);
+    await this.#untilMoved(lost);
     for (const slot of slots) if (!this.#isOver) await this.#options.evacuate(slot);
+  }
+
+  /** What memory had has its new place before the zone is emptied: it can't be read where it was. */
+  async #untilMoved(blocks: readonly BlockAt[]): Promise<void> {
+    const { map } = this.#pool;
+    const isThere = ({ volume, block, place }: BlockAt): boolean => map.lookup(volume, block) === place;
+    for (let waited = 0; waited < REPAIR_MILLISECONDS_MAX && !this.#isOver; waited += PATIENCE_STEP_MILLISECONDS) {
+      if (!blocks.some((at) => isThere(at) && this.#pool.cache.find(at.volume, at.block) >= 0)) return;
+      await pause(this.#pool.runtime, PATIENCE_STEP_MILLISECONDS);
+    }
   }
 
   async #wait(milliseconds: number): Promise<void> {

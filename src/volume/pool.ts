@@ -137,7 +137,7 @@ export class Pool {
       record: this.record,
       closeZones: () => destageAppender.closed(() => compactionAppender.closed(() => Promise.resolve())),
       evacuate: (slot) => this.compactor.evacuate(slot),
-      repair: (volume, block, place) => this.#destager.repair(volume, block, place),
+      repair: (volume, block, place) => this.#destager.repair(volume, block, place, true),
     });
     this.healing = new Healing({
       pool: parts,

@@ -281,3 +281,19 @@ describe("blocks that are lost for good", () => {
     pool.kill();
   });
 });
+
+test("what only memory has is written anew, all of it: nothing is lost, and no zone is called unreadable", async () => {
+  const { media } = rigOf({ level: 5, dataDrives: 2, copies: 1 });
+  const pool = await filled(media);
+  const { losses, parts } = pool.service.pool(0);
+  for (const drive of [0, 1, 2])
+    for (const { strips } of media.drives[drive]!.zones.values()) for (const strip of strips.values()) strip.fill(0);
+  for (let slot = 0; slot < parts.map.zones.slotCount; slot++) if (parts.map.zones.live[slot]! > 0) losses.damaged(slot);
+  await until(() => !losses.isBusy, TURNS);
+  forget(pool);
+  const { status, data } = await readBytes(pool, 1, 0, BLOCKS * BLOCK);
+  expect([status, pool.service.status()[0]!.lost]).toEqual([BLOCK_STATUS.good, undefined]);
+  expect(Buffer.compare(data, content(1))).toBe(0);
+  expect(pool.events.filter(({ type }) => type === "zone.unreadable")).toEqual([]);
+  pool.kill();
+});
