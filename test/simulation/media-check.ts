@@ -150,6 +150,9 @@ function checkZones(pool: Pool, media: PoolMedia): void {
     if (zones.state[slot] === ZONE_STATE.free) continue;
     known.add(zones.zone[slot]!);
     if (zones.state[slot] !== ZONE_STATE.sealed) continue;
+    // A drive does without one that can't be moved, as long as a drive is away that may have what is lost.
+    const isDamaged = pool.record.document.damagedZones?.includes(zones.zone[slot]!) === true;
+    if (isDamaged && media.changes?.loss.zones.has(zones.zone[slot]!) === true) continue;
     for (const drive of drives) {
       const zone = drive.zones.get(zones.zone[slot]!);
       if (zone === undefined && zones.live[slot]! > 0)
