@@ -264,10 +264,11 @@ export class Healing {
     const { group, map } = this.#pool;
     const [first, ...others] = this.#options.appenders;
     let joined = false;
+    // Another may have been lost since this one was chosen.
+    const isStillWanted = (): boolean =>
+      group.members[member.position] === member && (!isTrusted(member.state) || group.canDoWithout(member.position));
     const swap = async (): Promise<void> => {
-      if (group.members[member.position] !== member) return;
-      // Another may have been lost since this one was chosen.
-      if (isTrusted(member.state) && !group.canDoWithout(member.position)) return;
+      if (!isStillWanted()) return;
       const from = map.zones.nextZone;
       // The drive that comes back to its place has what it had: it is not its own former one, on record least of all.
       const isBack = former?.driveId === fresh.driveId;
@@ -282,6 +283,7 @@ export class Healing {
       };
       try {
         await this.#options.record.joinMember(fresh.drive, () => {
+          if (!isStillWanted()) return undefined;
           group.replace(next);
           joined = true;
           return group.members;

@@ -61,12 +61,14 @@ export class PoolRecord {
   /**
    * A drive becomes a member: `join` makes it one, once it has the records of all volumes, so that the change that follows
    * finds it like the others.
+   * @param join - undefined: it is not to be one after all
    */
-  joinMember(drive: Drive, join: () => readonly Member[]): Promise<void> {
+  joinMember(drive: Drive, join: () => readonly Member[] | undefined): Promise<void> {
     return this.#inTurn(async () => {
       const missing = differences(await readVolumeRecords(drive), encodeVolumes([...this.#volumes.values()]));
       if (missing.length > 0) await drive.metadataBatch(missing);
-      await this.#write({ ...this.#document, members: membersOf(join()) }, []);
+      const members = join();
+      if (members !== undefined) await this.#write({ ...this.#document, members: membersOf(members) }, []);
     });
   }
 

@@ -17,7 +17,7 @@ import { Random } from "../support/random.ts";
 const DOCUMENT = "docs/faults.md";
 const SEED = Number(process.env.VARRAY_TEST_SEED ?? Math.floor(Math.random() * 2 ** 31));
 /** More than the memory of both directors holds, and, where a whole array is made for one fault, less to write. */
-const SECTORS_MANY = (96 * 2 ** 20) / SECTOR_BYTES;
+const SECTORS_MANY = (72 * 2 ** 20) / SECTOR_BYTES;
 const SECTORS_FEW = (32 * 2 ** 20) / SECTOR_BYTES;
 const WORKERS = 4;
 const READERS = 4;

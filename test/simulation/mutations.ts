@@ -677,8 +677,8 @@ export const MUTATIONS: readonly Mutation[] = [
     "redundancy of the map",
     300,
     HEALING,
-    /if \(isTrusted\(member\.state\) && !group\.canDoWithout\(member\.position\)\)\s+return;/,
-    "",
+    /=== member && \(!isTrusted\(member\.state\) \|\| group\.canDoWithout\(member\.position\)\);/,
+    "=== member;",
   ),
   // — what is lost —
   inHealing(

@@ -714,6 +714,30 @@ describe("healing of RAID-5", () => {
     pool.kill();
   });
 
+  test("a suspect is not replaced any more where another is lost while the spare gets the pool's records", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 1));
+    const pulled = pullable(media);
+    const pool = await filled(media);
+    const { record, parts } = pool.service.pool(0);
+    const { group } = parts;
+    const joinMember = record.joinMember.bind(record);
+    record.joinMember = (drive, join) =>
+      joinMember(drive, () => {
+        // No other is left that could do without it: what the spare is to be built from must not be let go.
+        if (group.members[2]!.name === "02" && !pulled.has(0)) {
+          pulled.add(0);
+          group.lose(0, unreachable("00")).catch(() => undefined);
+        }
+        return join();
+      });
+    group.members[2]!.state = "predictive";
+    await until(() => pulled.has(0));
+    await until(() => group.members[0]!.name === "04", 1_000_000);
+    expect(group.members[2]!.name).toBe("02");
+    await expectContent(pool, 1);
+    pool.kill();
+  });
+
   test("a drive that gets its place back, as its successor failed, is not its own former one on record", async () => {
     const media = new MemoryPoolMedia(shapeOf(raid, 1));
     const pulled = pullable(media);
