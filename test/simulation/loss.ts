@@ -113,11 +113,12 @@ export class Loss {
         const mayBe =
           place === PAGE_NOT_LOADED || (isPlace(place) && !this.canBeHad(pool, media, { volume, block, place }, true));
         if (!mayBe) continue;
-        // What is whole in memory, and has its place to come, is lost only with its record in the journal.
+        // What is whole in memory, and has its place to come, is lost only with its record in the journal. (In a batch that is
+        // under way it may have this place by now.)
         const frame = cache.find(volume, block);
         const isYoung =
           frame >= 0
-            ? frames.state[frame] === FRAME_STATE.dirty && frames.mask[frame] === MASK_FULL
+            ? frames.state[frame] === FRAME_STATE.dirty && frames.mask[frame] === MASK_FULL && frames.destaging[frame] === 0
             : zeros.covers(volume, block);
         host.mayBeLost(spot, isYoung);
       }
