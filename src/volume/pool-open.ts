@@ -231,9 +231,9 @@ async function orderZones(opening: {
 /** With what was never on the drives that are there, hosts would be answered medium errors: a drive put back may have it. */
 function refuseLoss(parts: PoolParts, document: PoolDocument, volumeNames: readonly string[]): void {
   if (document.lossy === true) return;
-  // What is on record as damaged is looked through for what is lost (losses.ts), and no drive may be put back that has it.
-  const mayComeBack = parts.group.members.some(({ state }) => state === "missing" || state === "foreign");
-  const lost = lostZones(parts).filter((zone) => mayComeBack || document.damagedZones?.includes(zone) !== true);
+  // One on record as damaged holds what can't be had, and whatever else was in it is moved: a drive that was rebuilt does
+  // without it. What a drive that is away may still have of it is not given up before that drive is (losses.ts).
+  const lost = lostZones(parts).filter((zone) => document.damagedZones?.includes(zone) !== true);
   if (lost.length === 0) return;
   const drives = parts.group.members
     .filter((member) => !isTrusted(member.state))

@@ -219,7 +219,7 @@ describe("pool: a zone that two drives lack", () => {
     await expect(openMemoryPool(await media(false))).rejects.toThrow("1 zones can't be had");
   });
 
-  test("does not, if the zone is on record as damaged and no drive may be put back that has it", async () => {
+  test("does not, if the zone is on record as damaged", async () => {
     const pool = await openMemoryPool(await media(true));
     expect(pool.service.status()[0]!.state).toBe("degraded");
     pool.kill();
