@@ -18,6 +18,7 @@ import { partChecksum, writePart } from "../../drivers/drive/strip-parts.ts";
 import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import type { Address } from "../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
+import { MASK_FULL } from "../cache/frame-pool.ts";
 import { decodePlace } from "../raid/geometry.ts";
 import { isFenced } from "../raid/raid-group.ts";
 import { TAG_BYTES, tagMatches } from "../raid/strip.ts";
@@ -266,7 +267,7 @@ export class StripFetcher {
     return waiters;
   }
 
-  /** Whoever is left: its block is nowhere in the stripe, unless it has moved meanwhile. */
+  /** Whoever is left: its block is nowhere in the stripe, unless it has moved or was written meanwhile. */
   #end(fetch: StripFetch): void {
     const { map, geometry, counters, zoneUse, frames } = this.#pool;
     zoneUse.reading[fetch.at.slot]! -= 1;
@@ -274,10 +275,10 @@ export class StripFetcher {
       if (!fetch.wants(index)) continue;
       const volume = fetch.volume[index]!;
       const block = fetch.block[index]!;
-      const moved = map.lookup(volume, block) !== fetch.placeOf(geometry, index);
+      const isNewer = map.lookup(volume, block) !== fetch.placeOf(geometry, index) || this.#isInMemory(volume, block);
       const waiters = this.#drop(fetch, index);
       if (waiters === undefined) continue;
-      if (moved && waiters.retries < RETRIES_MAX) {
+      if (isNewer && waiters.retries < RETRIES_MAX) {
         this.#served.resolveAgain(waiters);
         continue;
       }
@@ -290,6 +291,12 @@ export class StripFetcher {
     // Frames that were reserved are clean now: they count no longer against what host writes may hold.
     if (frames.waiting > 0) frames.serveWaiters();
     if (this.#unsent.length > 0 && !this.#sendDeferred) this.#send();
+  }
+
+  #isInMemory(volume: number, block: number): boolean {
+    const { cache, frames, zeros } = this.#pool;
+    const frame = cache.find(volume, block);
+    return frame >= 0 ? frames.mask[frame] === MASK_FULL : zeros.covers(volume, block);
   }
 
   /**

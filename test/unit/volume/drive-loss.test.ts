@@ -4,7 +4,7 @@ import { decodeDocument, encodeDocument } from "../../../src/map/metadata-store.
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
 import { POOL_COUNT } from "../../../src/volume/pool-counters.ts";
 import { POOL_KEY, type PoolDocument } from "../../../src/volume/pool-document.ts";
-import { interceptDrive, turns, until } from "../../support/gated-drive.ts";
+import { DriveGate, interceptDrive, turns, until } from "../../support/gated-drive.ts";
 import {
   MemoryPoolMedia,
   openMemoryPool,
@@ -224,4 +224,27 @@ describe("pool: a zone that two drives lack", () => {
     expect(pool.service.status()[0]!.state).toBe("degraded");
     pool.kill();
   });
+});
+
+test("a read of what is lost from the drives gets what was written while it was on its way", async () => {
+  const media = new MemoryPoolMedia();
+  const gate = new DriveGate();
+  media.wrap = (drive) => gate.wrap(drive);
+  const first = await openMemoryPool(media);
+  await first.service.createVolume(0, volumeDocument(1, 100 * BLOCK));
+  await writeBytes(first, 1, 0, new Uint8Array(48 * BLOCK).fill(7));
+  await first.service.pool(0).destageAll();
+  await first.service.stop();
+  first.kill();
+  for (const drive of media.drives)
+    for (const zone of drive!.zones.values()) for (const strip of zone.strips.values()) strip.fill(0);
+  const pool = await openMemoryPool(media);
+  gate.close("readParts");
+  const read = readBytes(pool, 1, 5 * BLOCK, BLOCK);
+  await until(() => gate.waiting("readParts") > 0);
+  await writeBytes(pool, 1, 5 * BLOCK, new Uint8Array(BLOCK).fill(8));
+  gate.open("readParts");
+  const { status, data } = await read;
+  expect([status, data[0]]).toEqual([BLOCK_STATUS.good, 8]);
+  pool.kill();
 });
