@@ -247,7 +247,8 @@ export class PoolMap {
     }
     if (best === undefined && copies.length > 0)
       throw new MapDamagedError(`map page ${key} is damaged on every drive that has it`);
-    if (!this.pages.hasRoom()) await this.#makeRoom();
+    // Others were waiting for room too, and were served first.
+    while (!this.pages.hasRoom()) await this.#makeRoom();
     this.pages.install(volume, page, best?.places);
   }
 

@@ -92,10 +92,16 @@ export class DataReader {
     const { shape } = this.#geometry;
     const merge = new BlockMerge(this.#global, address, shape, place.zone);
     const at = { zone: place.zone, stripe: place.stripe, column: place.role, mayLack: true };
-    await this.#reader.read(at, (strip, rebuilt) => {
+    const outcome = await this.#reader.read(at, (strip, rebuilt) => {
       if (!rebuilt && !stripIsSound(this.#global, strip, shape, place)) return false;
       merge.add(strip);
       return merge.isWhole;
+    });
+    if (outcome !== "lost") return;
+    // Last, what a strip has that is not the one that belongs there, or does not say so: its blocks prove themselves.
+    await this.#reader.read(at, (strip, rebuilt) => {
+      if (!rebuilt) merge.add(strip);
+      return true;
     });
   }
 

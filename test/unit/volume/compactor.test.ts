@@ -34,6 +34,23 @@ async function pooled(media: MemoryPoolMedia): Promise<OpenedPool> {
   return openMemoryPool(media);
 }
 
+test("Compactor: moves what a strip has whose header is damaged, where too little is left to compute it", async () => {
+  const media = new MemoryPoolMedia();
+  const pool = await pooled(media);
+  const { compactor, parts } = pool.service.pool(0);
+  const { geometry, map } = parts;
+  const { shape, dataDrives, level } = geometry;
+  const position = level.positionOf(0, 0, 0);
+  for (const [n, drive] of media.drives.entries()) {
+    const { strips } = drive!.zones.get(1)!;
+    if (n !== position) strips.delete(0);
+    else strips.get(0)![shape.headerAt + 4]! ^= 1;
+  }
+  await compactor.evacuate(0);
+  expect(map.zones.live[0]).toBe((dataDrives - 1) * shape.blocksPerStrip);
+  pool.kill();
+});
+
 describe("Compactor: when a zone goes (invariant 1)", () => {
   test("its own reads count: a drive that is rebuilt is not whole without a zone that is being emptied", async () => {
     const media = new MemoryPoolMedia();
