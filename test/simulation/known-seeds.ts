@@ -60,4 +60,11 @@ export const KNOWN_SEEDS: readonly {
     why: "what only one copy of the journal had was read, and gone where the other was taken for whole after a crash",
   },
   { seed: 90053, mirrored: true, why: "a write to a deleted volume that waited for room kept its frames when its pool moved" },
+  { seed: 701280, why: "two loads waited for room for one map page, and what was made was enough for one of them" },
+  {
+    seed: 701259,
+    why: "compaction did not take a block from a strip whose header was damaged, as reads do: its zone stayed for ever",
+  },
+  { seed: 700206, why: "a read that was on its way when its block was written was answered with what became of the old one" },
+  { seed: 700389, why: "a zone with nothing but lost blocks, without which a drive was rebuilt, kept the pool closed" },
 ];

@@ -464,21 +464,6 @@ describe("PoolMap: pages in memory (map-pages, invariants 1 and 2)", () => {
     expect(await places(map, [[1, 7]])).toEqual([1]);
   });
 
-  test("several may wait for room at a time: who finds none is served when more was made", async () => {
-    const states = await formatted();
-    const { map } = await openMap(states, { pagesMax: 3 });
-    await map.load();
-    await openZone(map);
-    for (let page = 0; page < 6; page++) await put(map, [[1, page * PAGE_BLOCKS, page + 1]]);
-    for (let round = 0; round < 4; round++) {
-      const loads = [0, 1, 2, 3, 4, 5].map((page) => map.loadPage(1, page));
-      await put(map, [[1, round * PAGE_BLOCKS + 1, 10 + round]]);
-      await put(map, [[1, (round + 1) * PAGE_BLOCKS + 2, 20 + round]]);
-      await Promise.all(loads);
-    }
-    expect(await places(map, [[1, 5 * PAGE_BLOCKS]])).toEqual([6]);
-  });
-
   test("more empty pages can be filled than there is memory for pages", async () => {
     const states = await formatted();
     const { map } = await openMap(states, { pagesMax: 3, empty: true });
