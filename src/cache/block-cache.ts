@@ -139,18 +139,26 @@ export class BlockCache implements Reclaimer {
     this.#takePlace(partial, merged, crc);
   }
 
+  /**
+   * Recovery: a part of a dirty block was replayed over it. What came of that needs both records, so it keeps the older one's
+   * sequence, and with it the older one's record.
+   */
+  replaceByReplayed(older: number, frame: number, mask: number, crc: number): void {
+    this.#takePlace(older, frame, crc, mask);
+  }
+
   /** The content of `old`, a full frame in no destage batch, was copied to `frame` (reserved), which takes its place everywhere. */
   move(old: number, frame: number): void {
     this.#takePlace(old, frame, this.#frames.crc[old]!);
   }
 
   /** In the index, in the dirty list or its queue, under the same sequence. */
-  #takePlace(old: number, frame: number, crc: number): void {
+  #takePlace(old: number, frame: number, crc: number, mask = MASK_FULL): void {
     const frames = this.#frames;
     const state = frames.state[old] as typeof FRAME_STATE.dirty | typeof FRAME_STATE.clean;
     frames.volume[frame] = frames.volume[old]!;
     frames.block[frame] = frames.block[old]!;
-    frames.mask[frame] = MASK_FULL;
+    frames.mask[frame] = mask;
     frames.crc[frame] = crc;
     frames.sequence[frame] = frames.sequence[old]!;
     frames.queue[frame] = frames.queue[old]!;

@@ -204,6 +204,11 @@ export class Journal {
     return this.#syncedSequence;
   }
 
+  /** Of the last record that was read by recovery: what is in memory of one of those may have parts of any of them. */
+  get recoveredSequence(): number {
+    return this.#applying;
+  }
+
   get failed(): boolean {
     return this.#failed;
   }

@@ -59,7 +59,12 @@ export class MetadataStore {
   }
 
   putMap(operations: readonly MetadataOperation[]): Promise<void> {
-    return this.group.onEach(this.mapPositions, (drive) => drive.metadataBatch(operations));
+    return this.#onEachMap((drive) => drive.metadataBatch(operations));
+  }
+
+  /** Whether any drive that is there has all of the map. */
+  get hasMap(): boolean {
+    return this.#withMap().length > 0;
   }
 
   /**
@@ -78,7 +83,7 @@ export class MetadataStore {
     );
     const copies = answers.filter((copy) => copy !== undefined);
     if (copies.length > 0 || !unread) return copies;
-    await this.group.readEach(this.mapPositions, async (drive) => {
+    await this.#readEachMap(async (drive) => {
       const copy = await drive.metadataGet(key);
       if (copy !== undefined) copies.push(copy);
     });
@@ -89,9 +94,8 @@ export class MetadataStore {
   async mapCopiesAt(key: string): Promise<Map<number, Uint8Array | undefined>> {
     const found = new Map<number, Uint8Array | undefined>();
     await Promise.all(
-      this.#wholeMapPositions().map(async (position) => {
-        const value = await this.group.trusted(position)!.metadataGet(key).catch(ifNotFenced);
-        found.set(position, value);
+      this.#withMap().map(async ({ position, drive }) => {
+        found.set(position, await drive.metadataGet(key).catch(ifNotFenced));
       }),
     );
     if (found.size === 0) throw new GroupFailedError(this.group);
@@ -100,24 +104,48 @@ export class MetadataStore {
 
   /** Some entries of a range from the map drives other than `except`, from the first of them that can be read. */
   async pageOfMap(range: { from: string; below: string }, except: Drive): Promise<MetadataPage> {
-    for (const position of this.#wholeMapPositions()) {
-      const drive = this.group.trusted(position);
-      if (drive === undefined || drive === except) continue;
+    for (const { drive } of this.#withMap()) {
+      if (drive === except) continue;
       const page = await drive.metadataScan({ ...range, bytesMax: SCAN_BYTES }).catch(ifNotFenced);
       if (page !== undefined) return page;
     }
     throw new GroupFailedError(this.group);
   }
 
-  /** Of the positions that get the map, those that have all of it. */
-  #wholeMapPositions(): number[] {
-    return this.mapPositions.filter((position) => this.group.trusted(position) !== undefined);
+  /** The drives that have all of the map. */
+  #withMap(): { readonly position: number; readonly drive: Drive }[] {
+    return this.mapPositions.flatMap((position) => {
+      const drive = this.group.withMap(position);
+      return drive === undefined ? [] : [{ position, drive }];
+    });
+  }
+
+  /** Changes the map on every drive that gets it; one that can't take it is lost. */
+  async #onEachMap(change: (drive: Drive) => Promise<void>): Promise<void> {
+    const formers = this.mapPositions.map(async (position) => {
+      const drive = this.group.formerWithMap(position);
+      if (drive !== undefined) await change(drive).catch((error: unknown) => this.#lose(position, error, drive));
+    });
+    await Promise.all([this.group.onEach(this.mapPositions, change), ...formers]);
+  }
+
+  /** Reads from each drive that has all of the map; one that can't be read is lost. @throws GroupFailedError when too many are */
+  async #readEachMap(read: (drive: Drive) => Promise<void>): Promise<void> {
+    const one = ({ position, drive }: { readonly position: number; readonly drive: Drive }): Promise<void> =>
+      read(drive).catch((error: unknown) => this.#lose(position, error, drive));
+    await Promise.all(this.#withMap().map(one));
+    if (!this.hasMap || (!this.group.isReadOnly && this.group.state === "failed")) throw new GroupFailedError(this.group);
+  }
+
+  #lose(position: number, error: unknown, drive: Drive): Promise<void> {
+    if (isFenced(error)) throw error;
+    return this.group.lose(position, error, drive);
   }
 
   /** All entries of a range, for each map drive that can be read; one that can't is lost. */
   async scanMap(range: { from: string; below: string }): Promise<Map<Drive, Map<string, Uint8Array>>> {
     const found = new Map<Drive, Map<string, Uint8Array>>();
-    await this.group.readEach(this.mapPositions, async (drive) => {
+    await this.#readEachMap(async (drive) => {
       const entries = new Map<string, Uint8Array>();
       let from = range.from;
       for (;;) {
@@ -134,7 +162,7 @@ export class MetadataStore {
 
   /** Writes to each map drive what it lacks, one batch for each operation; one that can't be written is lost. */
   completeMap(missing: ReadonlyMap<Drive, readonly MetadataOperation[]>): Promise<void> {
-    return this.group.onEach(this.#wholeMapPositions(), async (drive) => {
+    return this.#onEachMap(async (drive) => {
       for (const operation of missing.get(drive) ?? []) await drive.metadataBatch([operation]);
     });
   }
@@ -142,7 +170,7 @@ export class MetadataStore {
   /** The first key of a range on any of the map drives, whose value has about so many bytes; one that can't be read is lost. */
   async firstMapKey(range: { from: string; below: string }, valueBytes: number): Promise<string | undefined> {
     let first: string | undefined;
-    await this.group.readEach(this.mapPositions, async (drive) => {
+    await this.#readEachMap(async (drive) => {
       const [entry] = (await drive.metadataScan({ ...range, bytesMax: valueBytes + KEY_BYTES_MAX })).entries;
       if (entry !== undefined && (first === undefined || entry[0] < first)) first = entry[0];
     });
@@ -151,11 +179,11 @@ export class MetadataStore {
 
   /** Removes a range from the map drives, in batches of bounded size. */
   async deleteMapRange(range: { from: string; below: string }): Promise<void> {
-    await this.group.onEach(this.mapPositions, (drive) => deleteRange(drive, range));
+    await this.#onEachMap((drive) => deleteRange(drive, range));
   }
 
   #mapDrives(): Drive[] {
-    const drives = this.mapPositions.map((position) => this.group.trusted(position)).filter((drive) => drive !== undefined);
+    const drives = this.#withMap().map(({ drive }) => drive);
     if (drives.length === 0) throw new GroupFailedError(this.group);
     return drives;
   }

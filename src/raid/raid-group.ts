@@ -44,7 +44,12 @@ export interface Member {
   drive: Drive | undefined;
   /** Of a rebuilding one: whether it has the zone whole. */
   hasZone?(zone: number): boolean;
-  /** Of a rebuilding one: the drive that held the position, which is read for what this one lacks, and written no more. */
+  /** Of a rebuilding one: it has all of the map by now. */
+  hasMap?: boolean;
+  /**
+   * Of a rebuilding one: the drive that held the position, which is read for what this one lacks, and written no more; but for
+   * the map's changes, as long as this one has not all of the map.
+   */
   former?: FormerDrive | undefined;
 }
 
@@ -52,6 +57,8 @@ export interface FormerDrive {
   readonly name: string;
   readonly driveId: string;
   readonly drive: Drive;
+  /** It has all of the map, and gets its changes. */
+  hasMap: boolean;
   hasZone(zone: number): boolean;
 }
 
@@ -95,6 +102,21 @@ export class RaidGroup {
   trusted(position: number): Drive | undefined {
     const member = this.members[position];
     return member !== undefined && isTrusted(member.state) ? member.drive : undefined;
+  }
+
+  /** The drive of a position that has all of the map, at one of those that get it. */
+  withMap(position: number): Drive | undefined {
+    const member = this.members[position];
+    if (member === undefined) return undefined;
+    if (isTrusted(member.state) || (member.state === "rebuilding" && member.hasMap === true)) return member.drive;
+    return this.formerWithMap(position);
+  }
+
+  /** The former drive of a position, if that is what has all of the map. */
+  formerWithMap(position: number): Drive | undefined {
+    const member = this.members[position];
+    const isNeeded = member?.former?.hasMap === true && !(isWritable(member.state) && member.hasMap === true);
+    return isNeeded ? member.former!.drive : undefined;
   }
 
   /** The drive at a position if it gets what is written. */

@@ -334,6 +334,7 @@ export class Destager {
     for (let n = 0; n < batch.count; n++) {
       if (batch.from[n] === NOT_MAPPED) newest = Math.max(newest, frames.sequence[batch.frame[n]!]!);
     }
+    if (newest > 0 && newest <= journal.recoveredSequence) newest = journal.recoveredSequence;
     await journal.synced(newest);
     runtime.reached("destage.journalDurable");
     const base = await staging.batches.take();

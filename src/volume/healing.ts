@@ -277,6 +277,7 @@ export class Healing {
         ...fresh,
         state: "rebuilding",
         reason: `it takes the place of drive ${member.name}`,
+        hasMap: isBack && former.hasMap,
         hasZone: (zone) => zone >= from || (isBack && former.hasZone(zone)),
         former:
           former === undefined || isBack ? undefined : { ...former, hasZone: (zone) => zone < from && former.hasZone(zone) },
@@ -306,6 +307,7 @@ export class Healing {
     const rebuild = new Rebuild({
       pool: this.#pool,
       compactor: this.#options.compactor,
+      noteMap: () => this.#noteMap(member),
       noteDamage: (slot) => this.#options.losses.note(slot),
       member,
       pace: this.pace,
@@ -339,6 +341,15 @@ export class Healing {
       this.#rebuild = undefined;
       if (!isWritable(member.state)) await this.#fallBack(member);
     }
+  }
+
+  /** On record first: until it is, the drive before gets the map's changes too. */
+  async #noteMap(member: Member): Promise<void> {
+    const { group } = this.#pool;
+    const noted = { ...member, hasMap: true, former: member.former && { ...member.former, hasMap: false } };
+    await this.#options.record.updateMembers(group.members.map((other) => (other === member ? noted : other)));
+    member.hasMap = true;
+    if (member.former !== undefined) member.former.hasMap = false;
   }
 
   async #complete(member: Member): Promise<void> {
@@ -475,5 +486,5 @@ const SUSPECT_REASON = "it was suspect, and another drive has its place: replace
 
 /** A member that another drive is built from. */
 function formerOf({ name, driveId, drive }: Member): FormerDrive | undefined {
-  return drive === undefined ? undefined : { name, driveId, drive, hasZone: () => true };
+  return drive === undefined ? undefined : { name, driveId, drive, hasMap: true, hasZone: () => true };
 }

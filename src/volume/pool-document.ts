@@ -29,8 +29,10 @@ export interface MemberDocument {
   /** As last recorded. "online" and "predictive" are trusted; any other has missed writes. */
   readonly state: MemberState;
   readonly reason?: string;
-  /** Of one that is being rebuilt: the drive that held the position, good for what the zones before have. */
-  readonly former?: { readonly name: string; readonly driveId: string };
+  /** Of one that is being rebuilt: it has all of the map. */
+  readonly hasMap?: boolean;
+  /** Of one that is being rebuilt: the drive that held the position, good for what the zones before have, and perhaps for the map. */
+  readonly former?: { readonly name: string; readonly driveId: string; readonly hasMap?: boolean };
 }
 
 export interface JournalCopyDocument {
@@ -95,6 +97,8 @@ interface MemberVerdict {
   readonly reason?: string;
   /** Where the drive is, if it is to be used. */
   readonly bay?: number;
+  /** Of one that is rebuilt. */
+  readonly hasMap?: boolean;
 }
 
 export interface Verdict {
@@ -185,8 +189,11 @@ function judgeMember(judged: JudgedBays, newest: PoolDocument, member: MemberDoc
     return { state: "foreign", reason: "its record of the pool is missing, damaged or of another pool" };
   }
   if (member.state === "missing") return { state: "rebuilding", reason: "it was missing, and is brought up to date", bay };
-  if (member.state === "rebuilding") return { state: "rebuilding", reason: member.reason ?? "it is being rebuilt", bay };
   const behind = newest.version - copy.document.version;
+  if (member.state === "rebuilding") {
+    const hasMap = member.hasMap === true && behind <= VERSIONS_BEHIND_MAX;
+    return { state: "rebuilding", reason: member.reason ?? "it is being rebuilt", bay, hasMap };
+  }
   if (behind > VERSIONS_BEHIND_MAX) {
     const versions = `version ${copy.document.version}, current ${newest.version}`;
     return { state: "rebuilding", reason: `it holds an older copy (${versions}), and is brought up to date`, bay };

@@ -90,7 +90,7 @@ export function observedBays({ bays, runtime }: OpenPoolOptions, health: DriveHe
 
 export function openMembers(options: OpenPoolOptions, verdict: Verdict): Member[] {
   return verdict.document.members.map((member, position) => {
-    const { state, reason, bay: bayIndex } = verdict.members[position]!;
+    const { state, reason, bay: bayIndex, hasMap = false } = verdict.members[position]!;
     const bay = bayIndex === undefined ? undefined : options.bays[bayIndex];
     const drive: Drive | undefined = bay?.state === "open" ? bay.drive : undefined;
     const name = bayIndex === undefined ? member.name : driveNames(options.config)[bayIndex]!;
@@ -101,6 +101,7 @@ export function openMembers(options: OpenPoolOptions, verdict: Verdict): Member[
       state,
       reason,
       drive: isWritable(state) ? drive : undefined,
+      hasMap,
       former: state === "rebuilding" ? formerOf(options, member) : undefined,
     };
   });
@@ -112,7 +113,8 @@ function formerOf({ bays, config }: OpenPoolOptions, { driveId, former }: Member
   const index = bays.findIndex((bay) => bay.state === "open" && bay.driveId === former.driveId);
   const bay = bays[index];
   if (bay?.state !== "open") return undefined;
-  return { name: driveNames(config)[index]!, driveId: former.driveId, drive: bay.drive, hasZone: () => false };
+  const name = driveNames(config)[index]!;
+  return { name, driveId: former.driveId, drive: bay.drive, hasMap: former.hasMap === true, hasZone: () => false };
 }
 
 /** People are told each time it is tried again: that is how they see that it goes on. */

@@ -200,8 +200,11 @@ async function loadMap(
   await map.load(async (positions) => {
     for (const position of positions) {
       const member = group.members[position]!;
-      member.state = "rebuilding";
-      member.reason = "its copy of the map is not the newest, and is made anew";
+      if (isTrusted(member.state)) {
+        member.state = "rebuilding";
+        member.reason = "its copy of the map is not the newest, and is made anew";
+      } else if (member.hasMap === true) member.hasMap = false;
+      else if (member.former !== undefined) member.former.hasMap = false;
     }
     await pool.record.updateMembers(recorded());
   });

@@ -10,7 +10,7 @@
 import type { Drive, MetadataOperation } from "../../drivers/drive/drive.ts";
 import { encodeDocument, type MetadataStore } from "../map/metadata-store.ts";
 import type { Member } from "../raid/raid-group.ts";
-import { POOL_KEY, type PoolDocument, type PoolVolumeDocument } from "./pool-document.ts";
+import { type MemberDocument, POOL_KEY, type PoolDocument, type PoolVolumeDocument } from "./pool-document.ts";
 import { differences, digestAfter, encodeVolumes, readVolumeRecords, volumeKey } from "./volume-records.ts";
 
 export class PoolRecord {
@@ -100,15 +100,21 @@ export class PoolRecord {
 /** As much of a member as stands on record. */
 type RecordedMember = Pick<Member, "name" | "driveId" | "state"> & {
   readonly reason?: string | undefined;
-  readonly former?: { readonly name: string; readonly driveId: string } | undefined;
+  readonly hasMap?: boolean;
+  readonly former?: { readonly name: string; readonly driveId: string; readonly hasMap?: boolean } | undefined;
 };
 
 export function membersOf(members: readonly RecordedMember[]): PoolDocument["members"] {
-  return members.map(({ name, driveId, state, reason, former }) => ({
+  return members.map(({ name, driveId, state, reason, former, hasMap }) => ({
     name,
     driveId,
     state,
     ...(reason === undefined ? {} : { reason }),
-    ...(former === undefined ? {} : { former: { name: former.name, driveId: former.driveId } }),
+    ...(state === "rebuilding" && hasMap === true ? { hasMap } : {}),
+    ...(former === undefined ? {} : { former: formerOnRecord(former) }),
   }));
+}
+
+function formerOnRecord({ name, driveId, hasMap }: NonNullable<RecordedMember["former"]>): NonNullable<MemberDocument["former"]> {
+  return { name, driveId, ...(hasMap === true ? { hasMap } : {}) };
 }

@@ -74,8 +74,7 @@ export async function openReadOnlyPool(given: OpenPoolOptions, opening: ReadOnly
   const epoch = raisePoolEpoch(global, config.index, verdict.document.epoch + 1);
   await takeDrives(group, epoch);
   await openFormer(group.members, epoch);
-  if (store.mapPositions.every((position) => group.trusted(position) === undefined))
-    throw refuse("no drive that has all of its map is there");
+  if (!store.hasMap) throw refuse("no drive that has all of its map is there");
   const document = { ...verdict.document, epoch };
   const assembled = assembleParts(options, { document, volumes, group, store, file: new NoJournalFile(), box });
   try {

@@ -37,6 +37,8 @@ export interface RebuildOptions {
   readonly pace: BackgroundPace;
   /** Whether the position has a copy of the map. */
   readonly hasMap: boolean;
+  /** Puts it on record that the drive has all of the map. */
+  readonly noteMap: () => Promise<void>;
   /** Puts it on record that a zone has strips that can't be had. */
   readonly noteDamage: (slot: number) => Promise<void>;
 }
@@ -100,7 +102,10 @@ export class Rebuild {
   async run(): Promise<boolean> {
     const { pool, hasMap } = this.#options;
     // First, because the map's redundancy takes the shortest to restore.
-    if (hasMap) await pool.map.copyTo(this.#drive, () => breathe(pool.runtime));
+    if (hasMap && this.member.hasMap !== true) {
+      await pool.map.copyTo(this.#drive, () => breathe(pool.runtime));
+      await this.#options.noteMap();
+    }
     for (;;) {
       const todo = this.#lacking();
       this.#zonesTotal = this.#zonesDone + todo.length;

@@ -194,7 +194,11 @@ class Replay {
     if (older >= 0) this.#deferred?.loadOne(older);
     this.#piece.copyTo(frame, payloadPosition);
     const mask = completeBlock(this.#parts, { volume, block, frame, mask: entry.mask });
-    cache.publishDirty(frame, volume, block, mask, dataChecksum(frames.view(frame)), sequence);
+    const crc = dataChecksum(frames.view(frame));
+    // A host's write brings the whole of what memory has along; this one may have been made when that was on the drives, and
+    // a range that was zeroed before it is taken from them again.
+    if (older >= 0 && cache.isDirty(older)) cache.replaceByReplayed(older, frame, mask, crc);
+    else cache.publishDirty(frame, volume, block, mask, crc, sequence);
     return true;
   }
 

@@ -67,4 +67,13 @@ export const KNOWN_SEEDS: readonly {
   },
   { seed: 700206, why: "a read that was on its way when its block was written was answered with what became of the old one" },
   { seed: 700389, why: "a zone with nothing but lost blocks, without which a drive was rebuilt, kept the pool closed" },
+  {
+    seed: 703335,
+    why: "a part that was replayed over its block let the block's own record go: with the next crash the rest was zeros",
+  },
+  {
+    seed: 700119,
+    why: "the drive that a suspect's place was built from had the only copy of the map, and did not get its changes",
+  },
+  { seed: 704016, why: "the same drive, with a destage that waited for ever" },
 ];

@@ -653,7 +653,7 @@ export const MUTATIONS: readonly Mutation[] = [
     "redundancy of the map",
     300,
     REBUILD,
-    /if \(hasMap\)/,
+    /if \(hasMap && this\.member\.hasMap !== true\)/,
     "if (false)",
   ),
   inHealing(
