@@ -40,8 +40,10 @@ export class JournalTrouble {
     const random = this.#random;
     const { journals } = media;
     let dice = random.next();
-    if (random.chance(0.5) && !this.#isStale && areInStep(media)) {
-      // One that failed before anybody heard of it is still good for all that was acknowledged.
+    // What an fdatasync failed for was acknowledged, as both had it in memory: only the other is sure to have it still.
+    const isSure = !this.#isStale && journals[this.#copy]?.hasForsaken !== true;
+    if (random.chance(0.5) && isSure && areInStep(media)) {
+      // One that took no write any more, before anybody heard of it, is still good for all that was acknowledged.
       const isAlone = this.#mayBeLost && random.chance(0.6);
       this.#turnTo(isAlone ? 1 - this.#copy : random.between(0, 1), journals);
       if (isAlone) dice = 0;

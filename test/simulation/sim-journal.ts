@@ -31,6 +31,11 @@ export class SimJournalState {
   unsynced: Written[] = [];
   /** Pages of which the disk may have something else, and that are not dirty. */
   readonly #forsaken = new Set<number>();
+
+  /** An fdatasync failed: what it was for may be read, and gone once it is not in memory any more. */
+  get hasForsaken(): boolean {
+    return this.#forsaken.size > 0;
+  }
   process = 0;
   /** An fdatasync of this process failed. */
   syncFailed = false;
