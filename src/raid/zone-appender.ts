@@ -49,6 +49,7 @@ export class ZoneAppender {
   readonly #breathe: () => Promise<void>;
   readonly #reached: (site: string) => void;
   #open: OpenZone | undefined;
+  readonly #whenOpened: (() => void)[] = [];
   #next: Promise<OpenZone> | undefined;
   /** The full zone that is being finished. */
   #sealing: Promise<void> = Promise.resolve();
@@ -142,8 +143,19 @@ export class ZoneAppender {
         return { value: await work() };
       });
       if (done !== undefined) return done.value;
-      await this.#freeZone();
+      if (this.#open === undefined) await this.#zoneForAny();
     }
+  }
+
+  /** There is a free zone to take; or another batch of this stream had one, and what is left of it may do for this one. */
+  async #zoneForAny(): Promise<void> {
+    const free = this.#freeZone();
+    // Who waits no more does not hear that the pool stops.
+    free.catch(() => undefined);
+    const opened = new Promise<void>((resolve) => {
+      this.#whenOpened.push(resolve);
+    });
+    await Promise.race([free, opened]);
   }
 
   async #allot(stripes: number): Promise<{ run: StripeRun; open: OpenZone }> {
@@ -183,6 +195,7 @@ export class ZoneAppender {
     const next = this.#next ?? this.#makeZone();
     this.#next = undefined;
     this.#open = await next;
+    for (const go of this.#whenOpened.splice(0)) go();
     return this.#open;
   }
 

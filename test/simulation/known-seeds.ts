@@ -76,4 +76,8 @@ export const KNOWN_SEEDS: readonly {
     why: "the drive that a suspect's place was built from had the only copy of the map, and did not get its changes",
   },
   { seed: 704016, why: "the same drive, with a destage that waited for ever" },
+  {
+    seed: 706376,
+    why: "a batch went on waiting for a free zone of its own, though another of its stream had opened one with room for both",
+  },
 ];

@@ -130,6 +130,25 @@ describe("ZoneAppender: no free zone", () => {
     await appended;
     expect(await isThere(batch)).toBe(true);
   });
+
+  test("of two batches that wait for a zone the one has what the other leaves of it", async () => {
+    let isFree = true;
+    const waiters: (() => void)[] = [];
+    const { append, batchOf, isThere } = await rig({
+      freeZone: () => (isFree ? Promise.resolve() : new Promise((resolve) => waiters.push(resolve))),
+      mayTakeZone: () => isFree,
+    });
+    await append(batchOf(ZONE_BLOCKS));
+    isFree = false;
+    const batches = [batchOf(1), batchOf(1)];
+    const appended = batches.map((batch) => append(batch));
+    await until(() => waiters.length === 2);
+    isFree = true;
+    // Only one of them is told.
+    waiters[0]!();
+    await Promise.all(appended);
+    for (const batch of batches) expect(await isThere(batch)).toBe(true);
+  });
 });
 
 describe("ZoneAppender: stripes", () => {
