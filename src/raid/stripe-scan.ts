@@ -82,14 +82,31 @@ export class StripeScan {
     return this.#addressAt(run, n, this.#positionOf(run, n, role));
   }
 
-  /** Stripes `from` to `from + count` of the run for work in bulk, with room to compute in beside the strips. */
+  /** How many stripes of the run, from one on, the same drives have: of those and no more may a job be. */
+  alike(run: ScanRun, from: number): number {
+    const { level } = this.#geometry;
+    const isAlike = (n: number): boolean => {
+      for (let lane = 0; lane < level.driveCount; lane++)
+        if (this.#there.has(this.#key(lane, n)) !== this.#there.has(this.#key(lane, from))) return false;
+      return true;
+    };
+    let count = 1;
+    while (from + count < run.count && isAlike(from + count)) count += 1;
+    return count;
+  }
+
+  /**
+   * Stripes `from` to `from + count` of the run for work in bulk, with room to compute in beside the strips. They are `alike`: in
+   * place of a strip that is not there the region has whatever was read there before, and sums of that may prove themselves,
+   * as checksums of sums are sums of checksums.
+   */
   job(run: ScanRun, from: number, count: number): StripesJob {
     const { level, shape, stripCount } = this.#geometry;
+    if (count > this.alike(run, from)) throw new Error("invariant: stripes of a job are on the same drives");
     const stripsAt = (position: number): Address => {
       const role = level.role(run.firstStripe + from, position);
       const lane = this.#positionOf(run, from, role);
-      for (let n = from; n < from + count; n++) if (this.#there.has(this.#key(lane, n))) return this.#addressAt(run, from, lane);
-      return NO_STRIPS;
+      return this.#there.has(this.#key(lane, from)) ? this.#addressAt(run, from, lane) : NO_STRIPS;
     };
     const strips = Array.from({ length: level.driveCount }, (_, position) => stripsAt(position));
     return {

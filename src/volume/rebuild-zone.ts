@@ -141,10 +141,10 @@ export class RebuildZone {
   /** This position's strips of the run, as far as they come without doubt. */
   async #make(scan: StripeScan, run: ScanRun): Promise<void> {
     for (let from = 0; from < run.count; ) {
-      const isThere = this.#isThere(scan, run, from);
-      let end = from + 1;
-      while (end < run.count && this.#isThere(scan, run, end) === isThere) end += 1;
-      const doubtful = isThere ? await this.#verified(scan, run, from, end) : await this.#reconstructed(scan, run, from, end);
+      const end = from + scan.alike(run, from);
+      const doubtful = this.#isThere(scan, run, from)
+        ? await this.#verified(scan, run, from, end)
+        : await this.#reconstructed(scan, run, from, end);
       for (let n = from; n < end; n++) if (!doubtful.has(run.firstStripe + n)) scan.prove(run, n, this.#role(run, n));
       from = end;
     }

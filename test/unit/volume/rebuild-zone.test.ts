@@ -92,6 +92,18 @@ function content(): Uint8Array {
 }
 
 describe("a zone of a drive that is rebuilt", () => {
+  test("a stripe that another drive lacks is not made together with those that it has: what lies in the region is not of it", async () => {
+    const bench = new Bench();
+    await bench.fill();
+    const { zones } = bench.media.drives[0]!;
+    const [zone] = zones.keys();
+    zones.get(zone!)!.strips.delete(5);
+    await bench.loseOne();
+    await until(() => bench.reconstructed.get(zone!)?.includes(6) === true, 1_000_000);
+    expect(bench.reconstructed.get(zone!)).toEqual(expect.arrayContaining([0, 5, 6]));
+    bench.pool.kill();
+  });
+
   test("is read and made ahead while it is written, one write at a time, in rising order", async () => {
     const bench = new Bench();
     await bench.fill();
