@@ -235,10 +235,11 @@ export class Healing {
     if (member.state === "predictive") await this.#retire(member, SUSPECT_REASON);
     const joined = await this.#join(member, { name: shelf.name, driveId: shelf.driveId, drive: shelf.drive! }, former);
     if (!joined) return;
+    const isCopied = this.#pool.group.members[member.position]!.former !== undefined;
     shelf.state = "used";
     this.#missingSince.delete(member.position);
     const before = this.#options.shelf.named(member.name);
-    if (former === undefined && before !== undefined && before !== shelf) {
+    if (!isCopied && before !== undefined && before !== shelf) {
       // In its place may be another drive by now, which is as good as it was found.
       if (before.driveId === member.driveId) {
         before.state = member.state === "missing" ? "missing" : "failed";
@@ -270,22 +271,10 @@ export class Healing {
     const swap = async (): Promise<void> => {
       if (!isStillWanted()) return;
       const from = map.zones.nextZone;
-      // The drive that comes back to its place has what it had: it is not its own former one, on record least of all.
-      const isBack = former?.driveId === fresh.driveId;
-      const next: Member = {
-        position: member.position,
-        ...fresh,
-        state: "rebuilding",
-        reason: `it takes the place of drive ${member.name}`,
-        hasMap: isBack && former.hasMap,
-        hasZone: (zone) => zone >= from || (isBack && former.hasZone(zone)),
-        former:
-          former === undefined || isBack ? undefined : { ...former, hasZone: (zone) => zone < from && former.hasZone(zone) },
-      };
       try {
         await this.#options.record.joinMember(fresh.drive, () => {
           if (!isStillWanted()) return undefined;
-          group.replace(next);
+          group.replace(successorOf(member, fresh, former, from));
           joined = true;
           return group.members;
         });
@@ -483,6 +472,28 @@ export class Healing {
 }
 
 const SUSPECT_REASON = "it was suspect, and another drive has its place: replace it";
+
+/** @param from - the first zone that it gets like the others */
+function successorOf(
+  member: Member,
+  fresh: { readonly name: string; readonly driveId: string; readonly drive: NonNullable<Member["drive"]> },
+  former: FormerDrive | undefined,
+  from: number,
+): Member {
+  // Of one that was lost meanwhile nobody knows what it missed since: it is built from the others.
+  const source = former?.drive === member.drive && !isTrusted(member.state) ? undefined : former;
+  // The drive that comes back to its place has what it had: it is not its own former one, on record least of all.
+  const isBack = source?.driveId === fresh.driveId;
+  return {
+    position: member.position,
+    ...fresh,
+    state: "rebuilding",
+    reason: `it takes the place of drive ${member.name}`,
+    hasMap: isBack && source.hasMap,
+    hasZone: (zone) => zone >= from || (isBack && source.hasZone(zone)),
+    former: source === undefined || isBack ? undefined : { ...source, hasZone: (zone) => zone < from && source.hasZone(zone) },
+  };
+}
 
 /** A member that another drive is built from. */
 function formerOf({ name, driveId, drive }: Member): FormerDrive | undefined {

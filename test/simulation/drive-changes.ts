@@ -326,11 +326,16 @@ export class DriveChanges {
     const bad = new Set<number>();
     const documents = [...media.drives, ...this.#drawer].map(documentOf).filter((document) => document !== undefined);
     const newest = Math.max(0, ...documents.map(({ version }) => version));
+    // It was lost, and the array ended before that was on record: what it missed since says so.
+    const isBehind = (driveId: string): boolean => {
+      const drive = media.drives.find(({ identity }) => identity.driveId === driveId);
+      return drive !== undefined && (documentOf(drive)?.version ?? 0) < newest - 1;
+    };
     const { rottenDrives } = this.loss;
     for (const { version, members } of documents) {
       if (version < newest - 1) continue;
       members.forEach(({ driveId, state, former }, position) => {
-        if (!isTrusted(state) || former !== undefined || !this.#isThere(media, driveId)) bad.add(position);
+        if (!isTrusted(state) || former !== undefined || !this.#isThere(media, driveId) || isBehind(driveId)) bad.add(position);
         if ([...rottenDrives].some(({ identity }) => identity.driveId === driveId)) bad.add(position);
       });
     }

@@ -738,6 +738,27 @@ describe("healing of RAID-5", () => {
     pool.kill();
   });
 
+  test("a suspect that is lost while a spare gets the pool's records is not what the spare is built from", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 1));
+    const pulled = pullable(media);
+    const pool = await filled(media);
+    const { record, parts } = pool.service.pool(0);
+    const { group } = parts;
+    const joinMember = record.joinMember.bind(record);
+    record.joinMember = async (drive, join) => {
+      pulled.add(2);
+      await group.lose(2, unreachable("02"));
+      await writeBytes(pool, 1, 0, content(2));
+      pulled.delete(2);
+      record.joinMember = joinMember;
+      await joinMember(drive, join);
+    };
+    group.members[2]!.state = "predictive";
+    await until(() => group.members[2]!.name === "04", 1_000_000);
+    expect(group.members[2]!.former).toBeUndefined();
+    pool.kill();
+  });
+
   test("a drive that gets its place back, as its successor failed, is not its own former one on record", async () => {
     const media = new MemoryPoolMedia(shapeOf(raid, 1));
     const pulled = pullable(media);
