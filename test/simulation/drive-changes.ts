@@ -14,6 +14,7 @@
  */
 import type { DriveFaultSettings } from "../../drivers/drive/drive-faults.ts";
 import { decodeDocument } from "../../src/map/metadata-store.ts";
+import { ZONE_STATE } from "../../src/map/zone-table.ts";
 import { isTrusted, type Member } from "../../src/raid/raid-group.ts";
 import type { RaidLevel } from "../../src/raid/raid-level.ts";
 import type { HealingSettings } from "../../src/volume/healing-settings.ts";
@@ -37,6 +38,8 @@ const FAULTS: Readonly<Record<Illness, DriveFaultSettings | undefined>> = {
 const DRAWER_MAX = 3;
 /** Findings that make a drive suspect, and do not fail it. */
 const FINDINGS = 12;
+
+const KEPT_ZONES_MAX = 2;
 
 export class DriveChanges {
   readonly settings: HealingSettings;
@@ -197,6 +200,10 @@ export class DriveChanges {
     const random = this.#random;
     const at = this.loss.aStripe(pool, volumes);
     if (at === undefined) return;
+    // Zones with something lost are kept while a drive is away that may have it: of the few here too many, and no write has room.
+    const { zone, state } = pool.parts.map.zones;
+    const kept = zone.filter((number, slot) => state[slot] !== ZONE_STATE.free && this.loss.zones.has(number)).length;
+    if (this.#loses && mayComeBack(pool) && kept >= KEPT_ZONES_MAX) return;
     const { members, level } = pool.parts.group;
     const drives = new Set<SimDriveState>();
     const positions = new Set<number>();
