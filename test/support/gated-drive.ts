@@ -59,10 +59,15 @@ export async function turns(count = 20): Promise<void> {
   for (let n = 0; n < count; n++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Waits until `condition` holds; fails when it does not come true within many turns. */
+/** Where timers are waited for, a loop that idles makes many turns in no time: so long at least. */
+const UNTIL_MILLISECONDS_LEAST = 10_000;
+
+/** Waits until `condition` holds; fails when it does not come true within many turns, and within seconds. */
 export async function until(condition: () => boolean, turnsMax = 20_000): Promise<void> {
+  const began = performance.now();
   for (let n = 0; !condition(); n++) {
-    if (n > turnsMax) throw new Error(`not within ${turnsMax} turns: ${condition.toString()}`);
+    if (n > turnsMax && performance.now() - began > UNTIL_MILLISECONDS_LEAST)
+      throw new Error(`not within ${turnsMax} turns: ${condition.toString()}`);
     await turns(1);
   }
 }
