@@ -6,6 +6,7 @@ const FORKS_MAX = 2;
 /** Suites that ask whether answers are right, and neither how long they take nor what a load meets: two arrays at a time. */
 const SIDE_BY_SIDE = [
   "bad-input",
+  "crash-mutants",
   "damage",
   "director-restart",
   "image",
@@ -14,6 +15,8 @@ const SIDE_BY_SIDE = [
   "libiscsi",
   "pdulint",
   "pool-moves",
+  "powerloss",
+  "powerloss-mutants",
   "raid-levels",
   "replace-drive",
 ].map((name) => `test/conformance/${name}.test.ts`);

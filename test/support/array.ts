@@ -292,18 +292,31 @@ function launchChild([program, ...parameters]: readonly string[], env: NodeJS.Pr
   return { child, kill: (signal) => void child.kill(signal) };
 }
 
+/**
+ * Below the ports that clients' ends get of the system, and in a range of this test process: an array keeps its ports while it is
+ * down, and nothing else may take them then.
+ */
+const PORTS_FROM = 20_000;
+const PORTS_PER_PROCESS = 1500;
+const PROCESSES_MAX = 8;
+let nextPort = Math.floor(Math.random() * PORTS_PER_PROCESS);
+
 /** Ports that were free a moment ago, each another one. */
 async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => {
-        server.listen(0, "127.0.0.1", resolve);
-      });
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  const from = PORTS_FROM + PORTS_PER_PROCESS * (Number(process.env.VITEST_POOL_ID ?? 0) % PROCESSES_MAX);
+  const ports: number[] = [];
+  for (let tries = 0; ports.length < count; tries++) {
+    if (tries > PORTS_PER_PROCESS) throw new Error(`no ${count} ports are free from ${from} on`);
+    const port = from + (nextPort++ % PORTS_PER_PROCESS);
+    if (await isFree(port)) ports.push(port);
+  }
   return ports;
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
 }
