@@ -157,6 +157,8 @@ async function finishedZones(drive: Drive): Promise<Set<number>> {
 function lacks({ name, runtime }: PoolParts, member: Member, lacking: number): void {
   if (!isTrusted(member.state)) return;
   member.state = "rebuilding";
+  // It was read for the map, and has what the other copies had more of.
+  member.hasMap = true;
   member.reason = `it lacks ${lacking} zones that it should have, and is brought up to date`;
   runtime.raise({
     severity: "warning",

@@ -22,7 +22,7 @@ import {
 import type { Engine, Life } from "./engine.ts";
 
 /** The array's own is 20 s. A life of the simulation is shorter, and nothing in the array knows the number. */
-const DEADLINE_MILLISECONDS = 5000;
+const DEADLINE_MILLISECONDS = 12_000;
 
 export class LateDrive implements Drive {
   readonly name: string;

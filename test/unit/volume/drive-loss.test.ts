@@ -196,7 +196,7 @@ describe("pool: damage on one drive is repaired from the others (invariant 3 of 
 
 describe("pool: a zone that two drives lack", () => {
   /** One drive has failed, and another does without the zone. */
-  async function media(damaged: boolean): Promise<MemoryPoolMedia> {
+  async function media(damaged: boolean, failed = 2, lacking = 3): Promise<MemoryPoolMedia> {
     const media = new MemoryPoolMedia();
     const pool = await openMemoryPool(media);
     await pool.service.createVolume(0, volumeDocument(1, 100 * BLOCK));
@@ -204,11 +204,13 @@ describe("pool: a zone that two drives lack", () => {
     await pool.service.pool(0).destageAll();
     await pool.service.stop();
     pool.kill();
-    const [zone] = media.drives[3]!.zones.keys();
-    media.drives[3]!.zones.delete(zone!);
-    for (const { metadata } of [0, 1, 3].map((position) => media.drives[position]!)) {
+    const [zone] = media.drives[lacking]!.zones.keys();
+    media.drives[lacking]!.zones.delete(zone!);
+    for (const { metadata } of [0, 1, 2, 3]
+      .filter((position) => position !== failed)
+      .map((position) => media.drives[position]!)) {
       const document = decodeDocument(metadata.get(POOL_KEY)!) as PoolDocument;
-      const members = document.members.map((member, n) => (n === 2 ? { ...member, state: "failed" as const } : member));
+      const members = document.members.map((member, n) => (n === failed ? { ...member, state: "failed" as const } : member));
       const marked = damaged ? { damagedZones: [zone!] } : {};
       metadata.set(POOL_KEY, encodeDocument({ ...document, members, ...marked }));
     }
@@ -223,6 +225,17 @@ describe("pool: a zone that two drives lack", () => {
     const pool = await openMemoryPool(await media(true));
     expect(pool.service.status()[0]!.state).toBe("degraded");
     pool.kill();
+  });
+
+  test("and a drive that lacks a zone still has the map, be it the only one", async () => {
+    const drives = await media(true, 1, 0);
+    const pool = await openMemoryPool(drives);
+    expect((await writeBytes(pool, 1, 60 * BLOCK, new Uint8Array(BLOCK).fill(8))).status).toBe(BLOCK_STATUS.good);
+    await pool.service.pool(0).destageAll();
+    pool.kill();
+    const again = await openMemoryPool(drives);
+    expect((await readBytes(again, 1, 60 * BLOCK, BLOCK)).data[0]).toBe(8);
+    again.kill();
   });
 });
 
