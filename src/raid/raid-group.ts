@@ -225,25 +225,6 @@ export class RaidGroup {
   }
 
   /**
-   * Does a reading `operation` on those of the positions whose drive has everything. Members that fail are lost, as by `onEach`.
-   * @throws GroupFailedError when too many are lost by that, or, of a group for reading only, when none is left
-   */
-  async readEach(positions: readonly number[], operation: (drive: Drive, position: number) => Promise<void>): Promise<void> {
-    const there = positions.filter((position) => this.trusted(position) !== undefined);
-    if (!this.isReadOnly) return this.onEach(there, operation);
-    const read = async (position: number): Promise<void> => {
-      const drive = this.trusted(position)!;
-      try {
-        await operation(drive, position);
-      } catch (error) {
-        await this.lose(position, error, drive);
-      }
-    };
-    await Promise.all(there.map(read));
-    if (there.every((position) => this.trusted(position) === undefined)) throw new GroupFailedError(this);
-  }
-
-  /**
    * As `onEach`, but waits for no record: for writing the record itself, and what shares its lock. Only where nothing
    * that a lost drive misses can be acknowledged or mapped.
    */

@@ -82,8 +82,8 @@ export class StripeScan {
     return this.#addressAt(run, n, this.#positionOf(run, n, role));
   }
 
-  /** How many stripes of the run, from one on, the same drives have: of those and no more may a job be. */
-  alike(run: ScanRun, from: number): number {
+  /** How many stripes of the run, from one on, the same drives have. */
+  #alike(run: ScanRun, from: number): number {
     const { level } = this.#geometry;
     const isAlike = (n: number): boolean => {
       for (let lane = 0; lane < level.driveCount; lane++)
@@ -96,13 +96,12 @@ export class StripeScan {
   }
 
   /**
-   * Stripes `from` to `from + count` of the run for work in bulk, with room to compute in beside the strips. They are `alike`: in
+   * Stripes of the run from one on for work in bulk, with room to compute in beside the strips: as many as the same drives have. In
    * place of a strip that is not there the region has whatever was read there before, and sums of that may prove themselves,
    * as checksums of sums are sums of checksums.
    */
-  job(run: ScanRun, from: number, count: number): StripesJob {
+  job(run: ScanRun, from: number): StripesJob {
     const { level, shape, stripCount } = this.#geometry;
-    if (count > this.alike(run, from)) throw new Error("invariant: stripes of a job are on the same drives");
     const stripsAt = (position: number): Address => {
       const role = level.role(run.firstStripe + from, position);
       const lane = this.#positionOf(run, from, role);
@@ -114,7 +113,7 @@ export class StripeScan {
       blocksPerStrip: shape.blocksPerStrip,
       zone: run.zone,
       firstStripe: run.firstStripe + from,
-      count,
+      count: this.#alike(run, from),
       strips,
       scratch: run.base + stripCount * run.count * shape.stripBytes,
     };

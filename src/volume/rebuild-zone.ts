@@ -14,13 +14,14 @@
  *  3. Strips are made in memory that no late read can still write to.
  */
 import type { StripWrite } from "../../drivers/drive/drive.ts";
+import type { Address } from "../../drivers/shared-memory/global-memory.ts";
 import { PAGE_NOT_LOADED } from "../map/map-pages.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
 import { placeOf } from "../raid/geometry.ts";
 import type { Member } from "../raid/raid-group.ts";
 import { PADDING_VOLUME, readTag } from "../raid/strip.ts";
 import { type ScanRun, StripeScan, scanStripesMax } from "../raid/stripe-scan.ts";
-import { NO_STRIPS } from "../raid/stripes-job.ts";
+import { NO_STRIPS, type StripesJob } from "../raid/stripes-job.ts";
 import { type BackgroundPace, LANES } from "./background-pace.ts";
 import type { PoolParts } from "./pool-parts.ts";
 
@@ -141,31 +142,29 @@ export class RebuildZone {
   /** This position's strips of the run, as far as they come without doubt. */
   async #make(scan: StripeScan, run: ScanRun): Promise<void> {
     for (let from = 0; from < run.count; ) {
-      const end = from + scan.alike(run, from);
-      const doubtful = this.#isThere(scan, run, from)
-        ? await this.#verified(scan, run, from, end)
-        : await this.#reconstructed(scan, run, from, end);
+      const job = scan.job(run, from);
+      const end = from + job.count;
+      const own = scan.addressOf(run, from, this.#role(run, from));
+      const doubtful = this.#isThere(scan, run, from) ? await this.#verified(job) : await this.#reconstructed(job, own);
       for (let n = from; n < end; n++) if (!doubtful.has(run.firstStripe + n)) scan.prove(run, n, this.#role(run, n));
       from = end;
     }
   }
 
   /** What a former drive, or another copy, has: which of it is not as it should be. */
-  async #verified(scan: StripeScan, run: ScanRun, from: number, end: number): Promise<Set<number>> {
+  async #verified(job: StripesJob): Promise<Set<number>> {
     const { position } = this.#options.member;
-    const job = scan.job(run, from, end - from);
     const strips = job.strips.map((address, at) => (at === position ? address : NO_STRIPS));
     return new Set((await this.#pool.bulk.verify({ ...job, strips })).map(({ stripe }) => stripe));
   }
 
-  /** What is computed from the other drives: which of it is not certain. */
-  async #reconstructed(scan: StripeScan, run: ScanRun, from: number, end: number): Promise<Set<number>> {
+  /** What is computed from the other drives, to `own`: which of it is not certain. */
+  async #reconstructed(job: StripesJob, own: Address): Promise<Set<number>> {
     const { bulk, geometry } = this.#pool;
     // Of copies the others are asked one by one.
-    if (geometry.level.parities === 0) return new Set(Array.from({ length: end - from }, (_, n) => run.firstStripe + from + n));
-    const job = scan.job(run, from, end - from);
+    if (geometry.level.parities === 0) return new Set(Array.from({ length: job.count }, (_, n) => job.firstStripe + n));
     const { position: target } = this.#options.member;
-    const strips = job.strips.with(target, scan.addressOf(run, from, this.#role(run, from)));
+    const strips = job.strips.with(target, own);
     const { lost, doubtful } = await bulk.reconstruct({ ...job, strips, target });
     return new Set([...doubtful, ...lost.map(({ stripe }) => stripe)]);
   }

@@ -331,8 +331,8 @@ export const MUTATIONS: readonly Mutation[] = [
     "order: data durable, then map",
     60,
     "src/raid/raid-group.js",
-    /await Promise\.all\(work\);\s+this\.#mustWork\(\);\s+\}\s+\/\*\*\s+\* Does a reading/,
-    "await Promise.race(work);\n this.#mustWork();\n }\n /**\n * Does a reading",
+    /await Promise\.all\(work\);\s+this\.#mustWork\(\);\s+\}\s+\/\*\*\s+\* As `onEach`/,
+    "await Promise.race(work);\n this.#mustWork();\n }\n /**\n * As `onEach`",
   ),
   mutation(
     "parity leaves out a column",
