@@ -293,8 +293,12 @@ export class World {
     for (const state of this.#pools) if (!this.#heal(state)) return;
     for (const state of this.#pools) for (const volume of state.volumes) volume.verify(this.#server(state)!);
     if (!this.#until("everything read", quiet)) return;
+    // A volume whose deletion was asked for right before is not on record as deleted yet.
     const given = (): boolean =>
-      this.#pools.every(({ open }) => [...open!.pool.record.volumes.values()].every((document) => document.deleting !== true));
+      this.#pools.every(
+        ({ open, changes }) =>
+          changes === 0 && [...open!.pool.record.volumes.values()].every((document) => document.deleting !== true),
+      );
     if (!this.#until("deleted volumes given back", given)) return;
     for (const state of this.#pools) {
       const { open, volumes } = state;
