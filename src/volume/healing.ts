@@ -314,6 +314,8 @@ export class Healing {
     event("info", "rebuild.started", `is rebuilt${member.former === undefined ? "" : ` from drive ${member.former.name}`}`);
     try {
       if (!(await rebuild.run())) return;
+      // Lost since the rebuild looked last, it stays lost: what it has missed by now nobody would bring it.
+      if (group.members[member.position] !== member || member.state !== "rebuilding") return;
       await this.#complete(member);
       const { zonesDone, lostStrips } = rebuild.progress;
       if (lostStrips > 0)

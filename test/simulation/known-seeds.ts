@@ -80,4 +80,5 @@ export const KNOWN_SEEDS: readonly {
     seed: 706376,
     why: "a batch went on waiting for a free zone of its own, though another of its stream had opened one with room for both",
   },
+  { seed: 820854, why: "a drive that was lost in the moment in which its rebuild ended counted as one that has everything" },
 ];

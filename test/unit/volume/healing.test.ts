@@ -227,6 +227,46 @@ describe("healing of RAID-5", () => {
     pool.kill();
   });
 
+  test("a drive that is lost in the moment in which its rebuild ends is lost", async () => {
+    // Between the rebuild's last look at its drive and the pool's hearing of it lie a few turns of promises.
+    for (let wait = 0; wait < 10; wait++) {
+      const media = new MemoryPoolMedia(shapeOf(raid, 1));
+      const pulled = pullable(media);
+      const { wrap } = media;
+      let isLost = false;
+      let pool: OpenedPool | undefined;
+      media.wrap = (drive, position, global) =>
+        interceptDrive(wrap(drive, position, global), async (operation, parameters, run) => {
+          const answer = await run();
+          if (position !== 4 || operation !== "finishZone" || pool === undefined) return answer;
+          const { group, map } = pool.service.pool(0).parts;
+          const [zone] = parameters as [number];
+          const { zones } = map;
+          const isLast = zones.zone.every(
+            (other, slot) => zones.live[slot] === 0 || other === zone || group.members[1]!.hasZone?.(other) === true,
+          );
+          if (!isLast) return answer;
+          pulled.add(4);
+          let turn = Promise.resolve();
+          for (let n = 0; n < wait; n++) turn = turn.then(() => undefined);
+          void turn.then(() => {
+            isLost = true;
+            return group.lose(1, unreachable("04"), group.members[1]!.drive);
+          });
+          return answer;
+        });
+      pool = await filled(media);
+      pulled.add(1);
+      await writeBytes(pool, 1, 0, content(3));
+      await until(() => isLost && !pool!.service.pool(0).healing.isBusy);
+      const { parts, record } = pool.service.pool(0);
+      expect(parts.group.members[1]!.state).toBe("missing");
+      await until(() => record.document.members[1]!.state === "missing");
+      await expectContent(pool, 3);
+      pool.kill();
+    }
+  });
+
   test("a suspect drive serves until the spare has all of it, and redundancy is whole all the time", async () => {
     const media = new MemoryPoolMedia(shapeOf(raid, 1));
     const pulled = pullable(media);
