@@ -19,7 +19,7 @@ import type { Engine, Life } from "./engine.ts";
 import type { JournalTrouble } from "./journal-trouble.ts";
 import { LateDrive } from "./late-drive.ts";
 import { SimDrive, type SimDriveState, type Site } from "./sim-drive.ts";
-import { SimJournalFile, SimJournalState } from "./sim-journal.ts";
+import { type JournalDisk, SimJournalFile, SimJournalState } from "./sim-journal.ts";
 import type { Trouble } from "./trouble.ts";
 
 const FRAME_TICK_MILLISECONDS = 1000;
@@ -50,7 +50,7 @@ export interface PoolMedia {
   /** Of two. */
   readonly journalTrouble: JournalTrouble | undefined;
   readonly journalBytes: number;
-  readonly syncMilliseconds: number;
+  readonly journalDisk: JournalDisk;
 }
 
 export interface DirectorOptions {
@@ -126,7 +126,7 @@ export class Director {
         return file;
       };
       const create = (): SimJournalFile => {
-        media.journals[copy] = new SimJournalState(media.journalBytes, media.syncMilliseconds);
+        media.journals[copy] = new SimJournalState(media.journalBytes, media.journalDisk);
         return open()!;
       };
       return { open, create };

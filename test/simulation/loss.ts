@@ -43,6 +43,8 @@ export class Loss {
   readonly #isWell: (drive: SimDriveState) => boolean;
   /** Zones in which blocks are lost, or may be. */
   readonly zones = new Set<number>();
+  /** Blocks that could not be had when the pool read them, each at one place. */
+  readonly #toldOf = new Set<string>();
   #rotten: Rotten[] = [];
 
   constructor(options: {
@@ -138,10 +140,19 @@ export class Loss {
         const isPart = frame >= 0 && frames.poisoned[frame] === 1;
         const what = `volume ${volume} block ${block} is given up`;
         if (!isPlace(place)) this.#engine.fail(`${what}, and had no place`);
+        // The part was given up with the rest when that was read; a drive that is rebuilt may have it by now.
+        else if (isPart && this.#toldOf.has(nameOf(pool, { volume, block, place }))) continue;
         else if (this.canBeHad(pool, media, { volume, block, place }, isPart)) this.#engine.fail(`${what}, and can be had`);
       }
       return commit(change);
     };
+  }
+
+  /** The pool says that it could not read a block. */
+  told(pool: Pool, media: PoolMedia, volume: number, block: number): void {
+    const place = pool.parts.map.lookup(volume, block);
+    if (place === PAGE_NOT_LOADED || !isPlace(place) || this.canBeHad(pool, media, { volume, block, place }, true)) return;
+    this.#toldOf.add(nameOf(pool, { volume, block, place }));
   }
 
   /** @param now - of drives that are there and well; else also of those that may come back */
@@ -164,4 +175,9 @@ export class Loss {
     const { level, shape } = geometry;
     return canBeHad({ level, shape, zone, stripe, column, index, volume, block, strip });
   }
+}
+
+/** Zone numbers are given out once. */
+function nameOf({ parts: { geometry, map } }: Pool, { volume, block, place }: At): string {
+  return `${volume}/${block} at ${map.zones.zone[decodePlace(geometry, place).slot]}/${place}`;
 }

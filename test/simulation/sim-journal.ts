@@ -21,6 +21,12 @@ interface Written {
   readonly data: Uint8Array;
 }
 
+export interface JournalDisk {
+  readonly syncMilliseconds: number;
+  /** A power failure mostly takes one write of many: what lies behind it is there, and belongs to no history any more. */
+  readonly losesOne: boolean;
+}
+
 export class SimJournalState {
   readonly bytes: number;
   /** What reads see. */
@@ -41,11 +47,11 @@ export class SimJournalState {
   syncFailed = false;
   /** Of writes and syncs, so many fail: only where there is another copy. */
   failShare = 0;
-  readonly syncMilliseconds: number;
+  readonly disk: JournalDisk;
 
-  constructor(bytes: number, syncMilliseconds = SYNC_MILLISECONDS) {
+  constructor(bytes: number, disk: JournalDisk = { syncMilliseconds: SYNC_MILLISECONDS, losesOne: false }) {
     this.bytes = bytes;
-    this.syncMilliseconds = syncMilliseconds;
+    this.disk = disk;
     this.cached = new Uint8Array(bytes);
     this.durable = new Uint8Array(bytes);
   }
@@ -87,7 +93,7 @@ export class SimJournalState {
 
   /** A file that holds what this one does, durably. */
   copy(): SimJournalState {
-    const copy = new SimJournalState(this.bytes);
+    const copy = new SimJournalState(this.bytes, this.disk);
     copy.cached.set(this.cached);
     copy.durable.set(this.cached);
     return copy;
@@ -98,6 +104,23 @@ export class SimJournalState {
     this.syncFailed = false;
     if (kind === "process") return;
     this.#forsaken.clear();
+    if (this.disk.losesOne && this.unsynced.length > 0 && random.chance(0.6)) this.#loseOne(random);
+    else this.#loseSome(random);
+    this.unsynced = [];
+    this.cached.set(this.durable);
+  }
+
+  /** All of it, or, where it is a record, all behind a first part of its header. */
+  #loseOne(random: Random): void {
+    const lost = random.between(0, this.unsynced.length - 1);
+    const sectors = random.chance(0.5) ? 0 : random.between(1, 2);
+    for (const [n, { position, data }] of this.unsynced.entries()) {
+      const end = n === lost ? sectorEnd(position, sectors) - position : data.length;
+      this.durable.set(data.subarray(0, end), position);
+    }
+  }
+
+  #loseSome(random: Random): void {
     const share = random.chance(0.3) ? 0 : random.chance(0.3) ? 1 : random.next();
     const bySector = random.chance(0.5);
     const inOrder = random.chance(0.4);
@@ -112,8 +135,6 @@ export class SimJournalState {
       if (bySector) this.#hardenSectors(position, data, () => random.chance(share));
       else if (whole) this.durable.set(data, position);
     }
-    this.unsynced = [];
-    this.cached.set(this.durable);
   }
 
   #hardenSectors(position: number, data: Uint8Array, isThere: () => boolean): void {
@@ -208,7 +229,7 @@ export class SimJournalFile implements JournalFile {
     const served = this.#waiting;
     this.#waiting = [];
     const last = state.unsynced.at(-1);
-    engine.after(engine.latency(state.syncMilliseconds), undefined, () => {
+    engine.after(engine.latency(state.disk.syncMilliseconds), undefined, () => {
       if (state.process !== process) return;
       const error = state.syncFailed || this.#chanceOfFailure() ? this.#fail("fdatasync error") : undefined;
       const count = last === undefined ? 0 : state.unsynced.indexOf(last) + 1;

@@ -915,6 +915,10 @@ export class World {
       const { journals, journalTrouble } = this.#pools.find(({ media }) => event.subject === `pool ${media.name}`)!.media;
       journalTrouble?.restored(journals);
     }
+    const block = /^block (\d+) of volume (\d+) can't be read/.exec(event.message);
+    const teller = this.#pools.find(({ media }) => event.type === "block.lost" && event.subject === `pool ${media.name}`);
+    if (block !== null && teller?.open !== undefined)
+      teller.media.changes?.loss.told(teller.open.pool, teller.media, Number(block[2]), Number(block[1]));
     if (UNASKED.has(event.type) && !this.#isTrouble(event))
       this.engine.fail(`${event.type} (${event.subject}): ${event.message}`);
   }
@@ -981,7 +985,10 @@ export class World {
       journalTrouble: isMirrored ? new JournalTrouble(random) : undefined,
       // Where records are to be of one size none may wait for room: those that did come together.
       journalBytes: 8192 + 4096 * random.between(56, 160) * (this.#swarm.uniform ? 6 : 1),
-      syncMilliseconds: this.#swarm.slowSyncs || this.#swarm.uniform ? 5 + 40 * random.next() : 1,
+      journalDisk: {
+        syncMilliseconds: this.#swarm.slowSyncs || this.#swarm.uniform ? 5 + 40 * random.next() : 1,
+        losesOne: this.#swarm.uniform,
+      },
     };
   }
 
