@@ -42,6 +42,8 @@ export interface JournalMirror {
   whenRecorded(go: () => void): void;
   /** The copy beside the one that is read, where it is in step: it may have what that one lost in a crash. */
   readonly other: JournalFile | undefined;
+  /** That one can't be read. */
+  loseOther(error: JournalFileError): void;
   /** Copies that are there and could be made whole again. */
   readonly lostCopies: readonly number[];
   /** From now on that copy gets every write too. */

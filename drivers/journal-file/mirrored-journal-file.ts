@@ -57,8 +57,13 @@ export class MirroredJournalFile implements JournalFile, JournalMirror {
   }
 
   get other(): JournalFile | undefined {
-    const copy = this.#states.findIndex((state, n) => state === "online" && n !== this.#truth);
+    const copy = this.#otherCopy();
     return copy < 0 ? undefined : this.#copies[copy];
+  }
+
+  loseOther(error: JournalFileError): void {
+    const copy = this.#otherCopy();
+    if (copy >= 0) this.#lose(copy, error);
   }
 
   get lostCopies(): readonly number[] {
@@ -131,6 +136,10 @@ export class MirroredJournalFile implements JournalFile, JournalMirror {
 
   async close(): Promise<void> {
     await Promise.all(this.#copies.map(async (file) => file?.close()));
+  }
+
+  #otherCopy(): number {
+    return this.#states.findIndex((state, n) => state === "online" && n !== this.#truth);
   }
 
   #syncCopy(copy: number, done: SyncDone): void {

@@ -445,12 +445,22 @@ export class Journal {
     const reader = new JournalReader(this.#file, this.#id, piece);
     reader.headersOnly = pagesKept;
     this.#reader = reader;
+    const { mirror } = this.#file;
+    let other = mirror?.other;
     for (let live = this.#liveRecord(this.#head, this.#nextSequence, epoch); live !== undefined; ) {
       const { found, offset } = live;
       const record = reader.entriesOf(found);
       // What is written to behind the last one can't have been begun before that one was whole.
       const following = pagesKept ? this.#recordAfter(live) : undefined;
       if (pagesKept && following === undefined && !reader.payloadHolds(record)) break;
+      if (following === undefined) this.#level(found);
+      if (mirror?.other !== other) {
+        // What was read ahead may be of a copy that is lost now.
+        other = mirror?.other;
+        reader.forget();
+        live = this.#liveRecord(this.#head, found.sequence, epoch);
+        continue;
+      }
       this.#head = offset;
       epoch = found.epoch;
       syncedSequence = Math.max(syncedSequence, found.syncedSequence);
@@ -508,6 +518,7 @@ export class Journal {
         const found = this.#reader!.find(position, expected) ?? this.#findInOther(position, expected);
         if (found === undefined) return undefined;
         if (!found.wraps) return { found, offset };
+        this.#level(found);
         // Whoever wrote this wrote, or lost, the record behind it: one of an owner before lies there from another time.
         epochMin = found.epoch;
       }
@@ -517,15 +528,37 @@ export class Journal {
 
   /** Where one copy of the journal ends, or is damaged, the other may go on: what it has is put into both. */
   #findInOther(position: number, expected: Expected): FoundRecord | undefined {
-    const other = this.#file.mirror?.other;
-    if (other === undefined) return undefined;
-    const found = new JournalReader(other, this.#id, Buffer.allocUnsafeSlow(READER_PIECE_BYTES_MIN)).find(position, expected);
-    if (found === undefined) return undefined;
-    const bytes = Buffer.alloc(found.bytes);
-    other.read(position, bytes);
+    const piece = Buffer.allocUnsafeSlow(READER_PIECE_BYTES_MIN);
+    const found = this.#ofOther((other) => new JournalReader(other, this.#id, piece).find(position, expected));
+    const bytes = found === undefined ? undefined : this.#ofOther((other) => readFrom(other, position, found.bytes));
+    if (bytes === undefined) return undefined;
     this.#writeFile(position, [bytes]);
     this.#reader!.forget();
     return found;
+  }
+
+  /** Undefined where there is no other copy, or none that can be read. */
+  #ofOther<T>(read: (other: JournalFile) => T): T | undefined {
+    const { mirror } = this.#file;
+    if (mirror?.other === undefined) return undefined;
+    try {
+      return read(mirror.other);
+    } catch (error) {
+      if (!(error instanceof JournalFileError)) throw error;
+      mirror.loseOther(error);
+      return undefined;
+    }
+  }
+
+  /**
+   * What counts is in every copy that is in step before it does: the copy that it was read from may be lost next, and what is
+   * in memory by then has to be what the other goes on with.
+   */
+  #level({ position, bytes }: FoundRecord): void {
+    if (this.#file.mirror?.other === undefined) return;
+    const ours = readFrom(this.#file, position, bytes);
+    const theirs = this.#ofOther((other) => readFrom(other, position, bytes));
+    if (theirs?.equals(ours) === false) this.#writeFile(position, [ours]);
   }
 
   /**
@@ -539,7 +572,7 @@ export class Journal {
   async mend(breathe: () => Promise<void>, durably = false): Promise<number[]> {
     while (this.#rewriteSlice()) await breathe();
     const { mirror } = this.#file;
-    if (durably && mirror?.other !== undefined && this.#hasRoom)
+    if (durably && mirror !== undefined && this.#hasRoom)
       await new Promise<void>((ended) => this.whenSynced(this.#nextSequence - 1, () => ended()));
     const mended: number[] = [];
     for (const copy of mirror?.lostCopies ?? []) {
@@ -673,4 +706,10 @@ export class Journal {
 
 function synced(file: JournalFile): Promise<void> {
   return new Promise((resolve, reject) => file.sync((error) => (error === undefined ? resolve() : reject(error))));
+}
+
+function readFrom(file: JournalFile, position: number, bytes: number): Buffer {
+  const buffer = Buffer.allocUnsafe(bytes);
+  file.read(position, buffer);
+  return buffer;
 }

@@ -421,4 +421,57 @@ describe("a journal in two copies", () => {
       third.kill();
     }
   });
+
+  test.each([
+    ["journal", "write"],
+    ["journal", "read"],
+    ["mirror", "write"],
+    ["mirror", "read"],
+  ] as const)(
+    "a copy that fails while it is recovered takes nothing with it that is shown afterwards: %s, %s",
+    async (failing, operation) => {
+      for (let good = 0; good < 14; good++) {
+        const media = new MemoryPoolMedia();
+        const { pool } = await mirroredPool(media);
+        await writeBytes(pool, 1, 0, content(9), true);
+        for (let n = 0; n < 8; n++) await writeBytes(pool, 1, n * BLOCK, content(n + 1));
+        pool.kill();
+        // Each disk lacks another record.
+        media.journal!.powerLoss((write) => write !== 5);
+        media.mirror!.powerLoss((write) => write !== 3);
+        let times = 0;
+        const mayFail = (): void => {
+          if (++times > good) throw new JournalFileError("io", `${operation} error`);
+        };
+        const second = await openMemoryPool(media, {
+          mirrored: true,
+          wrapJournal: (file, copy) => {
+            const { write, read } = file;
+            if (copy === failing && operation === "write")
+              file.write = (...given) => {
+                mayFail();
+                write.apply(file, given);
+              };
+            if (copy === failing && operation === "read")
+              file.read = (...given) => {
+                mayFail();
+                return read.apply(file, given);
+              };
+            return file;
+          },
+        });
+        const shown: number[] = [];
+        for (let n = 0; n < 8; n++) shown.push(await blockOf(second, n));
+        second.kill();
+        media.journal!.powerLoss();
+        media.mirror!.powerLoss();
+        if (times > good) media[failing] = undefined;
+        const { pool: third } = await mirroredPool(media);
+        const there: number[] = [];
+        for (let n = 0; n < 8; n++) there.push(await blockOf(third, n));
+        expect(there, `after ${good} times`).toEqual(shown);
+        third.kill();
+      }
+    },
+  );
 });
