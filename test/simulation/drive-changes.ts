@@ -354,6 +354,14 @@ export class DriveChanges {
     return bad;
   }
 
+  /** A pool is served no more: what it has found of its drives may not be on record yet. */
+  ended(pool: Pool, media: PoolMedia): void {
+    for (const { driveId, state } of pool.parts.group.members) {
+      const drive = media.drives.find(({ identity }) => identity.driveId === driveId);
+      if (!isTrusted(state) && drive !== undefined) this.#doubtful.add(drive);
+    }
+  }
+
   /** A pool that is open says of its members what they have. */
   #note(pool: Pool): void {
     for (const { driveId, state } of pool.parts.group.members) {

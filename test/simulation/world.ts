@@ -715,6 +715,7 @@ export class World {
     this.#lingering.clear();
     for (const director of this.#directors) director.life.dead = true;
     for (const state of this.#pools) {
+      if (state.open !== undefined) state.media.changes?.ended(state.open.pool, state.media);
       state.open = undefined;
       state.closing = false;
       state.moving = false;
@@ -888,6 +889,7 @@ export class World {
   #poolsLose(director: Director): void {
     for (const state of this.#pools) {
       if (state.open?.director !== director) continue;
+      state.media.changes?.ended(state.open.pool, state.media);
       state.open = undefined;
       state.closing = false;
       state.moving = false;
