@@ -292,7 +292,7 @@ export const MUTATIONS: readonly Mutation[] = [
     "if (false) {",
   ),
   inRuns(
-    ["wideZeros", "busy"],
+    ["wideZeros", "slowReads"],
     mutation(
       "destage does not look whether a range was zeroed",
       "order of zeros and writes",

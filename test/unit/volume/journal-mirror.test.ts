@@ -430,7 +430,7 @@ describe("a journal in two copies", () => {
   ] as const)(
     "a copy that fails while it is recovered takes nothing with it that is shown afterwards: %s, %s",
     async (failing, operation) => {
-      for (let good = 0; good < 14; good++) {
+      for (let good = 0; good < 9; good++) {
         const media = new MemoryPoolMedia();
         const { pool } = await mirroredPool(media);
         await writeBytes(pool, 1, 0, content(9), true);
