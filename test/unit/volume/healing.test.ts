@@ -69,6 +69,15 @@ async function healed(pool: OpenedPool): Promise<void> {
   await until(() => record.document.members.every(({ state }) => state === "online") && !healing.isBusy);
 }
 
+/** Drive 01 is pulled while hosts write, and spare 04 has its place, with all that belongs there. */
+async function spareTaken(pool: OpenedPool, pulled: Set<number>, written: Uint8Array): Promise<void> {
+  pulled.add(1);
+  await writeBytes(pool, 1, 0, written);
+  await pool.service.pool(0).destageAll();
+  await until(() => pool.service.pool(0).parts.group.members[1]!.name === "04");
+  await healed(pool);
+}
+
 /** Drive 02 is suspect, and a spare is built from it, on record. */
 async function copyBegun(pool: OpenedPool): Promise<void> {
   const { parts, record } = pool.service.pool(0);
@@ -336,11 +345,7 @@ describe("healing of RAID-5", () => {
     const media = new MemoryPoolMedia(shapeOf(raid, 1));
     const pulled = pullable(media);
     const pool = await filled(media);
-    pulled.add(1);
-    await writeBytes(pool, 1, 0, content(2));
-    await pool.service.pool(0).destageAll();
-    await until(() => pool.service.pool(0).parts.group.members[1]!.name === "04");
-    await healed(pool);
+    await spareTaken(pool, pulled, content(2));
     await pool.service.stop();
     pool.kill();
     pulled.delete(1);
@@ -358,11 +363,7 @@ describe("healing of RAID-5", () => {
     const media = new MemoryPoolMedia(shapeOf(raid, 1));
     const pulled = pullable(media);
     const pool = await filled(media);
-    pulled.add(1);
-    await writeBytes(pool, 1, 0, content(2));
-    await pool.service.pool(0).destageAll();
-    await until(() => pool.service.pool(0).parts.group.members[1]!.name === "04");
-    await healed(pool);
+    await spareTaken(pool, pulled, content(2));
     await pool.service.stop();
     pool.kill();
     pulled.delete(1);
@@ -383,11 +384,7 @@ describe("healing of RAID-5", () => {
     const spare = media.drives[4]!;
     const isWiped = (): boolean => spare.zones.size === 0 && spare.metadata.size === 0 && spare.ledger.intervalCount === 0;
     const loseAndReplace = async (cutAt: number): Promise<void> => {
-      pulled.add(1);
-      await writeBytes(pool, 1, 0, content(1, BLOCK));
-      await pool.service.pool(0).destageAll();
-      await until(() => pool.service.pool(0).parts.group.members[1]!.name === "04");
-      await healed(pool);
+      await spareTaken(pool, pulled, content(1, BLOCK));
       expect(spare.zones.size).toBeGreaterThan(1);
       await pool.service.stop();
       pool.kill();
@@ -423,11 +420,7 @@ describe("healing of RAID-5", () => {
     const media = new MemoryPoolMedia(shapeOf(raid, 1));
     const pulled = pullable(media);
     const pool = await filled(media);
-    pulled.add(1);
-    await writeBytes(pool, 1, 0, content(1, BLOCK));
-    await pool.service.pool(0).destageAll();
-    await until(() => pool.service.pool(0).parts.group.members[1]!.name === "04");
-    await healed(pool);
+    await spareTaken(pool, pulled, content(1, BLOCK));
     await pool.service.stop();
     pool.kill();
     pulled.delete(1);
@@ -475,11 +468,7 @@ describe("healing of RAID-5", () => {
         return run();
       });
     const pool = await filled(media);
-    pulled.add(1);
-    await writeBytes(pool, 1, 0, content(1, BLOCK));
-    await pool.service.pool(0).destageAll();
-    await until(() => pool.service.pool(0).parts.group.members[1]!.name === "04");
-    await healed(pool);
+    await spareTaken(pool, pulled, content(1, BLOCK));
     await pool.service.stop();
     pool.kill();
     pulled.delete(1);
@@ -557,11 +546,7 @@ describe("healing of RAID-5", () => {
     const media = new MemoryPoolMedia(shapeOf(raid, 1));
     const pulled = pullable(media);
     const pool = await filled(media);
-    pulled.add(1);
-    await writeBytes(pool, 1, 0, content(2));
-    await pool.service.pool(0).destageAll();
-    await until(() => pool.service.pool(0).parts.group.members[1]!.name === "04");
-    await healed(pool);
+    await spareTaken(pool, pulled, content(2));
     await pool.service.stop();
     pool.kill();
     pulled.delete(1);
