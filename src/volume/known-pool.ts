@@ -88,7 +88,8 @@ export async function knownPool(
   const verdict = judged(copies);
   if (verdict === undefined) return undefined;
   const newest = verdict.document;
-  const volumes = await volumesOf(options, newest, copies);
+  const without: string[] = [];
+  const volumes = await volumesOf(options, newest, copies, without);
   if (volumes !== undefined) return { verdict, volumes };
   const isDamaged = ({ document }: DocumentCopy): boolean =>
     document?.poolId === newest.poolId && document.version === newest.version;
@@ -101,26 +102,35 @@ export async function knownPool(
   const isNext = before?.document.poolId === newest.poolId && before.document.version + 1 === newest.version;
   if (before !== undefined && volumesBefore !== undefined && isNext && raidLevel(before.document.raid).survives(out))
     return { verdict: before, volumes: volumesBefore };
-  const reason = `no drive has the records of all its ${newest.volumeCount} volumes whole. Bring back a drive that is missing`;
+  const reason =
+    `no drive has the records of all its ${newest.volumeCount} volumes whole (${without.join("; ")}). ` +
+    "Bring back a drive that is missing, or one that can't be read";
   throw new PoolRefusedError(config.name, reason, []);
 }
 
-/** The volumes that the document was written with, from the first drive with it that has all their records whole. */
+/**
+ * The volumes that the document was written with, from the first drive with it that has all their records whole.
+ * @param without - gets why each of the others is not that drive
+ */
 async function volumesOf(
   options: OpenPoolOptions,
   of: PoolDocument,
   copies: readonly DocumentCopy[],
+  without: string[] = [],
 ): Promise<readonly PoolVolumeDocument[] | undefined> {
   if (of.volumes !== undefined) return of.volumes;
   for (const { position, document } of copies) {
     const bay = options.bays[position]!;
     if (bay.state !== "open" || document?.poolId !== of.poolId || document.version !== of.version) continue;
     try {
-      const volumes = decodeVolumes(await readVolumeRecords(bay.drive), of);
+      const records = await readVolumeRecords(bay.drive);
+      const volumes = decodeVolumes(records, of);
       if (volumes !== undefined) return volumes;
+      without.push(`drive ${bay.drive.name} has ${records.size} records, which are not what was written`);
     } catch (error) {
       // A drive that can't be read now is found out, and lost on record, when it is written to.
       if (isFenced(error) || !(error instanceof DriveError)) throw error;
+      without.push(error.message);
     }
   }
   return undefined;
