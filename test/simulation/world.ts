@@ -285,11 +285,12 @@ export class World {
     this.#hostsUntil = 0;
     const volumes = this.#pools.flatMap((pool) => pool.volumes);
     const quiet = (): boolean => volumes.every(({ inFlight }) => inFlight === 0);
-    if (!this.#until("hosts' requests answered", quiet)) return;
+    if (!this.#until("hosts' requests answered", () => volumes.every(({ boundedInFlight }) => boundedInFlight === 0))) return;
     // A move may have been asked for right before.
     if (!this.#until("pools where they are to be", () => this.#isSettled())) return;
     // Nothing is at rest while a disk is full, or has operations that hang.
     for (const { media } of this.#pools) for (const faults of media.faults) faults.set(restingFaults(faults));
+    if (!this.#until("what waited for room answered", quiet)) return;
     for (const state of this.#pools) if (!this.#heal(state)) return;
     for (const state of this.#pools) for (const volume of state.volumes) volume.verify(this.#server(state)!);
     if (!this.#until("everything read", quiet)) return;
