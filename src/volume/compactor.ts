@@ -66,7 +66,10 @@ export class Compactor {
   /** Writes under way, oldest first. */
   readonly #writes: Promise<void>[] = [];
   #running: Promise<void> | undefined;
-  /** Zones whose live blocks could not all be read. Looked at again when someone wants them empty, or after the next start. */
+  /**
+   * Slots of zones whose live blocks could not all be read. Looked at again when someone wants them empty, or nothing lives in
+   * them any more, or after the next start.
+   */
   readonly #stuck = new Set<number>();
   /** Zones that are to be emptied whatever they hold, and who waits for that. */
   readonly #wanted = new Map<number, (() => void)[]>();
@@ -159,8 +162,8 @@ export class Compactor {
       // One that is damaged would take room for what can be read of it, and give none: losses.ts has it emptied.
       mayEmpty: (slot) =>
         zoneUse.uncommitted[slot] === 0 &&
-        !this.#stuck.has(slot) &&
-        (map.zones.live[slot] === 0 || !driveHealth.damagedZones.has(map.zones.zone[slot]!)),
+        (map.zones.live[slot] === 0 ||
+          !(this.#stuck.has(slot) || driveHealth.damagedZones.has(map.zones.zone[slot]!))),
     });
   }
 
@@ -235,6 +238,7 @@ export class Compactor {
     while (zoneUse.reading[slot]! > 0) await pause(runtime, READ_POLL_MILLISECONDS);
     await group.onEach(group.positions, (drive) => drive.resetZone(zone));
     runtime.reached("compaction.zoneReset");
+    this.#stuck.delete(slot);
     await this.#log(ZONE_EVENT.freed, slot, zone);
     runtime.reached("compaction.zoneFreed");
   }

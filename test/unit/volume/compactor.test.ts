@@ -108,6 +108,21 @@ describe("Compactor: when a zone goes (invariant 1)", () => {
     pool.kill();
   });
 
+  test("also one that had something that can't be read, once nothing of that lives any more", async () => {
+    const media = new MemoryPoolMedia();
+    const pool = await pooled(media);
+    const { compactor, losses, parts } = pool.service.pool(0);
+    // They would give the blocks up, and have the zone emptied.
+    await losses.stop();
+    for (const position of [0, 1]) media.drives[position]!.zones.get(1)!.strips.delete(0);
+    await compactor.evacuate(0);
+    expect(pool.events.some(({ type }) => type === "zone.unreadable")).toBe(true);
+    expect(parts.map.zones.live[0]).toBeGreaterThan(0);
+    for (let round = 2; round < 12; round++) await writeZone(pool, 0, round);
+    await until(() => media.drives.every((drive) => !drive!.zones.has(1)));
+    pool.kill();
+  });
+
   test("not of what can be read of a damaged one: that would take room and give none, until losses are on record", async () => {
     const media = new MemoryPoolMedia();
     const pool = await pooled(media);
