@@ -126,39 +126,6 @@ export const MUTATIONS: readonly Mutation[] = [
       "((_sequence, go) => go(true))(0, (durable) => {",
     ),
   ),
-  inRuns(
-    ["uniform"],
-    mutation(
-      "the superblock does not say of which owner its tail is",
-      "one history",
-      300,
-      JOURNAL,
-      /tailEpoch: oldest\?\.epoch \?\? this\.#recoveringEpoch \?\? this\.#epoch/,
-      "tailEpoch: 0",
-    ),
-  ),
-  inRuns(
-    ["uniform"],
-    mirrored(
-      "what recovery takes from one copy of the journal need not be in the other",
-      "what was read is kept",
-      300,
-      JOURNAL,
-      /if \(following === undefined\)\s+this\.#level\(found\);/,
-      "",
-    ),
-  ),
-  inRuns(
-    ["uniform"],
-    mirrored(
-      "what recovery takes from one copy of the journal is shown before it is on a disk",
-      "what was read is kept",
-      300,
-      JOURNAL,
-      /durably && mirror !== undefined && this\.#hasRoom/,
-      "durably && mirror?.other !== undefined && this.#hasRoom",
-    ),
-  ),
   mutation(
     "what records say that they sum to is taken for true",
     "torn records",
