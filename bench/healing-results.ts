@@ -17,6 +17,8 @@ export interface HealingBeside {
 }
 
 export interface HealingResults {
+  /** Which run of its own it was: it may be another than that of the rest. */
+  readonly run?: { readonly commit: string; readonly day: string };
   readonly spanMebibytes: number;
   /** Of one drive to another; of four drives at once. */
   readonly raw: { readonly copyBytesPerSecond: number[]; readonly readBytesPerSecond: number[] };

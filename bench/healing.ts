@@ -33,7 +33,9 @@ const spanMebibytes = Number(values.span);
 const shares = values.shares.split(",").map(Number);
 
 const client = await LoadClient.compile(temporaryFolder(values.data));
+const commit = describeCommit();
 const results: HealingResults = {
+  run: { commit: `${commit.id}${commit.isChanged ? " with changes" : ""}`, day: new Date().toISOString().slice(0, 10) },
   spanMebibytes,
   raw: { copyBytesPerSecond: [], readBytesPerSecond: [] },
   quiet: { rebuild: [], copyBack: [], scrub: [] },
@@ -42,7 +44,7 @@ const results: HealingResults = {
     (["rebuild", "scrub"] as const).map((work) => ({ work, share, bytesPerSecond: [], hosts: [] })),
   ),
 };
-say(`varray ${describeCommit().id} on ${machineLine(describeMachine(values.data))}`);
+say(`varray ${commit.id} on ${machineLine(describeMachine(values.data))}`);
 for (let rep = 0; rep < Number(values.reps); rep++) await repeat(results);
 sayHealing(results);
 if (values.out !== undefined) writeFileSync(values.out, `${JSON.stringify(results, undefined, 1)}\n`);

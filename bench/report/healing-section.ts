@@ -18,10 +18,16 @@ const HEADINGS = [
   "longest ms",
 ];
 
-export function healingSection({ healing }: Results): string[] {
+export function healingSection({ healing, commit }: Results): string[] {
   if (healing === undefined) return [];
+  const { run } = healing;
+  const apart =
+    run === undefined || run.commit.startsWith(commit.id)
+      ? []
+      : [`Measured by itself, \`npm run bench:healing\`, on ${run.day}, commit ${run.commit}.`];
   return [
     "## Rebuild and scrub",
+    ...apart,
     `A pool of RAID-5 3+1 with ${fixed(healing.spanMebibytes / 3, 0)} MiB of data on each drive. *Raw copy*: one LevelDB drive of the same strips, batches and zones copied to another, nothing above it, in the same run. Rebuild and copy-back are counted by what they write to the one drive, the scrub by what it reads of all four. Beside hosts: 4K, 70 % reads, at depth 8, as fast as they can; the share is set in percent of the rate while hosts are quiet.`,
     table(HEADINGS, healingRows(healing)),
   ];

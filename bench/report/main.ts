@@ -1,10 +1,13 @@
 /**
- * `npm run bench:report [-- FILE]`: makes docs/performance.md and its plots of a run's results; the newest run's unless given.
- * The results go along (docs/performance/results.json), so that the page can be made again.
+ * `npm run bench:report [-- FILE] [--healing FILE]`: makes docs/performance.md and its plots of a run's results; the newest run's
+ * unless given. The results go along (docs/performance/results.json), so that the page can be made again. With `--healing` what
+ * `npm run bench:healing -- --out FILE` has measured by itself is in the place of the run's own.
  */
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
 import { ROOT } from "../array-under-test.ts";
+import type { HealingResults } from "../healing-results.ts";
 import { RESULTS_FOLDER, RESULTS_VERSION, type Results } from "../results.ts";
 import { type Fragment, pageOf } from "./page.ts";
 import { plotsOf } from "./plots.ts";
@@ -14,13 +17,17 @@ const PAGE = join(ROOT, "docs/performance.md");
 const FOLDER = join(ROOT, "docs/performance");
 const KEPT = join(FOLDER, "results.json");
 
-const file = process.argv[2] ?? newestResults() ?? KEPT;
-const results = JSON.parse(readFileSync(file, "utf8")) as Results;
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { healing: { type: "string" } } });
+const file = positionals[0] ?? newestResults() ?? KEPT;
+let results = JSON.parse(readFileSync(file, "utf8")) as Results;
 if (results.version !== RESULTS_VERSION) {
   throw new Error(`${file} has version ${results.version}, this program understands ${RESULTS_VERSION}`);
 }
 mkdirSync(FOLDER, { recursive: true });
-if (resolve(file) !== KEPT) copyFileSync(file, KEPT);
+if (values.healing !== undefined) {
+  results = { ...results, healing: JSON.parse(readFileSync(values.healing, "utf8")) as HealingResults };
+  writeFileSync(KEPT, `${JSON.stringify(results, undefined, 1)}\n`);
+} else if (resolve(file) !== KEPT) copyFileSync(file, KEPT);
 const plots = plotsOf(results);
 for (const { name, spec } of plots) writeFileSync(join(FOLDER, `${name}.svg`), await renderSvg(spec));
 writeFileSync(
