@@ -162,8 +162,7 @@ export class Compactor {
       // One that is damaged would take room for what can be read of it, and give none: losses.ts has it emptied.
       mayEmpty: (slot) =>
         zoneUse.uncommitted[slot] === 0 &&
-        (map.zones.live[slot] === 0 ||
-          !(this.#stuck.has(slot) || driveHealth.damagedZones.has(map.zones.zone[slot]!))),
+        (map.zones.live[slot] === 0 || !(this.#stuck.has(slot) || driveHealth.damagedZones.has(map.zones.zone[slot]!))),
     });
   }
 
