@@ -529,12 +529,14 @@ export class Journal {
   /** Where one copy of the journal ends, or is damaged, the other may go on: what it has is put into both. */
   #findInOther(position: number, expected: Expected): FoundRecord | undefined {
     const piece = Buffer.allocUnsafeSlow(READER_PIECE_BYTES_MIN);
-    const found = this.#ofOther((other) => new JournalReader(other, this.#id, piece).find(position, expected));
-    const bytes = found === undefined ? undefined : this.#ofOther((other) => readFrom(other, position, found.bytes));
-    if (bytes === undefined) return undefined;
-    this.#writeFile(position, [bytes]);
+    const there = this.#ofOther((other) => {
+      const found = new JournalReader(other, this.#id, piece).find(position, expected);
+      return found && { found, bytes: readFrom(other, position, found.bytes) };
+    });
+    if (there === undefined) return undefined;
+    this.#writeFile(position, [there.bytes]);
     this.#reader!.forget();
-    return found;
+    return there.found;
   }
 
   /** Undefined where there is no other copy, or none that can be read. */

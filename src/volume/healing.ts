@@ -315,7 +315,7 @@ export class Healing {
     try {
       if (!(await rebuild.run())) return;
       // Lost since the rebuild looked last, it stays lost: what it has missed by now nobody would bring it.
-      if (group.members[member.position] !== member || member.state !== "rebuilding") return;
+      if (!rebuild.isWanted) return;
       await this.#complete(member);
       const { zonesDone, lostStrips } = rebuild.progress;
       if (lostStrips > 0)

@@ -75,7 +75,7 @@ export class Rebuild {
       pool,
       member,
       pace: options.pace,
-      isWanted: () => this.#isWanted(),
+      isWanted: () => this.isWanted,
       write: (strips) => this.#writeStrips(strips),
     });
     const before = member.hasZone?.bind(member);
@@ -109,8 +109,8 @@ export class Rebuild {
     for (;;) {
       const todo = this.#lacking();
       this.#zonesTotal = this.#zonesDone + todo.length;
-      if (todo.length === 0) return this.#isWanted();
-      if (!this.#isWanted()) return false;
+      if (todo.length === 0) return this.isWanted;
+      if (!this.isWanted) return false;
       const slot = todo.find((slot) => this.#isReady(slot));
       if (slot === undefined) {
         await pause(this.#pool.runtime, POLL_MILLISECONDS);
@@ -121,7 +121,8 @@ export class Rebuild {
     }
   }
 
-  #isWanted(): boolean {
+  /** It was not stopped, and its drive is still the member that is rebuilt. */
+  get isWanted(): boolean {
     const { group, health } = this.#pool;
     const { member } = this;
     return !this.#stopped && !health.failed && member.state === "rebuilding" && group.members[member.position] === member;
@@ -171,7 +172,7 @@ export class Rebuild {
     }
     if (!isTaken) {
       await compactor.evacuate(slot);
-      if (!this.#isWanted() || map.zones.zone[slot] !== zone || map.zones.state[slot] !== ZONE_STATE.sealed) return;
+      if (!this.isWanted || map.zones.zone[slot] !== zone || map.zones.state[slot] !== ZONE_STATE.sealed) return;
       // It has to stay, as something in it can't be had: then this drive does without it. That is on record first, or the next
       // start would take what the drive lacks for the loss of one more.
       await this.#options.noteDamage(slot);
@@ -209,7 +210,7 @@ export class Rebuild {
         return;
       } catch (error) {
         const isFull = error instanceof DriveError && error.kind === "noSpace";
-        if (!isFull || !this.#isWanted()) throw error;
+        if (!isFull || !this.isWanted) throw error;
         await pause(this.#pool.runtime, NO_SPACE_RETRY_MILLISECONDS);
       }
     }

@@ -376,12 +376,12 @@ export class HostVolume {
     });
   }
 
-  /** What has not been answered, for people. */
   /** Requests that end however full a disk is: what is put on record on the drives waits there for room. */
   get boundedInFlight(): number {
     return this.#switching ? this.inFlight - 1 : this.inFlight;
   }
 
+  /** What has not been answered, for people. */
   get waitsFor(): string {
     if (this.inFlight === 0) return "";
     const writes = [...this.#pending].map(

@@ -915,15 +915,23 @@ export class World {
     if (event.type === "journal.copyLost" && this.engine.random.chance(0.5))
       this.#plan?.within(this.engine.random.between(1, 20));
     if (event.type === "journal.copyRestored") {
-      const { journals, journalTrouble } = this.#pools.find(({ media }) => event.subject === `pool ${media.name}`)!.media;
+      const { journals, journalTrouble } = this.#poolOf(event).media;
       journalTrouble?.restored(journals);
     }
-    const block = /^block (\d+) of volume (\d+) can't be read/.exec(event.message);
-    const teller = this.#pools.find(({ media }) => event.type === "block.lost" && event.subject === `pool ${media.name}`);
-    if (block !== null && teller?.open !== undefined)
-      teller.media.changes?.loss.told(teller.open.pool, teller.media, Number(block[2]), Number(block[1]));
+    if (event.type === "block.lost") this.#blockLost(event);
     if (UNASKED.has(event.type) && !this.#isTrouble(event))
       this.engine.fail(`${event.type} (${event.subject}): ${event.message}`);
+  }
+
+  /** One block that could not be read; the event of many that are given up names ranges. */
+  #blockLost(event: { readonly subject: string; readonly message: string }): void {
+    const block = /^block (\d+) of volume (\d+) can't be read/.exec(event.message);
+    const { open, media } = this.#poolOf(event);
+    if (block !== null && open !== undefined) media.changes?.loss.told(open.pool, media, Number(block[2]), Number(block[1]));
+  }
+
+  #poolOf({ subject }: { readonly subject: string }): PoolState {
+    return this.#pools.find(({ media }) => subject === `pool ${media.name}`)!;
   }
 
   /** What a drive that misbehaves may be said to do. */
