@@ -93,6 +93,8 @@ export interface DocumentCopy {
 
 interface MemberVerdict {
   readonly state: MemberState;
+  /** Which drive has the position: the one on record, or the one that it is built from, where it is not there any more. */
+  readonly driveId: string;
   /** Unless it is online. */
   readonly reason?: string;
   /** Where the drive is, if it is to be used. */
@@ -136,7 +138,11 @@ export interface JudgedBays {
 export function judgeCopies(judged: JudgedBays): Verdict | undefined {
   const newest = newestDocument(judged);
   if (newest === undefined) return undefined;
-  return { document: newest, members: newest.members.map((member) => judgeMember(judged, newest, member)) };
+  const members = newest.members.map((member) => {
+    const verdict = { ...judgeMember(judged, newest, member), driveId: member.driveId };
+    return isWritable(verdict.state) ? verdict : (formerVerdict(judged, member) ?? verdict);
+  });
+  return { document: newest, members };
 }
 
 /** Of the pool that the most of the drives are members of, by their own word: a stray drive of another one does not decide. */
@@ -161,7 +167,19 @@ function isLater(one: PoolDocument, other: PoolDocument): boolean {
   return one.epoch > other.epoch || (one.epoch === other.epoch && one.version > other.version);
 }
 
-function judgeMember(judged: JudgedBays, newest: PoolDocument, member: MemberDocument): MemberVerdict {
+/**
+ * The drive that a member was built from has its place again where the member itself can't be used: what it has of zones and
+ * the map is looked at. (What the others lack may be on it alone.)
+ */
+function formerVerdict(judged: JudgedBays, { name, former }: MemberDocument): MemberVerdict | undefined {
+  if (former === undefined) return undefined;
+  const copy = judged.copies.find(({ driveId }) => driveId === former.driveId);
+  if (copy === undefined) return undefined;
+  const reason = `drive ${name}, which was built from it, can't be used, and it has its place again`;
+  return { state: "rebuilding", driveId: former.driveId, reason, bay: copy.position, hasMap: former.hasMap === true };
+}
+
+function judgeMember(judged: JudgedBays, newest: PoolDocument, member: MemberDocument): Omit<MemberVerdict, "driveId"> {
   const home = judged.bays.indexOf(member.name);
   const own = judged.copies.filter(({ driveId }) => driveId === member.driveId);
   const copy = own.find(({ position }) => position === home) ?? own[0];

@@ -56,7 +56,7 @@ export async function makePool(
     members: drives.map(({ driveId }, position) => ({ name: config.drives[position]!, driveId, state: "online" as const })),
     ...NO_VOLUMES,
   };
-  const verdict: Verdict = { document, members: drives.map((_, bay) => ({ state: "online" as const, bay })) };
+  const verdict: Verdict = { document, members: drives.map(({ driveId }, bay) => ({ state: "online" as const, driveId, bay })) };
   const group = new RaidGroup(openMembers(options, verdict), geometry.level, {
     onMemberLost: () => Promise.resolve(),
     onNoSpace: (member) => tellNoSpace(options, member),

@@ -90,19 +90,19 @@ export function observedBays({ bays, runtime }: OpenPoolOptions, health: DriveHe
 
 export function openMembers(options: OpenPoolOptions, verdict: Verdict): Member[] {
   return verdict.document.members.map((member, position) => {
-    const { state, reason, bay: bayIndex, hasMap = false } = verdict.members[position]!;
+    const { state, driveId, reason, bay: bayIndex, hasMap = false } = verdict.members[position]!;
     const bay = bayIndex === undefined ? undefined : options.bays[bayIndex];
     const drive: Drive | undefined = bay?.state === "open" ? bay.drive : undefined;
     const name = bayIndex === undefined ? member.name : driveNames(options.config)[bayIndex]!;
     return {
       position,
       name,
-      driveId: member.driveId,
+      driveId,
       state,
       reason,
       drive: isWritable(state) ? drive : undefined,
       hasMap,
-      former: state === "rebuilding" ? formerOf(options, member) : undefined,
+      former: state === "rebuilding" && driveId === member.driveId ? formerOf(options, member) : undefined,
     };
   });
 }

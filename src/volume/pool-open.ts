@@ -170,11 +170,14 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
 }
 
 /**
- * Who is out when a pool is opened stays on record as it was until the others have shown that they have what it takes
- * (`refuseLoss`). A start that is refused must not be what keeps a drive out that is in order at the next one.
+ * Who is out when a pool is opened, or has another drive in its place, stays on record as it was until the others have shown
+ * that they have what it takes (`refuseLoss`). A start that is refused must not be what keeps a drive out that is in order at
+ * the next one.
  */
 function undecided(document: PoolDocument, members: readonly Member[]): () => readonly (Member | MemberDocument)[] {
-  const out = members.map(({ state }) => !isWritable(state));
+  const out = members.map(
+    ({ state, driveId }, position) => !isWritable(state) || driveId !== document.members[position]!.driveId,
+  );
   return () => members.map((member, position) => (out[position] ? document.members[position]! : member));
 }
 
@@ -225,8 +228,10 @@ async function orderZones(opening: {
   const { group, runtime } = parts;
   await checkZones(parts);
   refuseLoss(parts, opening.document, opening.volumeNames);
-  if (group.members.some((member, position) => member.state !== pool.record.document.members[position]!.state))
-    await pool.record.updateMembers(group.members);
+  const onRecord = pool.record.document.members;
+  const isNew = ({ state, driveId, position }: Member): boolean =>
+    state !== onRecord[position]!.state || driveId !== onRecord[position]!.driveId;
+  if (group.members.some(isNew)) await pool.record.updateMembers(group.members);
   await putZonesInOrder(parts, (slot) => pool.compactor.removeZone(slot));
   runtime.reached("recovery.zonesInOrder");
 }

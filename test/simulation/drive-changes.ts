@@ -388,7 +388,11 @@ export class DriveChanges {
       for (const [position, { driveId }] of members.entries()) if (ids.includes(driveId)) bad.add(position);
     }
     for (const { position, driveId } of pool?.parts.group.members ?? []) if (ids.includes(driveId)) bad.add(position);
-    return this.#level.survives([...bad]);
+    const newestMembers = documents.find(({ version }) => version === newest)?.members ?? [];
+    const drivesOf = (pool?.parts.group.members ?? newestMembers).map(({ driveId }) =>
+      media.drives.find(({ identity }) => identity.driveId === driveId),
+    );
+    return this.#level.survives([...bad]) && !this.loss.goesOn(drivesOf, bad, this.#level);
   }
 
   #any<T>(of: readonly T[]): T {

@@ -81,4 +81,8 @@ export const KNOWN_SEEDS: readonly {
     why: "a batch went on waiting for a free zone of its own, though another of its stream had opened one with room for both",
   },
   { seed: 820854, why: "a drive that was lost in the moment in which its rebuild ended counted as one that has everything" },
+  {
+    seed: 902331,
+    why: "a drive that was being built was gone at a start, and the one that it was built from was not asked again",
+  },
 ];

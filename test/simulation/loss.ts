@@ -14,6 +14,7 @@ import { PAGE_NOT_LOADED } from "../../src/map/map-pages.ts";
 import { ZONE_STATE } from "../../src/map/zone-table.ts";
 import { decodePlace, isPlace, LOST_PLACE } from "../../src/raid/geometry.ts";
 import { isTrusted } from "../../src/raid/raid-group.ts";
+import type { RaidLevel } from "../../src/raid/raid-level.ts";
 import type { Pool } from "../../src/volume/pool.ts";
 import type { PoolMedia } from "./director.ts";
 import type { Engine } from "./engine.ts";
@@ -68,6 +69,24 @@ export class Loss {
 
   isRotten(zone: number, stripe: number): boolean {
     return this.rottenDrives.size > 0 && this.#rotten.some((strip) => strip.zone === zone && strip.stripe === stripe);
+  }
+
+  /**
+   * Whether more would be lost without these positions: of stripes that were lost in part drives lack strips, also those that
+   * were rebuilt since, until their zones are gone.
+   * @param drives - those of the pool's positions, as far as they are there
+   */
+  goesOn(drives: readonly (SimDriveState | undefined)[], without: ReadonlySet<number>, level: RaidLevel): boolean {
+    for (const zone of this.zones) {
+      const stripes = new Set(drives.flatMap((drive) => [...(drive?.zones.get(zone)?.strips.keys() ?? [])]));
+      for (const stripe of stripes) {
+        const lacking = new Set(without);
+        for (const [position, drive] of drives.entries())
+          if (drive?.zones.get(zone)?.strips.has(stripe) !== true) lacking.add(position);
+        if (!level.survives([...lacking])) return true;
+      }
+    }
+    return false;
   }
 
   /** A stripe in which something lives, of a zone that is sealed, and in which everything is on record. */

@@ -341,6 +341,59 @@ describe("healing of RAID-5", () => {
     last.kill();
   });
 
+  test("a drive that was being built and is not there at a start gives its place back to the one it was built from", async () => {
+    for (const [isReplaced, isAnotherAway] of [
+      [false, true],
+      [true, true],
+      [true, false],
+    ] as const) {
+      const media = new MemoryPoolMedia(shapeOf(raid, 1));
+      const pool = await filled(media);
+      await copyBegun(pool);
+      pool.kill();
+      media.drives[4] = isReplaced
+        ? new MemoryDriveState({ name: "04", driveId: "new", geometry: media.drives[0]!.identity })
+        : undefined;
+      // With the one that it was built from, all others but one are enough.
+      if (isAnotherAway) media.drives[0] = undefined;
+      const again = await openMemoryPool(media, { hurry: 50 });
+      expect(again.service.pool(0).record.document.members[2]).toMatchObject({
+        name: "02",
+        driveId: media.drives[2]!.identity.driveId,
+      });
+      await expectContent(again, 1);
+      again.kill();
+    }
+  });
+
+  test("a start that is refused without the drive that is being built does not forget it", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 1));
+    // What is built is held up, so that what is new is on the new drive, and what is old on the old one.
+    let isHeldUp = false;
+    media.wrap = (drive, position) =>
+      interceptDrive(drive, async (operation, _parameters, run) => {
+        if (position === 2 && operation === "readStrips") await until(() => !isHeldUp, 1_000_000);
+        return run();
+      });
+    const pool = await filled(media);
+    await copyBegun(pool);
+    isHeldUp = true;
+    await writeBytes(pool, 1, 0, content(2, 100 * BLOCK));
+    await pool.service.pool(0).destageAll();
+    expect(pool.service.pool(0).record.document.members[2]!.former).toBeDefined();
+    pool.kill();
+    isHeldUp = false;
+    const built = media.drives[4];
+    for (const position of [0, 4]) media.drives[position] = undefined;
+    await expect(openMemoryPool(media)).rejects.toThrow(/can't be had from the drives that are there/);
+    media.drives[4] = built;
+    const again = await openMemoryPool(media, { hurry: 50 });
+    const { data } = await readBytes(again, 1, 0, BLOCKS * BLOCK);
+    expect(Buffer.compare(data.subarray(0, 100 * BLOCK), content(2, 100 * BLOCK))).toBe(0);
+    expect(Buffer.compare(data.subarray(100 * BLOCK), content(1).subarray(100 * BLOCK))).toBe(0);
+    again.kill();
+  });
+
   test("a new drive in the place of one that was replaced gets it back, and the spare stands by again", async () => {
     const media = new MemoryPoolMedia(shapeOf(raid, 1));
     const pulled = pullable(media);

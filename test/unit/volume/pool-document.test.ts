@@ -109,7 +109,7 @@ describe("judgeCopies: which drives are trusted", () => {
       const newest = document(10, ["online", "online", state, "online"]);
       for (const own of [newest, document(9)]) {
         const verdict = judge([copy(0, newest), copy(1, newest), copy(2, own), copy(3, newest)])!;
-        expect(verdict.members[2]).toEqual({ state, reason: `was ${state}` });
+        expect(verdict.members[2]).toEqual({ state, driveId: "id-2", reason: `was ${state}` });
       }
     }
   });
@@ -130,6 +130,29 @@ describe("judgeCopies: which drives are trusted", () => {
       const verdict = judge([copy(0, newest), copy(1, newest), copy(2, undefined), copy(3, newest)])!;
       expect(verdict.members[2]).toMatchObject({ state: "rebuilding", bay: 2 });
     }
+  });
+
+  test("where a drive can't be used that another was built into, that other has its place again, if it is there", () => {
+    const former = { name: "02", driveId: "id-2", hasMap: true };
+    const of = (state: MemberDocument["state"]): PoolDocument => ({
+      ...now,
+      members: now.members.map((member, n) => (n === 2 ? { ...member, name: "08", driveId: "id-8", state, former } : member)),
+    });
+    const others = (it: PoolDocument): DocumentCopy[] => [copy(0, it), copy(1, it), copy(3, it)];
+    const cases: [DocumentCopy[], string, string][] = [
+      [[copy(2, document(7)), copy(4, of("rebuilding"), "id-8")], "rebuilding", "id-8"],
+      [[copy(2, document(7))], "rebuilding", "id-2"],
+      [[copy(2, document(7)), copy(4, document(3, undefined, "other"), "id-9")], "rebuilding", "id-2"],
+      [[copy(4, document(3, undefined, "other"), "id-9")], "foreign", "id-8"],
+      [[], "missing", "id-8"],
+    ];
+    for (const [copies, state, driveId] of cases) {
+      const it = of("rebuilding");
+      expect(judge([...others(it), ...copies])!.members[2]).toMatchObject({ state, driveId });
+    }
+    const failed = of("failed");
+    const verdict = judge([...others(failed), copy(2, document(7)), copy(4, failed, "id-8")])!;
+    expect(verdict.members[2]).toMatchObject({ state: "rebuilding", driveId: "id-2", bay: 2, hasMap: true });
   });
 
   test("a spare that took a place is a member, wherever the place's first drive is", () => {
@@ -169,7 +192,7 @@ describe("judgeCopies: which drives are trusted", () => {
   test("what the bay says of a drive that can't be opened stands, with its reason", () => {
     const unavailable = new Map([[3, { state: "missing" as const, reason: "the drive is blank" }]]);
     const verdict = judge([copy(0, now), copy(1, now), copy(2, now)], unavailable)!;
-    expect(verdict.members[3]).toEqual({ state: "missing", reason: "the drive is blank" });
+    expect(verdict.members[3]).toEqual({ state: "missing", driveId: "id-3", reason: "the drive is blank" });
   });
 
   test("without any document the pool was never made", () => {
