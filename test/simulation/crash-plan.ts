@@ -60,12 +60,13 @@ export class CrashPlan {
       sites: readonly string[];
       eventsMax: number;
       quietEvents?: number;
-      /** At one of the sites, the next time that it is come by, and nowhere else. */
-      isPatient?: boolean;
+      /** At one of the sites, this many times that it is come by from now on, and nowhere else. */
+      patience?: number;
       passes: SitePasses;
     },
   ) {
-    const { sites, eventsMax, quietEvents = 0, isPatient = false, passes } = options;
+    const { sites, eventsMax, quietEvents = 0, patience = 0, passes } = options;
+    const isPatient = patience > 0;
     this.#quiet = quietEvents;
     this.#random = random;
     this.#passes = passes;
@@ -73,7 +74,7 @@ export class CrashPlan {
     this.#site = dice < 0.45 ? sites[random.between(0, sites.length - 1)]! : undefined;
     this.#weight = dice >= 0.45 && dice < 0.88 ? 0.01 * 40 ** random.next() : 0;
     // Mostly one of the first times: sites of recovery have few. But what is reached often is reached late, too.
-    this.#countdown = isPatient ? 1 : random.chance(0.6) ? random.between(1, 3) : 1 + Math.floor(random.next() ** 3 * 40);
+    this.#countdown = isPatient ? patience : random.chance(0.6) ? random.between(1, 3) : 1 + Math.floor(random.next() ** 3 * 40);
     this.#aimed = isPatient || this.#site === undefined ? Number.POSITIVE_INFINITY : Math.floor(eventsMax * random.next());
     this.#events = dice < 0.88 ? eventsMax : Math.floor(random.next() ** 2 * eventsMax);
   }

@@ -303,11 +303,11 @@ export const MUTATIONS: readonly Mutation[] = [
     "if (false) {",
   ),
   inRuns(
-    ["wideZeros", "slowReads"],
+    ["wideZeros", "slowReads", "narrow"],
     mutation(
       "destage does not look whether a range was zeroed",
       "order of zeros and writes",
-      60,
+      300,
       DESTAGER,
       /if \(frames\.sequence\[frame\] >= zeros\.oldestSequence\)/,
       "if (false)",

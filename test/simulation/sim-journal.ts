@@ -8,6 +8,7 @@
  * page was evicted, what is on the disk. Its process has no fdatasync of the file any more that ends well.
  */
 import { type JournalFile, JournalFileError } from "../../drivers/journal-file/journal-file.ts";
+import { RECORD_HEADER_BYTES } from "../../src/journal/record.ts";
 import type { Random } from "../support/random.ts";
 import type { Engine, Life } from "./engine.ts";
 import type { Site } from "./sim-drive.ts";
@@ -45,6 +46,8 @@ export class SimJournalState {
   process = 0;
   /** An fdatasync of this process failed. */
   syncFailed = false;
+  /** So many writes lie behind one that the last power failure took, as long as nothing is written over them. */
+  behindEnd = 0;
   /** Of writes and syncs, so many fail: only where there is another copy. */
   failShare = 0;
   readonly disk: JournalDisk;
@@ -104,6 +107,7 @@ export class SimJournalState {
     this.syncFailed = false;
     if (kind === "process") return;
     this.#forsaken.clear();
+    this.behindEnd = 0;
     if (this.disk.losesOne && this.unsynced.length > 0 && random.chance(0.6)) this.#loseOne(random);
     else this.#loseSome(random);
     this.unsynced = [];
@@ -112,8 +116,12 @@ export class SimJournalState {
 
   /** All of it, or, where it is a record, all behind a first part of its header. */
   #loseOne(random: Random): void {
-    const lost = random.between(0, this.unsynced.length - 1);
-    const sectors = random.chance(0.5) ? 0 : random.between(1, 2);
+    // Torn within its header, or right behind it: those behind it count, and it has another's entries.
+    const torn = [...this.unsynced.keys()].filter((n) => this.unsynced[n]!.position % SECTOR >= SECTOR - RECORD_HEADER_BYTES);
+    const isTorn = torn.length > 0 && random.chance(0.5);
+    const lost = isTorn ? torn[random.between(0, torn.length - 1)]! : random.between(0, this.unsynced.length - 1);
+    const sectors = isTorn ? 1 : random.chance(0.5) ? 0 : random.between(1, 2);
+    this.behindEnd = this.unsynced.length - 1 - lost;
     for (const [n, { position, data }] of this.unsynced.entries()) {
       const end = n === lost ? sectorEnd(position, sectors) - position : data.length;
       this.durable.set(data.subarray(0, end), position);

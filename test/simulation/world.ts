@@ -557,7 +557,7 @@ export class World {
     this.#quietUntil = now + QUIET_MILLISECONDS;
     if (this.#plan === undefined || random.chance(0.4)) return;
     const sites = this.#options.sites.filter((site) => LOSS_SITES.test(site));
-    this.#plan = new CrashPlan(random, { sites, eventsMax: LOSS_LIFE_EVENTS_MAX, isPatient: true, passes: this.#passes });
+    this.#plan = new CrashPlan(random, { sites, eventsMax: LOSS_LIFE_EVENTS_MAX, patience: 1, passes: this.#passes });
   }
 
   /** Gone when it is acknowledged; until then it may be there or not. */
@@ -651,6 +651,12 @@ export class World {
     const { random } = this.engine;
     const { sites } = this.#options;
     const quietEvents = this.#swarm.longLives ? random.between(0, QUIET_EVENTS_MAX) : 0;
+    // While records that no history has lie behind the journal's end: before they are all written over.
+    const behind = Math.max(...this.#pools.flatMap(({ media }) => media.journals.map((journal) => journal?.behindEnd ?? 0)));
+    if (behind > 0 && random.chance(0.7)) {
+      const patience = random.between(1, behind);
+      return new CrashPlan(random, { sites: ["journal.written"], eventsMax: LIFE_EVENTS_MAX, patience, passes: this.#passes });
+    }
     const ofInterest = this.#heals ? HEALING_SITES : this.#swarm.uniform ? JOURNAL_SITES : undefined;
     const wanted = ofInterest !== undefined && random.chance(0.5) ? sites.filter((site) => ofInterest.test(site)) : sites;
     if (!this.#heals)
@@ -995,7 +1001,7 @@ export class World {
       journals: isMirrored ? [undefined, undefined] : [undefined],
       journalTrouble: isMirrored ? new JournalTrouble(random) : undefined,
       // Where records are to be of one size none may wait for room: those that did come together.
-      journalBytes: 8192 + 4096 * random.between(56, 160) * (this.#swarm.uniform ? 6 : 1),
+      journalBytes: 8192 + 4096 * random.between(56, 160) * (this.#swarm.uniform ? random.between(2, 6) : 1),
       journalDisk: {
         syncMilliseconds: this.#swarm.slowSyncs || this.#swarm.uniform ? 5 + 40 * random.next() : 1,
         losesOne: this.#swarm.uniform,
