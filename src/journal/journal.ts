@@ -434,6 +434,7 @@ export class Journal {
     this.#superblockCounter = superblock.counter;
     this.#mapSequence = Math.max(this.#mapSequence, superblock.mapSequence);
     this.#tail = superblock.tailOffset;
+    // Durable by `claim`, whoever wrote it first.
     this.#durableTail = superblock.tailOffset;
     this.#head = superblock.tailOffset;
     // Whoever syncs the file for the whole life of the process does not forget that it once failed.
