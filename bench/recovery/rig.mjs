@@ -12,12 +12,13 @@ const [{ Journal }, { decodeSuperblock, SUPERBLOCK_POSITIONS, SUPERBLOCK_BYTES }
   await Promise.all(
     ["src/journal/journal.js", "src/journal/record.js", "src/volume/recovery.js", "src/cache/block-cache.js"].map(of),
   );
-const [{ FramePool }, { FrameChunks }, { createGlobalMemory }, { dataChecksum }] = await Promise.all(
+const [{ FramePool }, { FrameChunks }, { createGlobalMemory }, { dataChecksum }, { ReadAhead }] = await Promise.all(
   [
     "src/cache/frame-pool.js",
     "drivers/shared-memory/frame-chunks.js",
     "drivers/shared-memory/global-memory.js",
     "drivers/shared-memory/data-checksum.js",
+    "drivers/journal-file/read-ahead.js",
   ].map(of),
 );
 
@@ -31,6 +32,7 @@ const CONTENTS = 256;
 /** A journal's file without the sync thread: nothing here is written while it is measured. */
 function plainFile(path, bytes) {
   const descriptor = openSync(path, "r+");
+  const ahead = new ReadAhead(descriptor, bytes);
   return {
     bytes,
     write: (position, buffers) => void writevSync(descriptor, buffers, position),
@@ -39,7 +41,8 @@ function plainFile(path, bytes) {
       fdatasyncSync(descriptor);
       setImmediate(done, undefined);
     },
-    close: () => closeSync(descriptor),
+    readAhead: (position) => ahead.behind(position),
+    close: () => void ahead.end().then(() => closeSync(descriptor)),
   };
 }
 

@@ -17,6 +17,7 @@ import { type JournalCopy, JournalSyncRequester, type SyncTicket, ticketReached 
 import { JOURNAL_COUNTERS } from "./journal-counters.ts";
 import { type JournalFile, JournalFileError } from "./journal-file.ts";
 import { journalFileErrorOf } from "./journal-file-errors.ts";
+import { ReadAhead } from "./read-ahead.ts";
 
 const C = JOURNAL_COUNTERS.slots;
 /** Buffers of one writev (IOV_MAX of Linux). */
@@ -55,6 +56,7 @@ export class FileJournal implements JournalFile {
   readonly #requester: JournalSyncRequester;
   readonly #counters: Float64Array;
   readonly #clock: Clock;
+  readonly #ahead: ReadAhead;
   #waiting: WaitingSync[] = [];
   #failure: JournalFileError | undefined;
   #closed = false;
@@ -77,6 +79,7 @@ export class FileJournal implements JournalFile {
     this.#counters = counterBlock(options.global, "journal", options.pool);
     this.#counters[C.capacityBytes] = options.bytes;
     this.#clock = options.global.clock;
+    this.#ahead = new ReadAhead(options.descriptor, options.bytes);
   }
 
   write(position: number, buffers: readonly Uint8Array[]): void {
@@ -114,6 +117,10 @@ export class FileJournal implements JournalFile {
       throw this.#fail(journalFileErrorOf(error, `read journal file ${this.#path}`));
     }
     return done;
+  }
+
+  readAhead(position: number): void {
+    if (this.#failure === undefined && !this.#closed) this.#ahead.behind(position);
   }
 
   sync(done: (error: JournalFileError | undefined) => void): void {
@@ -162,6 +169,7 @@ export class FileJournal implements JournalFile {
         this.#drained = drained;
       });
     }
+    await this.#ahead.end();
     closeSync(this.#descriptor);
   }
 

@@ -24,6 +24,8 @@ export interface JournalFile {
   write(position: number, buffers: readonly Uint8Array[]): void;
   /** Fills `target` from `position`; returns the bytes read (less only at the end of the file). */
   read(position: number, target: Uint8Array): number;
+  /** What lies behind `position` is read next, in order: it may be brought from the disk meanwhile. */
+  readAhead?(position: number): void;
   /**
    * Asks for an fdatasync that covers every write made so far. `done` runs on this thread after it returned;
    * requests made while one runs share the next. An fdatasync that fails is fatal to the file: every later call throws.

@@ -113,6 +113,10 @@ export class MirroredJournalFile implements JournalFile, JournalMirror {
     return this.#copies[this.#truth]!.read(position, target);
   }
 
+  readAhead(position: number): void {
+    this.#copies[this.#truth]!.readAhead?.(position);
+  }
+
   sync(done: SyncDone): void {
     this.#checkUsable();
     let running = 1;

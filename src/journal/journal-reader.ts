@@ -148,6 +148,8 @@ export class JournalReader {
     if (bytes > this.#piece.length) return -1;
     this.#from = position;
     this.#bytes = this.#file.read(position, this.#piece.subarray(0, Math.max(bytes, this.#most)));
+    // Where only headers are read, the pages are in memory.
+    if (!this.headersOnly && this.#most > 0) this.#file.readAhead?.(position + this.#bytes);
     return bytes <= this.#bytes ? 0 : -1;
   }
 

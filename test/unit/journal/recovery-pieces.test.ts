@@ -1,6 +1,7 @@
 /** Recovery reads the file in pieces and proves many records by one sum: what it finds does not depend on where pieces end. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { JournalFile } from "../../../drivers/journal-file/journal-file.ts";
 import { MemoryJournalFile, MemoryJournalState } from "../../../drivers/journal-file/memory-journal-file.ts";
 import { dataChecksum } from "../../../drivers/shared-memory/data-checksum.ts";
 import { Journal } from "../../../src/journal/journal.ts";
@@ -16,12 +17,12 @@ interface Shape {
   readonly zeros: number;
 }
 
-function open(state: MemoryJournalState, epoch: number): Journal {
+function open(state: MemoryJournalState, epoch: number, file: JournalFile = new MemoryJournalFile(state)): Journal {
   const fail = (error: Error): never => {
     throw error;
   };
   return new Journal({
-    file: new MemoryJournalFile(state),
+    file,
     identity: IDENTITY,
     epoch,
     onFailure: fail,
@@ -163,4 +164,21 @@ describe("journal recovery: pieces", () => {
     state.cached[JOURNAL_DATA_START + given.reduce((sum, one) => sum + sizeOf(one), 0) - 100]! ^= 1;
     expect(await recovered(state, 64 * 1024, true)).toHaveLength(4);
   });
+});
+
+test("a restart has what comes behind each piece brought from the disk meanwhile; a takeover, whose pages are in memory, has not", async () => {
+  const state = await filled(
+    Array.from({ length: 300 }, () => ({ writes: 1, zeros: 0 })),
+    0,
+  );
+  const bytes = 300 * sizeOf({ writes: 1, zeros: 0 });
+  for (const pagesKept of [false, true]) {
+    const asked: number[] = [];
+    const file = Object.assign(new MemoryJournalFile(state), { readAhead: (position: number) => void asked.push(position) });
+    const piece = Buffer.alloc(READER_PIECE_BYTES_MIN);
+    await open(state, 2, file).recover({ piece, pagesKept, apply: () => undefined });
+    if (pagesKept) expect(asked).toEqual([]);
+    else expect(asked.length).toBeGreaterThan(Math.floor(bytes / piece.length));
+    expect(asked).toEqual([...asked].sort((a, b) => a - b));
+  }
 });
