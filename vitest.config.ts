@@ -25,7 +25,6 @@ export default defineConfig({
   test: {
     pool: "forks",
     maxWorkers: FORKS_MAX,
-    passWithNoTests: true,
     projects: [
       {
         extends: true,

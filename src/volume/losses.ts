@@ -61,7 +61,7 @@ export class Losses {
   readonly #pool: PoolParts;
   /** Zones with strips that can't be had. */
   readonly #damaged: Set<number>;
-  /** By zone, so many times it was looked at. */
+  /** By zone, so many times all of it was looked at. */
   readonly #attempts = new Map<number, number>();
   #running: Promise<void> | undefined;
   #stopping = false;
@@ -158,10 +158,6 @@ export class Losses {
     // A zone that is open can't be moved, and with few writes it would stay open for long.
     if (slots.some((slot) => zones.state[slot] === ZONE_STATE.open)) await this.#options.closeZones();
     slots = slots.filter((slot) => zones.state[slot] === ZONE_STATE.sealed);
-    for (const slot of slots) {
-      const zone = zones.zone[slot]!;
-      this.#attempts.set(zone, (this.#attempts.get(zone) ?? 0) + 1);
-    }
     let lost = await this.#walk(new Set(slots));
     for (const milliseconds of PATIENCE_MILLISECONDS) {
       if (lost.length === 0) break;
@@ -169,6 +165,11 @@ export class Losses {
       lost = await this.#readAgain(lost);
     }
     if (this.#isOver) return;
+    // One that was cut off says nothing of the zones.
+    for (const slot of slots) {
+      const zone = zones.zone[slot]!;
+      this.#attempts.set(zone, (this.#attempts.get(zone) ?? 0) + 1);
+    }
     const found = new LostBlocks();
     for (let n = 0; n < lost.length; n += CHANGE_BLOCKS) await this.#giveUp(lost.slice(n, n + CHANGE_BLOCKS), found);
     if (found.total > 0) this.#tell(found);

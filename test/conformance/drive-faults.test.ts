@@ -10,7 +10,7 @@ import { type RunningArray, startArray } from "../support/array.ts";
 import { cdb16, fill, type LoadOptions, noCounts, runWorker } from "../support/crash/crash-load.ts";
 import { SECTOR_BYTES } from "../support/crash/sector-stamp.ts";
 import { type Violation, WriteHistory } from "../support/crash/write-history.ts";
-import { FATAL_FAULTS, type FaultScenario, faultTable, REPAIRED_FAULTS } from "../support/fault-scenarios.ts";
+import { driveStateAfter, FATAL_FAULTS, type FaultScenario, faultTable, REPAIRED_FAULTS } from "../support/fault-scenarios.ts";
 import { PipelinedSession } from "../support/pipelined-session.ts";
 import { Random } from "../support/random.ts";
 
@@ -172,6 +172,10 @@ async function runScenario(rig: FaultRig, scenario: FaultScenario): Promise<void
   try {
     await sleep(LOAD_MILLISECONDS_MIN);
     while (!(await look()) && performance.now() - began < LOAD_MILLISECONDS_MAX) await sleep(250);
+    const { drives } = await array.pool("A");
+    // One that was suspect before stays so, whatever it is given next.
+    const expected = predictiveAlready.has(told) ? "predictive" : driveStateAfter(scenario);
+    expect(drives.find(({ name }) => name === drive)?.state).toBe(expected);
   } finally {
     over = true;
     // What hangs or waits for room goes on only now.

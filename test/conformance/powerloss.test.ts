@@ -6,7 +6,7 @@ import { type LifeReport, PowerRig } from "../support/powerloss/power-rig.ts";
 import { hasTools } from "../support/tools.ts";
 
 const IMAGES = Number(process.env.VARRAY_POWERLOSS_IMAGES ?? 60);
-const IMAGES_PER_LIFE = 50;
+const IMAGES_PER_LIFE = Number(process.env.VARRAY_POWERLOSS_PER_RUN ?? 50);
 const SEED = Number(process.env.VARRAY_POWERLOSS_SEED ?? Math.floor(Math.random() * 2 ** 31));
 /** Leaves the folder of a run that failed. */
 const KEEP = process.env.VARRAY_POWERLOSS_KEEP === "1";

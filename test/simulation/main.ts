@@ -116,7 +116,12 @@ const { text, ok } = summarize(totals, {
   seconds,
   full: totals.crashCount >= SITES_FULL,
   verbose: values.verbose,
-  flags: [...(values.mirrored ? ["--mirrored"] : []), ...(values.healing ? ["--healing"] : [])],
+  flags: [
+    ...(values.mirrored ? ["--mirrored"] : []),
+    ...(values.healing ? ["--healing"] : []),
+    ...(swarm.length > 0 ? ["--swarm", swarm.join(",")] : []),
+    ...(values.crashes === undefined ? [] : ["--crashes", values.crashes]),
+  ],
 });
 process.stdout.write(text);
 process.exitCode = ok ? 0 : 1;

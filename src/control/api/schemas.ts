@@ -2,6 +2,7 @@
 import { Type } from "typebox";
 import { FAULT_RULES_MAX } from "../../../drivers/drive/drive-faults.ts";
 import { VOLUME_NAME } from "../../config/schema.ts";
+import { LUN_MAX } from "../contract.ts";
 
 const text = (description?: string) => Type.String(description === undefined ? {} : { description });
 const bytes = (description: string) => Type.Integer({ description });
@@ -79,7 +80,7 @@ export const VolumeParams = object({
     description: "The volume's number or name.",
   }),
 });
-export const LunParams = object({ lun: Type.Integer({ minimum: 0, maximum: 255 }) });
+export const LunParams = object({ lun: Type.Integer({ minimum: 0, maximum: LUN_MAX }) });
 export const HostParams = object({ host: Type.String({ pattern: HOST_NAME }) });
 export const CreateVolume = object({
   name: VolumeName,
@@ -239,15 +240,15 @@ export const Pool = object({
       zonesTotal: Type.Integer(),
       writtenBytes: bytes("Written to it so far."),
       lostStrips: Type.Integer({ description: "Strips that nothing had any more, whether or not something lives in them." }),
-      sharePercent: Type.Integer({ description: "Of the time, while hosts are active." }),
+      sharePercent: Type.Integer({ description: "Of the rate without hosts, while hosts are active." }),
       secondsLeft: Type.Optional(Type.Integer({ description: "At the rate so far." })),
     }),
   ),
-  rebuildSharePercent: Type.Optional(Type.Integer({ description: "Of the time that rebuilds get while hosts are active." })),
+  rebuildSharePercent: Type.Optional(Type.Integer({ description: "Of their rate without hosts that rebuilds get while hosts are active." })),
   scrub: Type.Optional(
     object({
       state: text("idle, running or paused"),
-      sharePercent: Type.Integer({ description: "Of the time, while hosts are active." }),
+      sharePercent: Type.Integer({ description: "Of the rate without hosts, while hosts are active." }),
       intervalHours: Type.Integer({ description: "From one scrub to the next; 0: on command only." }),
       hoursSinceLast: Type.Number({ description: "That the pool was served since the last scrub ended." }),
       zonesDone: Type.Optional(Type.Integer()),

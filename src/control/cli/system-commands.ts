@@ -108,7 +108,7 @@ function addDirectorCommands(directors: Command, context: CliContext): void {
     .command("fault")
     .description("let a director fail, to see what becomes of the array")
     .argument("<director>", "as 1A")
-    .argument("<kind>", "kill, throw, exit or hang")
+    .argument("<kind>", "kill, throw, exit, hang or cutOff (from its drive threads)")
     .option("--seconds <seconds>", "how long a hang or a cut lasts")
     .action(async (director: string, kind: string, { seconds }: { seconds?: string }) => {
       const body = { kind, ...(seconds === undefined ? {} : { seconds: Number(seconds) }) };

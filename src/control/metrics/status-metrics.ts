@@ -160,7 +160,7 @@ const GAUGES = {
   poolUnreadable: ["varray_pool_unreadable_bytes", "Of a read-only pool: what can't be read while drives are away.", "pool"],
   poolLost: ["varray_pool_lost_bytes", "Lost for good, until it is written anew.", "pool"],
   poolOwner: ["varray_pool_owner", "1 for the director that owns the pool.", "pool", "director"],
-  poolState: ["varray_pool_state", "1 for the state that holds: optimal, degraded, failed.", "pool", "state"],
+  poolState: ["varray_pool_state", "1 for the state that holds: optimal, degraded, readonly, failed.", "pool", "state"],
   driveState: [
     "varray_drive_state",
     "1 for the state that holds: online, predictive, rebuilding, missing, failed, foreign, spare.",

@@ -27,7 +27,7 @@ const queries: Query[] = [
 ];
 
 let array: ControlArray;
-let samples: { name: string; labels: string }[] = [];
+let samples: { name: string; labels: string; value: number }[] = [];
 beforeAll(async () => {
   array = await controlArray();
   array.events.add({ time: "", severity: "info", type: "array.started", subject: "array", message: "" });
@@ -35,7 +35,7 @@ beforeAll(async () => {
   samples = text
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("#"))
-    .map((line) => ({ name: /^[a-zA-Z_:][\w:]*/.exec(line)![0], labels: /\{(.*)\}/.exec(line)?.[1] ?? "" }));
+    .map((line) => ({ name: /^[a-zA-Z_:][\w:]*/.exec(line)![0], labels: /\{(.*)\}/.exec(line)?.[1] ?? "", value: Number(line.slice(line.lastIndexOf(" ") + 1)) }));
 });
 afterAll(() => array.close());
 
@@ -65,6 +65,25 @@ describe("dashboard and alerts", () => {
           expect(known, `nothing in it has the label ${label}`).toBe(true);
         }
       }
+    }
+  });
+
+  test("no alert of a state fires on an array that is well, its spares standing by", () => {
+    const ofStates = alerts.groups
+      .flatMap(({ rules }) => rules)
+      .flatMap(({ alert, expr }) => {
+        const [, name, states] = /^(\w+)\{state=~?"([^"]+)"\} == 1$/.exec(expr) ?? [];
+        return name === undefined ? [] : [{ alert, name, states: states!.split("|") }];
+      });
+    expect(ofStates.map(({ alert }) => alert)).toEqual(
+      expect.arrayContaining(["VarrayPoolFailed", "VarrayPoolReadOnly", "VarrayPoolDegraded", "VarrayDriveNotOnline"]),
+    );
+    expect(samples.some(({ labels, value }) => labels.includes('state="spare"') && value === 1)).toBe(true);
+    for (const { alert, name, states } of ofStates) {
+      const firing = samples.filter(
+        (sample) => sample.name === name && sample.value === 1 && states.some((state) => sample.labels.includes(`state="${state}"`)),
+      );
+      expect(firing, alert).toEqual([]);
     }
   });
 

@@ -114,6 +114,9 @@ describe("growth of the control plane with volumes", () => {
       body: { error: { code: "tooManyVolumes" } },
     });
     expect(one.directors[0]!.routing!.volumes).toHaveLength(1024);
+    const unmapped = await one.app.inject({ method: "DELETE", url: "/api/v1/luns/1023", headers: ADMIN });
+    expect(unmapped.statusCode).toBe(204);
+    expect(one.directors[0]!.routing!.volumes).toHaveLength(1023);
   });
 });
 

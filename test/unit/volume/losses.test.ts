@@ -3,6 +3,7 @@ import { decodePlace } from "../../../src/raid/geometry.ts";
 import type { RaidShape } from "../../../src/raid/raid-level.ts";
 import { raidLevel } from "../../../src/raid/raid-levels.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
+import type { HealingSettings } from "../../../src/volume/healing-settings.ts";
 import { DriveGate, interceptDrive, until } from "../../support/gated-drive.ts";
 import {
   MemoryPoolMedia,
@@ -56,8 +57,8 @@ function rigOf(raid: RaidShape): Rig {
   return { media, pulled, gate };
 }
 
-async function filled(media: MemoryPoolMedia): Promise<OpenedPool> {
-  const pool = await openMemoryPool(media, { hurry: 200 });
+async function filled(media: MemoryPoolMedia, healing: Partial<HealingSettings> = {}): Promise<OpenedPool> {
+  const pool = await openMemoryPool(media, { hurry: 200, healing });
   await pool.service.createVolume(0, volumeDocument(1, 4000 * BLOCK));
   await writeBytes(pool, 1, 0, content(1));
   await pool.service.pool(0).destageAll();
@@ -229,10 +230,7 @@ describe("blocks that are lost for good", () => {
 
   test("nothing is given up while a drive is only away: with it back, all is there", async () => {
     const rig = rigOf(raid);
-    const pool = await openMemoryPool(rig.media, { hurry: 200, healing: { missingSeconds: 1_000_000 } });
-    await pool.service.createVolume(0, volumeDocument(1, 4000 * BLOCK));
-    await writeBytes(pool, 1, 0, content(1));
-    await pool.service.pool(0).destageAll();
+    const pool = await filled(rig.media, { missingSeconds: 1_000_000 });
     forget(pool);
     const { media } = rig;
     // Two strips of each stripe: one damaged, one on a drive that is away.
@@ -280,6 +278,40 @@ describe("blocks that are lost for good", () => {
     await expectExactly(pool, bad, content(1));
     pool.kill();
   });
+});
+
+test("walks that are cut off, as a drive is away for a moment, say nothing of a zone: what it lost is found by the next", async () => {
+  const { media, pulled } = rigOf({ level: 5, dataDrives: 3, copies: 1 });
+  const pool = await filled(media, { missingSeconds: 1_000_000 });
+  const { parts, losses } = pool.service.pool(0);
+  const { geometry, map, group, reader } = parts;
+  const bad: number[] = [];
+  for (let block = 0; block < BLOCKS; block++) {
+    const { slot, stripe, column } = decodePlace(geometry, map.lookup(1, block));
+    const position = geometry.level.positionOf(stripe, column, 0);
+    if (slot === 0 && stripe === 3 && position < 2) bad.push(block);
+  }
+  expect(bad.length).toBeGreaterThan(0);
+  const zone = map.zones.zone[0]!;
+  for (const position of [0, 1]) media.drives[position]!.zones.get(zone)!.strips.delete(3);
+  forget(pool);
+  const read = reader.read.bind(reader);
+  let cuts = 0;
+  reader.read = async (...wanted) => {
+    // One that is rebuilt is not away: then there is nothing to wait for.
+    if (cuts < 4 && group.members.every(({ state }) => state === "online")) {
+      cuts += 1;
+      pulled.add(2);
+      setTimeout(() => pulled.delete(2), 20);
+      await group.lose(2, unreachable("02"));
+    }
+    return read(...wanted);
+  };
+  losses.damaged(0);
+  await until(() => pool.service.status()[0]!.lost !== undefined && !losses.isBusy, TURNS);
+  expect(cuts).toBe(4);
+  expect(listed(pool)).toEqual(bad);
+  pool.kill();
 });
 
 test("what only memory has is written anew, all of it: nothing is lost, and no zone is called unreadable", async () => {
