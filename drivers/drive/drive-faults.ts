@@ -9,6 +9,7 @@
  *  4. Nothing here outlives the process: a drive begins without faults.
  */
 import { setTimeout as sleepOnTimer } from "node:timers/promises";
+import { RefusedStrips } from "./refused-strips.ts";
 
 /** What an operation is, as far as a rule can ask. */
 type FaultOperation = "read" | "write" | "metadataRead" | "metadataWrite" | "zone" | "other";
@@ -126,6 +127,8 @@ export class DriveFaults {
   #hanging: (() => void)[] = [];
   /** By zone: the last write that faults held up, or that came behind one. */
   readonly #writes = new Map<number, Promise<void>>();
+  /** By "noSpace". */
+  readonly refused = new RefusedStrips();
 
   /** @param sleep - the thread's timer unless time is somebody else's */
   constructor(sleep: (milliseconds: number) => Promise<unknown> = sleepOnTimer) {

@@ -52,6 +52,7 @@ export class FaultDrive implements LocalDrive {
   }
 
   open(epoch: number): Promise<void> {
+    this.#faults.refused.owned(epoch);
     return this.#reached({ operation: "other" }, () => this.#drive.open(epoch));
   }
 
@@ -64,10 +65,12 @@ export class FaultDrive implements LocalDrive {
   }
 
   finishZone(zone: ZoneNumber): Promise<void> {
+    this.#faults.refused.forget(zone);
     return this.#zoneOperation(zone, false, () => this.#drive.finishZone(zone));
   }
 
   resetZone(zone: ZoneNumber): Promise<void> {
+    this.#faults.refused.forget(zone);
     return this.#zoneOperation(zone, false, () => this.#drive.resetZone(zone));
   }
 
@@ -77,7 +80,20 @@ export class FaultDrive implements LocalDrive {
 
   writeStrips(write: StripWrite): Promise<void> {
     const target: FaultTarget = { operation: "write", zone: write.zone, firstStrip: write.firstStrip, count: write.count };
-    return this.#faults.inOrder(write.zone, () => this.#reached(target, () => this.#write(write, target)));
+    return this.#faults.inOrder(write.zone, () => this.#reached(target, () => this.#inTurn(write, target)));
+  }
+
+  async #inTurn(write: StripWrite, target: FaultTarget): Promise<void> {
+    const { refused } = this.#faults;
+    const { zone, firstStrip } = write;
+    try {
+      if (refused.isBehind(zone, firstStrip)) throw this.#error("noSpace", "strips before these wait for room");
+      await this.#write(write, target);
+    } catch (error) {
+      if (error instanceof DriveError && error.kind === "noSpace") refused.refused(zone, firstStrip);
+      throw error;
+    }
+    refused.written(zone, firstStrip);
   }
 
   async #write(write: StripWrite, target: FaultTarget): Promise<void> {

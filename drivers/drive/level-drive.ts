@@ -129,6 +129,7 @@ export class LevelDrive implements LocalDrive, DamageableDrive {
 
   async open(epoch: number): Promise<void> {
     await this.#medium.fence.raise(epoch);
+    this.#medium.zones.refused.owned(epoch);
     this.#epoch = epoch;
   }
 

@@ -24,6 +24,7 @@ import { LevelDatabase, type LevelTuning } from "./level-database.ts";
 import type { LevelMetadata } from "./level-metadata.ts";
 import { LevelZone } from "./level-zone.ts";
 import { ReadPace } from "./read-pace.ts";
+import { RefusedStrips } from "./refused-strips.ts";
 import { ZoneFolders } from "./zone-folders.ts";
 import { ZoneLedger } from "./zone-ledger.ts";
 
@@ -56,6 +57,7 @@ export class LevelZones {
   readonly #global: GlobalMemory;
   readonly #metadata: LevelMetadata;
   readonly #space: DiskSpace;
+  readonly refused = new RefusedStrips();
   readonly #folders: ZoneFolders;
   readonly #bounds: LevelDriveBounds;
   readonly #pace = new ReadPace();
@@ -139,6 +141,7 @@ export class LevelZones {
       const found = this.#find(zone);
       if (found.finished) return;
       await found.writesDrained();
+      this.refused.forget(zone);
       await this.#metadata.batchOwn([[`${FINISHED}${String(zone).padStart(8, "0")}`, new Uint8Array(0)]]);
       found.finished = true;
       // Opening again turns the log into tables, so that the zone's reads and its later openings are quick ones.
@@ -161,6 +164,7 @@ export class LevelZones {
         if (found !== undefined) this.#zones.set(zone, found);
         throw error;
       }
+      this.refused.forget(zone);
       if (found !== undefined) this.#forget(found);
       await found?.database.closeForRemoval();
       try {
@@ -191,8 +195,16 @@ export class LevelZones {
 
   async writeStrips(write: StripWrite): Promise<void> {
     const zone = this.#find(write.zone);
-    this.#space.check(write.count * this.#geometry.stripBytes, this.#space.reserve.stripsBytes);
-    await zone.writeStrips(write);
+    try {
+      if (this.refused.isBehind(write.zone, write.firstStrip))
+        throw new DriveError("noSpace", this.#drive, `strips of zone ${write.zone} before these wait for room`);
+      this.#space.check(write.count * this.#geometry.stripBytes, this.#space.reserve.stripsBytes);
+      await zone.writeStrips(write);
+    } catch (error) {
+      if (error instanceof DriveError && error.kind === "noSpace") this.refused.refused(write.zone, write.firstStrip);
+      throw error;
+    }
+    this.refused.written(write.zone, write.firstStrip);
     this.#touch(zone);
   }
 

@@ -124,7 +124,7 @@ export class MetadataStore {
   async #onEachMap(change: (drive: Drive) => Promise<void>): Promise<void> {
     const formers = this.mapPositions.map(async (position) => {
       const drive = this.group.formerWithMap(position);
-      if (drive !== undefined) await change(drive).catch((error: unknown) => this.#lose(position, error, drive));
+      if (drive !== undefined) await this.group.onFormer(position, drive, change);
     });
     await Promise.all([this.group.onEach(this.mapPositions, change), ...formers]);
   }

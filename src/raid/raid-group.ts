@@ -56,7 +56,8 @@ export interface Member {
 export interface FormerDrive {
   readonly name: string;
   readonly driveId: string;
-  readonly drive: Drive;
+  /** Undefined while it can't be reached: what only it has is not given up. */
+  drive: Drive | undefined;
   /** It has all of the map, and gets its changes. */
   hasMap: boolean;
   hasZone(zone: number): boolean;
@@ -65,6 +66,8 @@ export interface FormerDrive {
 export interface RaidGroupHooks {
   /** Puts it on record, on the drives that remain, that a member is out. */
   readonly onMemberLost: (member: Member) => Promise<void>;
+  /** The same, of the drive that a member is built from. */
+  readonly onFormerLost?: (member: Member, former: FormerDrive, error: unknown) => Promise<void>;
   /** A member has no room below it: tells people, and resolves when it is worth another try. */
   readonly onNoSpace: (member: Member) => Promise<void>;
   /** What a member returned is not what was written there. */
@@ -79,6 +82,7 @@ export class RaidGroup {
   readonly #members: Member[];
   readonly #hooks: RaidGroupHooks;
   readonly #losing = new Map<number, Promise<void>>();
+  readonly #losingFormers = new WeakMap<Drive, Promise<void>>();
   #waitingForRoom = 0;
 
   constructor(members: readonly Member[], level: RaidLevel, hooks: RaidGroupHooks) {
@@ -145,7 +149,7 @@ export class RaidGroup {
     let lost = 0;
     for (const member of this.#members) {
       const isThere = this.trusted(member.position) !== undefined;
-      if (!isThere && (member.state !== "rebuilding" || member.former === undefined)) lost += 1;
+      if (!isThere && (member.state !== "rebuilding" || member.former?.drive === undefined)) lost += 1;
     }
     return lost;
   }
@@ -155,6 +159,11 @@ export class RaidGroup {
     if (this.lostCount === 0) return "optimal";
     const unwritten = this.positions.filter((position) => this.writable(position) === undefined);
     return this.level.survives(unwritten) ? "degraded" : "failed";
+  }
+
+  /** Whether a drive is away that may be put back, with what it had. One that failed is not taken again by itself. */
+  get mayComeBack(): boolean {
+    return this.#members.some(({ state, former }) => state === "missing" || state === "foreign" || isAway(former));
   }
 
   /** Operations that wait until there is room again below a drive. */
@@ -186,11 +195,7 @@ export class RaidGroup {
    */
   lose(position: number, error: unknown, drive?: Drive): Promise<void> {
     const member = this.#members[position]!;
-    if (drive !== undefined && drive !== member.drive) {
-      // What was its alone is rebuilt from the others.
-      if (drive === member.former?.drive) member.former = undefined;
-      return Promise.resolve();
-    }
+    if (drive !== undefined && drive !== member.drive) return this.#loseFormer(member, error, drive);
     const pending = this.#losing.get(position);
     if (pending !== undefined) return pending;
     if (!isWritable(member.state)) return Promise.resolve();
@@ -199,6 +204,19 @@ export class RaidGroup {
     member.reason = error instanceof Error ? error.message : String(error);
     const recorded = this.#hooks.onMemberLost(member);
     this.#losing.set(position, recorded);
+    return recorded;
+  }
+
+  /** One that is only out of reach is waited for; what another had alone is rebuilt from the others. */
+  #loseFormer(member: Member, error: unknown, drive: Drive): Promise<void> {
+    const { former } = member;
+    if (former === undefined || drive !== former.drive) return this.#losingFormers.get(drive) ?? Promise.resolve();
+    if (isFenced(error)) return Promise.reject(error as DriveError);
+    former.drive = undefined;
+    former.hasMap = false;
+    if (!(error instanceof DriveError && error.kind === "unreachable")) member.former = undefined;
+    const recorded = this.#hooks.onFormerLost?.(member, former, error) ?? Promise.resolve();
+    this.#losingFormers.set(drive, recorded);
     return recorded;
   }
 
@@ -247,6 +265,12 @@ export class RaidGroup {
     this.#mustWork();
   }
 
+  /** `operation` on the drive that the member of a position is built from: lost, on record, if it fails. */
+  async onFormer(position: number, drive: Drive, operation: (drive: Drive, position: number) => Promise<void>): Promise<void> {
+    const error = await this.#attempt(drive, position, operation);
+    if (error !== undefined) await this.lose(position, error, drive);
+  }
+
   /**
    * Invariant 3. A record that is written without more drives than can be lost would keep them out once they are back.
    * @throws GroupFailedError
@@ -287,6 +311,11 @@ export class RaidGroup {
   get positions(): number[] {
     return this.members.map((member) => member.position);
   }
+}
+
+/** A former drive that can't be reached, and may be put back. */
+export function isAway(former: FormerDrive | undefined): boolean {
+  return former !== undefined && former.drive === undefined;
 }
 
 /** A newer owner has taken the drive, or no drive of the pool can be reached: the pool ends here, and no drive is to blame. */

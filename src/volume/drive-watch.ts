@@ -62,8 +62,7 @@ export class DriveWatch {
         if (this.#stopped || this.#parts.health.failed) return;
         if (isPathLost(error) || !(error instanceof DriveError)) throw error;
         if (isFenced(error)) return;
-        // Another drive may have taken the place meanwhile.
-        if (member.drive === drive) this.#lose(member, error);
+        this.#lose(member, error);
       })
       .catch((error: unknown) => this.#parts.health.fail(error))
       .finally(() => this.#asked.delete(member));
@@ -91,7 +90,8 @@ export class DriveWatch {
     this.#record().catch((error: unknown) => health.fail(error));
   }
 
+  /** Another drive may have taken the place meanwhile: that one is not to blame. */
   #lose(member: Member, error: DriveError): void {
-    this.#parts.group.lose(member.position, error).catch((failure: unknown) => this.#parts.health.fail(failure));
+    this.#parts.group.lose(member.position, error, member.drive).catch((failure: unknown) => this.#parts.health.fail(failure));
   }
 }

@@ -8,6 +8,7 @@
  *   member in a spare's place, and a new drive in its own ─▶ the same back; then the spare is wiped, and stands by again
  *   member there again that was missing ─▶ rebuilding: only the zones that it lacks
  *   the drive that is rebuilt fails ─▶ the next spare, or back to the drive before
+ *   the drive that it is built from is away ─▶ waited for as for a member, then the rest is made of the others
  *
  * Runs on: the owning director's thread. One drive at a time: each reads all others.
  * Invariants:
@@ -21,7 +22,7 @@ import { type Drive, DriveError } from "../../drivers/drive/drive.ts";
 import { poolEpoch } from "../../drivers/shared-memory/epoch.ts";
 import type { RebuildStatus } from "../control/contract.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
-import { type FormerDrive, isFenced, isTrusted, isWritable, type Member } from "../raid/raid-group.ts";
+import { type FormerDrive, isAway, isFenced, isTrusted, isWritable, type Member } from "../raid/raid-group.ts";
 import type { ZoneAppender } from "../raid/zone-appender.ts";
 import { BackgroundPace } from "./background-pace.ts";
 import type { Compactor } from "./compactor.ts";
@@ -66,8 +67,9 @@ export class Healing {
   #stopping = false;
   #rebuild: Rebuild | undefined;
   #rebuildSince = 0;
-  /** When a member was first found missing. */
+  /** When a member, or the drive that one is built from, was first found missing. */
   readonly #missingSince = new Map<number, number>();
+  readonly #awaySince = new Map<FormerDrive, number>();
   #askedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: HealingOptions) {
@@ -120,6 +122,7 @@ export class Healing {
   async hurry(): Promise<void> {
     for (const member of this.#pool.group.members) {
       if (member.state === "missing") this.#missingSince.set(member.position, Number.NEGATIVE_INFINITY);
+      if (isAway(member.former)) this.#awaySince.set(member.former!, Number.NEGATIVE_INFINITY);
     }
     for (const shelf of this.#options.shelf.drives) {
       if (shelf.state !== "used" && shelf.state !== "spare" && !this.#isMember(shelf)) await this.look(shelf);
@@ -174,14 +177,16 @@ export class Healing {
     if (health.failed || this.#stopping) return undefined;
     // It failed before it was begun to be built.
     for (const member of group.members)
-      if (!isWritable(member.state) && member.former !== undefined) return () => this.#fallBack(member);
+      if (!isWritable(member.state) && member.former?.drive !== undefined) return () => this.#fallBack(member);
+    for (const member of group.members) if (this.#isFormerGivenUp(member)) return () => this.#giveUpFormer(member);
     for (const member of group.members) {
-      if (!isWritable(member.state) && this.#isGivenUp(member)) {
+      if (!isWritable(member.state) && member.former === undefined && this.#isGivenUp(member)) {
         const free = shelf.freeFor(member.position);
         if (free !== undefined) return () => this.#take(member, free, undefined);
       }
     }
-    for (const member of group.members) if (member.state === "rebuilding") return () => this.#bringUp(member);
+    for (const member of group.members)
+      if (member.state === "rebuilding" && !isAway(member.former)) return () => this.#bringUp(member);
     for (const member of group.members) {
       if (member.state === "predictive" && group.canDoWithout(member.position)) {
         const free = shelf.freeFor(member.position);
@@ -211,12 +216,32 @@ export class Healing {
     await pause(this.#pool.runtime, WIPE_REST_MILLISECONDS);
   }
 
-  #isGivenUp(member: Member): boolean {
+  #isGivenUp({ state, position }: Member): boolean {
+    return state !== "missing" || this.#isLongAway(this.#missingSince, position);
+  }
+
+  #isFormerGivenUp({ former }: Member): boolean {
+    return former !== undefined && isAway(former) && this.#isLongAway(this.#awaySince, former);
+  }
+
+  #isLongAway<K>(since: Map<K, number>, who: K): boolean {
     const now = this.#pool.runtime.nowMilliseconds();
-    if (member.state !== "missing") return true;
-    const since = this.#missingSince.get(member.position) ?? now;
-    this.#missingSince.set(member.position, since);
-    return now - since >= this.#options.settings.missingSeconds * 1000;
+    const from = since.get(who) ?? now;
+    since.set(who, from);
+    return now - from >= this.#options.settings.missingSeconds * 1000;
+  }
+
+  /** What it had alone is made of the others from now on. */
+  async #giveUpFormer(member: Member): Promise<void> {
+    this.#awaySince.delete(member.former!);
+    member.former = undefined;
+    await this.#options.record.updateMembers(this.#pool.group.members);
+  }
+
+  /** Called by the RAID group, of the drive that a member is built from. */
+  formerLost({ name }: FormerDrive, error: unknown): void {
+    const shelf = this.#options.shelf.named(name);
+    if (shelf !== undefined && error instanceof DriveError) this.#options.shelf.erred(shelf, error);
   }
 
   /** Makes a drive of the shelf the member at a position. */
@@ -352,7 +377,7 @@ export class Healing {
     const lossy = lostZones(this.#pool).length > 0;
     await this.#options.record.updateMembers(group.members, lossy);
     runtime.reached("rebuild.finished");
-    if (former === undefined) return;
+    if (former?.drive === undefined) return;
     const shelf = this.#options.shelf.of(former.drive);
     if (shelf === undefined) return;
     // A suspect stays out; a drive in a spare's place stands by again.
@@ -380,7 +405,7 @@ export class Healing {
       await this.#retire(member, member.reason ?? "it failed");
     }
     const { former } = member;
-    if (former === undefined || group.members[member.position] !== member) return;
+    if (former?.drive === undefined || group.members[member.position] !== member) return;
     const { drive, driveId } = former;
     try {
       await this.#removeUnknown(drive);
@@ -389,6 +414,7 @@ export class Healing {
       if (isFenced(error) || !(error instanceof DriveError)) throw error;
       await group.lose(member.position, error, drive);
     }
+    if (isAway(member.former)) return;
     if (group.trusted(member.position) === undefined && group.writable(member.position) !== drive) {
       // Neither of the two: what the position had is rebuilt from the others.
       member.former = undefined;
@@ -427,6 +453,7 @@ export class Healing {
     this.#askedAt = now;
     // Also where a member of that name is out: another drive may be in its place.
     for (const shelf of this.#options.shelf.drives) if (shelf.state === "missing") await this.look(shelf);
+    for (const member of group.members) if (isAway(member.former)) await this.#askFormer(member, member.former!);
     for (const member of group.members) {
       // Where another drive still has what the position had, that one takes it back.
       if (member.state !== "missing" || member.former !== undefined) continue;
@@ -452,6 +479,27 @@ export class Healing {
       } catch (error) {
         if (isFenced(error) || !(error instanceof DriveError)) throw error;
       }
+    }
+  }
+
+  /** It has missed changes of the map, and none of the zones that it had. */
+  async #askFormer(member: Member, former: FormerDrive): Promise<void> {
+    const shelf = this.#options.shelf.named(former.name);
+    const drive = shelf?.drive;
+    if (shelf === undefined || drive === undefined) return;
+    try {
+      if ((await drive.identify()).driveId !== former.driveId) return;
+      await drive.open(this.#epoch());
+      const finished = new Set((await drive.listZones()).filter((stat) => stat.finished).map(({ zone }) => zone));
+      if (this.#pool.group.members[member.position] !== member || member.former !== former) return;
+      // Nothing was written to it meanwhile, and numbers of zones are given once.
+      former.hasZone = (zone) => finished.has(zone);
+      former.drive = drive;
+      shelf.state = "used";
+      shelf.reason = undefined;
+      this.#awaySince.delete(former);
+    } catch (error) {
+      if (isFenced(error) || !(error instanceof DriveError)) throw error;
     }
   }
 

@@ -107,12 +107,8 @@ export class Losses {
   }
 
   /** Invariant 1. What failed is not taken again, so what only it had is gone; what is only away may be put back. */
-  #mayComeBack(): boolean {
-    return this.#pool.group.members.some(({ state }) => state === "missing" || state === "foreign");
-  }
-
   get #isOver(): boolean {
-    return this.#stopping || this.#pool.health.failed || this.#mayComeBack();
+    return this.#stopping || this.#pool.health.failed || this.#pool.group.mayComeBack;
   }
 
   get #recorded(): readonly number[] {

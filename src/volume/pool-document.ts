@@ -227,12 +227,18 @@ function judgeMember(judged: JudgedBays, newest: PoolDocument, member: MemberDoc
  */
 export function isNewestOfAll({ document, members }: Verdict, copies: readonly DocumentCopy[], level: RaidLevel): boolean {
   const without: number[] = [];
-  members.forEach(({ bay }, position) => {
-    const copy = copies.find((candidate) => candidate.position === bay);
+  members.forEach(({ bay, driveId }, position) => {
+    const isMember = driveId === document.members[position]!.driveId;
+    const copy = copies.find((candidate) => isMember && candidate.position === bay);
     const behind = document.version - (copy?.document?.version ?? Number.NEGATIVE_INFINITY);
     if (!isWritable(document.members[position]!.state) || behind <= VERSIONS_BEHIND_MAX) without.push(position);
   });
   return !level.survives(without);
+}
+
+/** Positions that a drive has again as the one that was built from it can't be used. */
+export function positionsGivenBack({ document, members }: Verdict): number[] {
+  return members.flatMap(({ driveId }, position) => (driveId === document.members[position]!.driveId ? [] : [position]));
 }
 
 /**

@@ -107,12 +107,13 @@ export function openMembers(options: OpenPoolOptions, verdict: Verdict): Member[
   });
 }
 
-/** The drive that held the position, if it is there; which zones it has is found when the zones are looked at. */
+/** The drive that held the position, away or there; which zones it has is found when the zones are looked at. */
 function formerOf({ bays, config }: OpenPoolOptions, { driveId, former }: MemberDocument): FormerDrive | undefined {
   if (former === undefined || former.driveId === driveId) return undefined;
   const index = bays.findIndex((bay) => bay.state === "open" && bay.driveId === former.driveId);
   const bay = bays[index];
-  if (bay?.state !== "open") return undefined;
+  if (bay?.state !== "open")
+    return { name: former.name, driveId: former.driveId, drive: undefined, hasMap: false, hasZone: () => false };
   const name = driveNames(config)[index]!;
   return { name, driveId: former.driveId, drive: bay.drive, hasMap: former.hasMap === true, hasZone: () => false };
 }

@@ -20,7 +20,7 @@ import { MapDamagedError, PoolMap } from "../map/pool-map.ts";
 import { inlineBulkWork } from "../raid/bulk-work.ts";
 import { DriveHealth } from "../raid/drive-health.ts";
 import { groupGeometry } from "../raid/geometry.ts";
-import { isFenced, isTrusted, isWritable, type Member, RaidGroup } from "../raid/raid-group.ts";
+import { isAway, isFenced, isTrusted, isWritable, type Member, RaidGroup } from "../raid/raid-group.ts";
 import { raidLabel, raidLevel } from "../raid/raid-levels.ts";
 import { Staging } from "../raid/staging.ts";
 import { StripeReader } from "../raid/stripe-reader.ts";
@@ -31,13 +31,15 @@ import { findJournal } from "./journal-claim.ts";
 import { tellJournalFull } from "./journal-room.ts";
 import { knownPool, readCopies } from "./known-pool.ts";
 import { PendingZeros } from "./pending-zeros.ts";
-import { Pool } from "./pool.ts";
+import { type OpeningMembers, Pool } from "./pool.ts";
 import {
-  type MemberDocument,
+  type DocumentCopy,
+  isNewestOfAll,
   POOL_FORMAT_VERSION,
   POOL_KEY,
   type PoolDocument,
   type PoolVolumeDocument,
+  positionsGivenBack,
   type Unavailable,
   unsurePositions,
   type Verdict,
@@ -54,7 +56,7 @@ import {
   tellNoSpace,
 } from "./pool-members.ts";
 import { PoolHealth, type PoolParts, type VolumeState, ZoneUse } from "./pool-parts.ts";
-import { membersOf } from "./pool-record.ts";
+import { membersOf, type RecordedMember } from "./pool-record.ts";
 import { putZonesInOrder, replayJournal } from "./recovery.ts";
 import { Space } from "./space.ts";
 import { differences, digestOf, encodeVolumes, readVolumeRecords, type VolumeRecords } from "./volume-records.ts";
@@ -68,14 +70,18 @@ export async function openPool(given: OpenPoolOptions): Promise<Pool> {
   const unavailable = new Map<number, Unavailable>();
   const copies = await readCopies(options, floor, unavailable);
   const known = await knownPool(options, copies, unavailable);
-  if (known === undefined) return recoverPool(options, await makePool(options, unavailable), []);
-  return recoverPool(options, known.verdict, known.volumes);
+  if (known === undefined) return recoverPool(options, { verdict: await makePool(options, unavailable), copies, volumes: [] });
+  return recoverPool(options, { ...known, copies });
 }
 
 // — every start —
 
-async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: readonly PoolVolumeDocument[]): Promise<Pool> {
+async function recoverPool(
+  options: ObservedOptions,
+  known: { readonly verdict: Verdict; readonly copies: readonly DocumentCopy[]; readonly volumes: readonly PoolVolumeDocument[] },
+): Promise<Pool> {
   const { config, global } = options;
+  const { verdict, copies, volumes } = known;
   const { document } = verdict;
   const volumeNames = volumes.map((volume) => volume.name);
   checkShape(config, document, volumeNames);
@@ -85,11 +91,14 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
     onMemberLost: async (member) => {
       await box.pool?.memberLost(member);
     },
+    onFormerLost: async (member, former, error) => {
+      await box.pool?.formerLost(member, former, error);
+    },
     onNoSpace: (member) => tellNoSpace(options, member),
     onMismatch: (member) => options.driveHealth.found(member.name, "mismatch", options.runtime.nowMilliseconds()),
   });
-  checkMembers(config, group, { verdict, volumeNames });
-  const recorded = undecided(document, members);
+  checkMembers(config, group, { verdict, copies, volumeNames });
+  const recorded = new Undecided(document, group);
   const { runtime } = options;
   const found = findJournal(options, document, volumeNames);
   const epoch = raisePoolEpoch(global, config.index, found.lastEpoch + 1);
@@ -104,16 +113,16 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
   const records = encodeVolumes(volumes);
   const { volumes: _, ...kept } = document;
   const chosen: PoolDocument = { ...kept, ...digestOf(records), formatVersion: POOL_FORMAT_VERSION };
-  const { journalCopies: __, ...known } = chosen;
+  const { journalCopies: __, ...rest } = chosen;
   const journalCopies = journal.documents;
   const current: PoolDocument = {
-    ...known,
+    ...rest,
     version: document.version + 1,
     epoch,
     journalId: journal.journalId,
     journalLive: true,
     ...(journalCopies === undefined ? {} : { journalCopies }),
-    members: membersOf(recorded()),
+    members: membersOf(recorded.members),
   };
   await writeDocuments({ group, records, chosen, current, reached: (site) => runtime.reached(site) });
   runtime.reached("recovery.documentWritten");
@@ -131,17 +140,18 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
     driveCapacityBytes: capacityBytes,
     shelf,
     healing: options.healing ?? config.healing ?? HEALING_SETTINGS,
+    opening: recorded,
   });
   box.pool = pool;
   try {
     // A drive that was lost since `current` was made up: nobody could put that on record until now.
-    if (recorded().some(({ state }, position) => state !== current.members[position]!.state))
-      await pool.record.updateMembers(recorded());
+    if (recorded.members.some(({ state }, position) => state !== current.members[position]!.state))
+      await pool.record.updateMembers(recorded.members);
     await journal.attach(pool.record);
     await loadMap(parts, pool, { durable: found.mapSequence, recorded });
     runtime.reached("recovery.mapLoaded");
     // Side by side: the one waits for drives, the other reads the journal. Destage, which makes zones, waits for both.
-    const zonesInOrder = orderZones({ parts, pool, document, volumeNames });
+    const zonesInOrder = orderZones({ parts, pool, document, recorded, volumeNames });
     const replayed = replayJournal(parts, {
       press: async () => {
         await zonesInOrder;
@@ -155,6 +165,7 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
     for (const end of ends) if (end.status === "rejected") throw end.reason as Error;
     runtime.reached("recovery.journalReplayed");
     await journal.mend(parts.journal);
+    for (const drive of shelf.drives) if (drive.state === "missing" && drive.drive !== undefined) await pool.healing.look(drive);
   } catch (error) {
     pool.hasFailed();
     pool.letGo();
@@ -163,32 +174,45 @@ async function recoverPool(options: ObservedOptions, verdict: Verdict, volumes: 
     }
     throw error;
   }
-  for (const drive of shelf.drives) if (drive.state === "missing" && drive.drive !== undefined) await pool.healing.look(drive);
   tellDegraded(parts);
   pool.start();
   return pool;
 }
 
 /**
- * Who is out when a pool is opened, or has another drive in its place, stays on record as it was until the others have shown
- * that they have what it takes (`refuseLoss`). A start that is refused must not be what keeps a drive out that is in order at
- * the next one.
+ * Who is out when a pool is opened, has another drive in its place, or lacks the one that it is built from, stays on record as
+ * it was until the others have shown that they have what it takes (`refuseLoss`). A start that is refused must not be what
+ * keeps a drive out that is in order at the next one.
  */
-function undecided(document: PoolDocument, members: readonly Member[]): () => readonly (Member | MemberDocument)[] {
-  const out = members.map(
-    ({ state, driveId }, position) => !isWritable(state) || driveId !== document.members[position]!.driveId,
-  );
-  return () => members.map((member, position) => (out[position] ? document.members[position]! : member));
+class Undecided implements OpeningMembers {
+  isDecided = false;
+  readonly #document: PoolDocument;
+  readonly #group: RaidGroup;
+  readonly #asItWas: readonly boolean[];
+
+  constructor(document: PoolDocument, group: RaidGroup) {
+    this.#document = document;
+    this.#group = group;
+    const { members } = document;
+    this.#asItWas = group.members.map(({ state, driveId }, at) => !isWritable(state) || driveId !== members[at]!.driveId);
+  }
+
+  get members(): readonly RecordedMember[] {
+    const { members } = this.#group;
+    if (this.isDecided) return members;
+    return members.map((member, at) => (this.#asItWas[at] || isAway(member.former) ? this.#document.members[at]! : member));
+  }
 }
 
-/** Drives that others are built from are read like members, so they are opened like them; one that can't be is done without. */
+/** Drives that others are built from are read like members, so they are opened like them; one that can't be is away. */
 export async function openFormer(members: readonly Member[], epoch: number): Promise<void> {
   for (const member of members) {
     try {
-      await member.former?.drive.open(epoch);
+      await member.former?.drive?.open(epoch);
     } catch (error) {
       if (isFenced(error) || !(error instanceof DriveError)) throw error;
-      member.former = undefined;
+      member.former!.drive = undefined;
+      member.former!.hasMap = false;
     }
   }
 }
@@ -197,7 +221,7 @@ export async function openFormer(members: readonly Member[], epoch: number): Pro
 async function loadMap(
   parts: PoolParts,
   pool: Pool,
-  { durable, recorded }: { durable: number; recorded: () => readonly (Member | MemberDocument)[] },
+  { durable, recorded }: { durable: number; recorded: OpeningMembers },
 ): Promise<void> {
   const { group, map, name } = parts;
   await map.load(async (positions) => {
@@ -209,7 +233,7 @@ async function loadMap(
       } else if (member.hasMap === true) member.hasMap = false;
       else if (member.former !== undefined) member.former.hasMap = false;
     }
-    await pool.record.updateMembers(recorded());
+    await pool.record.updateMembers(recorded.members);
   });
   if (map.logSequence < durable) {
     const ends = `it ends at record ${map.logSequence}, and record ${durable} was durable`;
@@ -222,15 +246,19 @@ async function orderZones(opening: {
   readonly parts: PoolParts;
   readonly pool: Pool;
   readonly document: PoolDocument;
+  readonly recorded: Undecided;
   readonly volumeNames: readonly string[];
 }): Promise<void> {
-  const { parts, pool } = opening;
+  const { parts, pool, recorded } = opening;
   const { group, runtime } = parts;
   await checkZones(parts);
   refuseLoss(parts, opening.document, opening.volumeNames);
+  recorded.isDecided = true;
   const onRecord = pool.record.document.members;
-  const isNew = ({ state, driveId, position }: Member): boolean =>
-    state !== onRecord[position]!.state || driveId !== onRecord[position]!.driveId;
+  const isNew = ({ state, driveId, former, position }: Member): boolean => {
+    const old = onRecord[position]!;
+    return state !== old.state || driveId !== old.driveId || (former?.hasMap === true) !== (old.former?.hasMap === true);
+  };
   if (group.members.some(isNew)) await pool.record.updateMembers(group.members);
   await putZonesInOrder(parts, (slot) => pool.compactor.removeZone(slot));
   runtime.reached("recovery.zonesInOrder");
@@ -376,10 +404,13 @@ export function assembleParts(
 function checkMembers(
   config: PoolConfig,
   group: RaidGroup,
-  { verdict, volumeNames }: { verdict: Verdict; volumeNames: readonly string[] },
+  { verdict, copies, volumeNames }: { verdict: Verdict; copies: readonly DocumentCopy[]; volumeNames: readonly string[] },
 ): void {
   const unsure = unsurePositions(verdict);
-  if (group.level.survives(unsure)) return;
+  // A drive that has its place back as its successor is gone says nothing of how the pool went on with that one.
+  const withoutSuccessors = [...new Set([...unsure, ...positionsGivenBack(verdict)])];
+  if (group.level.survives(withoutSuccessors)) return;
+  if (group.level.survives(unsure) && isNewestOfAll(verdict, copies, group.level)) return;
   const lost = unsure.map((position) => {
     const { name, state, reason } = group.members[position]!;
     return `${name}: ${state}, ${reason}`;

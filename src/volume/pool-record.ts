@@ -98,7 +98,7 @@ export class PoolRecord {
 }
 
 /** As much of a member as stands on record. */
-type RecordedMember = Pick<Member, "name" | "driveId" | "state"> & {
+export type RecordedMember = Pick<Member, "name" | "driveId" | "state"> & {
   readonly reason?: string | undefined;
   readonly hasMap?: boolean;
   readonly former?: { readonly name: string; readonly driveId: string; readonly hasMap?: boolean } | undefined;

@@ -6,7 +6,7 @@
  */
 import type { ArrayDocument, FoundVolume, PoolStatus } from "../control/contract.ts";
 import type { MetadataStore } from "../map/metadata-store.ts";
-import { GroupFailedError, type Member } from "../raid/raid-group.ts";
+import { type FormerDrive, GroupFailedError, type Member } from "../raid/raid-group.ts";
 import { ZoneAppender } from "../raid/zone-appender.ts";
 import { BLOCK_STATUS, type BlockIo, type MappingQuery, type VolumeInfo } from "./block-io.ts";
 import { Compactor } from "./compactor.ts";
@@ -22,7 +22,7 @@ import { findMapping } from "./mapping.ts";
 import { PoolClosedError } from "./pool-closed-error.ts";
 import { ARRAY_KEY, type PoolDocument, type PoolVolumeDocument } from "./pool-document.ts";
 import type { PoolParts } from "./pool-parts.ts";
-import { PoolRecord } from "./pool-record.ts";
+import { PoolRecord, type RecordedMember } from "./pool-record.ts";
 import { commonStatus, gauge, reasonOf } from "./pool-status.ts";
 import { ReadPath } from "./read-path.ts";
 import { breathe } from "./runtime.ts";
@@ -48,6 +48,14 @@ export interface PoolOptions {
   readonly driveCapacityBytes: number;
   readonly shelf: DriveShelf;
   readonly healing: HealingSettings;
+  readonly opening: OpeningMembers;
+}
+
+/** Members as they are to stand on record while the pool is opened. */
+export interface OpeningMembers {
+  /** What the drives have is known: members stand on record as they are. */
+  readonly isDecided: boolean;
+  readonly members: readonly RecordedMember[];
 }
 
 export class Pool {
@@ -247,11 +255,27 @@ export class Pool {
       return;
     }
     runtime.reached("member.lost");
+    const { isDecided, members } = this.#options.opening;
     // Beyond what the level makes good, but new stripes are safe: the rest is served, also after a restart.
-    const isLossy = lostZones(this.parts).length > 0;
-    await this.record.updateMembers(group.members, isLossy || undefined);
+    const isLossy = isDecided && lostZones(this.parts).length > 0;
+    await this.record.updateMembers(members, isLossy || undefined);
     runtime.reached("member.recorded");
     // While the pool is opened zones are recovery's alone: it seals those that were open, and takes no others for such.
+    if (this.#cancelTick !== undefined) this.healing.poke();
+  }
+
+  /** The same, of a drive that a member is built from. */
+  async formerLost(member: Member, former: FormerDrive, error: unknown): Promise<void> {
+    const { runtime, name } = this.parts;
+    const isOut = member.former === undefined;
+    runtime.raise({
+      severity: "warning",
+      type: isOut ? "drive.failed" : "drive.missing",
+      subject: `drive ${former.name}`,
+      message: `pool ${name}: drive ${member.name} was built from it, and ${isOut ? "is built from the others" : "waits for it"}: ${(error as Error).message}`,
+    });
+    this.healing.formerLost(former, error);
+    await this.record.updateMembers(this.#options.opening.members);
     if (this.#cancelTick !== undefined) this.healing.poke();
   }
 

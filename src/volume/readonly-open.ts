@@ -13,14 +13,15 @@
  */
 import { DriveError } from "../../drivers/drive/drive.ts";
 import { poolEpoch, raisePoolEpoch } from "../../drivers/shared-memory/epoch.ts";
+import { driveNames } from "../config/config.ts";
 import { JournalError } from "../journal/journal-reader.ts";
 import { MetadataStore } from "../map/metadata-store.ts";
 import { MapDamagedError } from "../map/pool-map.ts";
 import { DriveHealth } from "../raid/drive-health.ts";
-import { GroupFailedError, isFenced, RaidGroup } from "../raid/raid-group.ts";
+import { GroupFailedError, isFenced, isTrusted, RaidGroup } from "../raid/raid-group.ts";
 import { raidLevel } from "../raid/raid-levels.ts";
 import { knownPool, readCopies } from "./known-pool.ts";
-import { isNewestOfAll, type Unavailable } from "./pool-document.ts";
+import { isNewestOfAll, type PoolDocument, type Unavailable } from "./pool-document.ts";
 import {
   MAP_PAGES_MAX,
   type ObservedOptions,
@@ -102,6 +103,10 @@ export async function openReadOnlyPool(given: OpenPoolOptions, opening: ReadOnly
       epoch,
       driveCapacityBytes: capacityBytes,
       bays,
+      driveIds: drivesCountedOn(
+        verdict.document,
+        (name) => unavailable.get(driveNames(config).indexOf(name))?.state === "failed",
+      ),
       why,
       onReturn,
     });
@@ -113,6 +118,12 @@ export async function openReadOnlyPool(given: OpenPoolOptions, opening: ReadOnly
   }
   box.pool.start();
   return box.pool;
+}
+
+function drivesCountedOn({ members }: PoolDocument, hasFailed: (name: string) => boolean): string[] {
+  return members.flatMap(({ driveId, former }) =>
+    former === undefined || hasFailed(former.name) ? [driveId] : [driveId, former.driveId],
+  );
 }
 
 /** Who can't be reached any more is lost, here and now. */
@@ -134,8 +145,11 @@ async function loadMap({ group, map, name }: PoolParts, durable: number): Promis
   await map.load((positions) => {
     for (const position of positions) {
       const member = group.members[position]!;
-      member.state = "rebuilding";
-      member.reason = "its copy of the map is not the newest";
+      if (isTrusted(member.state)) {
+        member.state = "rebuilding";
+        member.reason = "its copy of the map is not the newest";
+      } else if (member.hasMap === true) member.hasMap = false;
+      else if (member.former !== undefined) member.former.hasMap = false;
     }
     return Promise.resolve();
   });

@@ -35,6 +35,8 @@ export interface ReadOnlyPoolOptions {
   readonly epoch: number;
   readonly driveCapacityBytes: number;
   readonly bays: readonly BayDrive[];
+  /** Of all drives that the pool's document counts on. */
+  readonly driveIds: readonly string[];
   /** Why it is not served whole. */
   readonly why: string;
   /** It is worth to be opened anew: a drive is there again, or people say so. Called once. */
@@ -203,7 +205,12 @@ export class ReadOnlyPool {
   /** Whether a drive answers whose member is not there. One that is there and is not read is no news. */
   async #isBack(): Promise<boolean> {
     const { members } = this.parts.group;
-    const wanted = new Set(members.filter(({ state }) => state === "missing").map(({ driveId }) => driveId));
+    const wanted = new Set(this.#options.driveIds);
+    // One that is not there as another has its place back, or that a member is built from, is wanted like a member.
+    for (const { state, driveId, former } of members) {
+      if (state !== "missing") wanted.delete(driveId);
+      if (former?.drive !== undefined) wanted.delete(former.driveId);
+    }
     if (wanted.size === 0) return false;
     const drives = this.#options.bays.flatMap((bay) => (bay.state === "blank" || bay.drive === undefined ? [] : [bay.drive]));
     const inUse = new Set(members.filter(({ state }) => isWritable(state)).map(({ drive }) => drive));

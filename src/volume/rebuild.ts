@@ -19,7 +19,7 @@
  */
 import { type Drive, DriveError, type StripWrite } from "../../drivers/drive/drive.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
-import { isFenced, type Member } from "../raid/raid-group.ts";
+import { isAway, isFenced, type Member } from "../raid/raid-group.ts";
 import type { BackgroundPace } from "./background-pace.ts";
 import type { Compactor } from "./compactor.ts";
 import { POOL_COUNT } from "./pool-counters.ts";
@@ -103,7 +103,7 @@ export class Rebuild {
     const { pool, hasMap } = this.#options;
     // First, because the map's redundancy takes the shortest to restore.
     if (hasMap && this.member.hasMap !== true) {
-      await pool.map.copyTo(this.#drive, () => breathe(pool.runtime));
+      await this.#whenThereIsRoom(() => pool.map.copyTo(this.#drive, () => breathe(pool.runtime)));
       await this.#options.noteMap();
     }
     for (;;) {
@@ -121,11 +121,12 @@ export class Rebuild {
     }
   }
 
-  /** It was not stopped, and its drive is still the member that is rebuilt. */
+  /** It was not stopped, its drive is still the member that is rebuilt, and what that is built from is there. */
   get isWanted(): boolean {
     const { group, health } = this.#pool;
     const { member } = this;
-    return !this.#stopped && !health.failed && member.state === "rebuilding" && group.members[member.position] === member;
+    const isThere = member.state === "rebuilding" && group.members[member.position] === member;
+    return !this.#stopped && !health.failed && isThere && !isAway(member.former);
   }
 
   /** Invariant 4. Where nothing lives any more, only reads that began before have to end. */
@@ -161,7 +162,8 @@ export class Rebuild {
         runtime.reached("rebuild.zoneCreated");
         const { whole, lostStrips } = await this.#zones.fill(slot, zone);
         this.#lostStrips += lostStrips;
-        if (!whole) return;
+        // What the drive before has, which is away, is not left out.
+        if (!whole || isAway(this.member.former)) return;
         // Once the drive has the zone, nothing else tells that something is missing in it.
         if (lostStrips > 0) await this.#options.noteDamage(slot);
         await this.#drive.finishZone(zone);

@@ -31,14 +31,22 @@ interface Found {
 export async function checkZones(parts: PoolParts): Promise<void> {
   const { group, map } = parts;
   const next = map.zones.nextZone;
+  // Who proves the map to be an older one has done no wrong: all are asked before anything is made of what one of them says.
+  let damage: MapDamagedError | undefined;
   await group.onEach(group.positions, async (drive, position) => {
     const member = group.members[position]!;
-    const { whole, lacking } = await lookAt(parts, drive);
+    const found = await lookAt(parts, drive).catch((error: unknown) => {
+      if (!(error instanceof MapDamagedError)) throw error;
+      damage ??= error;
+    });
+    if (found === undefined) return;
+    const { whole, lacking } = found;
     member.hasZone = (zone) => zone >= next || whole.has(zone);
     if (lacking > 0) lacks(parts, member, lacking);
   });
+  if (damage !== undefined) throw damage;
   for (const { former } of group.members) {
-    if (former === undefined) continue;
+    if (former?.drive === undefined) continue;
     const finished = await finishedZones(former.drive);
     former.hasZone = (zone) => zone < next && finished.has(zone);
   }
@@ -57,6 +65,7 @@ export async function surveyZones(parts: PoolParts): Promise<void> {
         member.hasZone = (zone) => whole.has(zone);
         if (lacking > 0 && isTrusted(member.state)) {
           member.state = "rebuilding";
+          member.hasMap = true;
           member.reason = `it lacks ${lacking} zones that it should have`;
         }
       } catch (error) {
@@ -66,7 +75,7 @@ export async function surveyZones(parts: PoolParts): Promise<void> {
     }),
   );
   for (const { former } of group.members) {
-    if (former === undefined) continue;
+    if (former?.drive === undefined) continue;
     const finished = await finishedZones(former.drive);
     former.hasZone = (zone) => zone < next && finished.has(zone);
   }

@@ -407,7 +407,9 @@ export class DriveChanges {
 
 /** Whether something that can't be had now may be had once a drive is there again. */
 export function mayComeBack(pool: Pool): boolean {
-  return pool.parts.group.members.some(({ state }) => state === "missing" || state === "foreign");
+  return pool.parts.group.members.some(
+    ({ state, former }) => state === "missing" || state === "foreign" || (former !== undefined && former.drive === undefined),
+  );
 }
 
 function documentOf(drive: SimDriveState): PoolDocument | undefined {

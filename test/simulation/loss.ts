@@ -184,7 +184,9 @@ export class Loss {
       const { state, former } = member;
       if (state === "failed") return undefined;
       const isOwn = isTrusted(state) || (state === "rebuilding" ? member.hasZone?.(zone) === true : !now);
-      const driveId = isOwn ? member.driveId : former?.hasZone(zone) === true ? former.driveId : undefined;
+      // Of one that is away nobody knows what it has.
+      const hasIt = former !== undefined && (former.drive === undefined ? !now : former.hasZone(zone));
+      const driveId = isOwn ? member.driveId : hasIt ? former.driveId : undefined;
       const bay = media.drives.findIndex(({ identity }) => identity.driveId === driveId);
       const drive = media.drives[bay];
       if (drive === undefined || (now ? !this.#isWell(drive) || media.absent.includes(bay) : this.#isFailed(drive)))

@@ -122,13 +122,16 @@ export class FakeDirector {
   private pools(): PoolStatus[] {
     return this.config.pools
       .filter(({ owner }) => owner === this.index)
-      .map(({ name, index, owner, drives }) => ({
+      .map(({ name, index, owner, drives, spares }) => ({
         index,
         name,
         state: "optimal",
         owner,
         epoch: 1,
-        drives: drives.map((drive) => ({ name: drive, state: "online", capacityBytes: 2 ** 34, zonesUsed: 2, zoneCount: 128 })),
+        drives: [
+          ...drives.map((drive) => ({ name: drive, state: "online" as const, zonesUsed: 2 })),
+          ...spares.map((drive) => ({ name: drive, state: "spare" as const, zonesUsed: 0 })),
+        ].map((drive) => ({ ...drive, capacityBytes: 2 ** 34, zoneCount: 128 })),
         usage: this.usage(index),
         usableBytes: 40 * 2 ** 30,
         liveBytes: 10 * 2 ** 30,

@@ -118,6 +118,8 @@ export async function openMemoryPool(
     pagesKept?: boolean;
     /** Opened for reading, whatever drives are there. */
     readOnly?: Partial<ReadOnlyOpening>;
+    /** Told of the director's frames, also where the pool does not open. */
+    onFrames?: (frames: FramePool) => void;
   } = {},
 ): Promise<OpenedPool> {
   const { shape } = media;
@@ -141,6 +143,7 @@ export async function openMemoryPool(
     directorCount: 1,
     dirtyPercentMax: 70,
   });
+  options.onFrames?.(frames);
   const life = { dead: false };
   const events: Omit<ArrayEvent, "time">[] = [];
   const runtime = memoryRuntime(life, events, options.hurry ?? 1);

@@ -244,7 +244,9 @@ export const Pool = object({
       secondsLeft: Type.Optional(Type.Integer({ description: "At the rate so far." })),
     }),
   ),
-  rebuildSharePercent: Type.Optional(Type.Integer({ description: "Of their rate without hosts that rebuilds get while hosts are active." })),
+  rebuildSharePercent: Type.Optional(
+    Type.Integer({ description: "Of their rate without hosts that rebuilds get while hosts are active." }),
+  ),
   scrub: Type.Optional(
     object({
       state: text("idle, running or paused"),

@@ -35,7 +35,11 @@ beforeAll(async () => {
   samples = text
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("#"))
-    .map((line) => ({ name: /^[a-zA-Z_:][\w:]*/.exec(line)![0], labels: /\{(.*)\}/.exec(line)?.[1] ?? "", value: Number(line.slice(line.lastIndexOf(" ") + 1)) }));
+    .map((line) => ({
+      name: /^[a-zA-Z_:][\w:]*/.exec(line)![0],
+      labels: /\{(.*)\}/.exec(line)?.[1] ?? "",
+      value: Number(line.slice(line.lastIndexOf(" ") + 1)),
+    }));
 });
 afterAll(() => array.close());
 
@@ -81,7 +85,8 @@ describe("dashboard and alerts", () => {
     expect(samples.some(({ labels, value }) => labels.includes('state="spare"') && value === 1)).toBe(true);
     for (const { alert, name, states } of ofStates) {
       const firing = samples.filter(
-        (sample) => sample.name === name && sample.value === 1 && states.some((state) => sample.labels.includes(`state="${state}"`)),
+        (sample) =>
+          sample.name === name && sample.value === 1 && states.some((state) => sample.labels.includes(`state="${state}"`)),
       );
       expect(firing, alert).toEqual([]);
     }

@@ -125,6 +125,20 @@ describe.each([
     }
   });
 
+  test("what lies behind a write that found no room waits for it, unless its owner is gone or its zone is", async () => {
+    const { set, drive, write, found } = await faultyDrive(make);
+    set({ fault: "noSpace", operations: ["write"], hitsMax: 2 });
+    expect([await kind(write(3)), await kind(write(5))]).toEqual(["noSpace", "noSpace"]);
+    set();
+    expect([await kind(write(7)), await kind(write(5)), await kind(write(3))]).toEqual(["noSpace", "noSpace", "done"]);
+    expect([await kind(write(7)), await kind(write(5)), await kind(write(7))]).toEqual(["noSpace", "done", "done"]);
+    expect([await found(3), await found(5), await found(7)]).toEqual([contentOf(3), contentOf(5), contentOf(7)]);
+    set({ fault: "noSpace", operations: ["write"], hitsMax: 1 });
+    expect(await kind(write(9))).toBe("noSpace");
+    await drive.open(1_000_000);
+    expect(await kind(write(11))).toBe("done");
+  });
+
   test("torn write: the strips before the tear, part of one, and nothing after it", async () => {
     const { set, write, found } = await faultyDrive(make);
     set({ fault: "tornWrite", strips: 2, bytes: 100, hitsMax: 1 });

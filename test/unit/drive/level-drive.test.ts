@@ -310,6 +310,23 @@ describe("a full disk below a LevelDrive", () => {
     await write(drive, 2, 0, 16);
   });
 
+  test("has strips wait for those before them that found no room", async ({ skip }) => {
+    const disk = smallDisk();
+    if (disk === undefined) return skip("needs root and mount: a tmpfs");
+    const reserve = { stripsBytes: 6 << 20, metadataBytes: 1 << 20 };
+    const { medium, drive } = await opened(await formatted(disk), { reserve });
+    cleanups.push(() => medium.close());
+    await drive.createZone(1);
+    const ballast = join(disk, "ballast");
+    writeFileSync(ballast, Buffer.alloc(new DiskSpace("d0", disk).freeBytes - 5 * (1 << 20)));
+    await expect(write(drive, 1, 0)).rejects.toMatchObject({ kind: "noSpace" });
+    rmSync(ballast);
+    await expect(write(drive, 1, 4)).rejects.toMatchObject({ kind: "noSpace" });
+    await write(drive, 1, 0);
+    await write(drive, 1, 4);
+    expect([await read(drive, 1, 0), await read(drive, 1, 4)]).toEqual([1, 5]);
+  });
+
   test("keeps what was acknowledged when LevelDB itself runs into it, and goes on when there is room again", async ({ skip }) => {
     const disk = smallDisk();
     if (disk === undefined) return skip("needs root and mount: a tmpfs");

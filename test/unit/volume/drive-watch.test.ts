@@ -142,6 +142,19 @@ describe("DriveWatch", () => {
     pool.kill();
   });
 
+  test("what a drive answers late, when another has its place, is not held against that one", async () => {
+    const { pool, faults, set, drive } = await watchedPool();
+    set(3, { fault: "hang", operations: ["other"] });
+    await expect.poll(() => faults[3]!.status()[0]!.hits > 0, { timeout: 10_000 }).toBe(true);
+    const { group } = pool.service.pool(0).parts;
+    group.replace({ ...group.members[3]!, drive: group.members[0]!.drive });
+    set(3, { fault: "unreachable", operations: ["other"] });
+    await expect.poll(() => faults[3]!.status()[0]!.hits > 0, { timeout: 10_000 }).toBe(true);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(drive(3).state).toBe("online");
+    pool.kill();
+  });
+
   test("what a drive answers after the pool was stopped is not this owner's to judge", async () => {
     const { pool, faults, set, drive, events } = await watchedPool();
     set(3, { fault: "hang", operations: ["other"] });

@@ -1,13 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { DriveError } from "../../../drivers/drive/drive.ts";
 import { MemoryDriveState } from "../../../drivers/drive/memory-drive.ts";
+import { FRAME_STATE, type FramePool } from "../../../src/cache/frame-pool.ts";
 import { ZONE_STATE } from "../../../src/map/zone-table.ts";
 import { decodePlace } from "../../../src/raid/geometry.ts";
 import type { RaidShape } from "../../../src/raid/raid-level.ts";
 import { raidLevel } from "../../../src/raid/raid-levels.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
+import type { HealingSettings } from "../../../src/volume/healing-settings.ts";
 import { POOL_COUNT } from "../../../src/volume/pool-counters.ts";
-import { PoolRefusedError } from "../../../src/volume/pool-members.ts";
+import { BeyondRedundancyError, PoolRefusedError } from "../../../src/volume/pool-members.ts";
 import { DriveGate, interceptDrive, lateAnswer, turns, until } from "../../support/gated-drive.ts";
 import {
   MemoryPoolMedia,
@@ -41,8 +43,8 @@ function content(seed: number, bytes = BLOCKS * BLOCK): Uint8Array {
   return new Uint8Array(bytes).map((_, n) => (n * 31 + (n >> 12) * 7 + seed * 101) & 0xff);
 }
 
-async function filled(media: MemoryPoolMedia, seed = 1): Promise<OpenedPool> {
-  const pool = await openMemoryPool(media, { hurry: 50 });
+async function filled(media: MemoryPoolMedia, seed = 1, healing: Partial<HealingSettings> = {}): Promise<OpenedPool> {
+  const pool = await openMemoryPool(media, { hurry: 50, healing });
   await pool.service.createVolume(0, volumeDocument(1, 4000 * BLOCK));
   await writeBytes(pool, 1, 0, content(seed));
   await pool.service.pool(0).destageAll();
@@ -84,6 +86,42 @@ async function copyBegun(pool: OpenedPool): Promise<void> {
   parts.group.members[2]!.state = "predictive";
   parts.group.members[2]!.reason = "it errs";
   await until(() => record.document.members[2]!.former !== undefined);
+}
+
+/**
+ * Spare 04 is built from drive 02 of RAID-5 3+1 and is held up: what is new is on the new drive, what is old on the old one.
+ * The pool is ended, unless drives that are away are to be waited for.
+ */
+async function copyHeldUp(healing?: Partial<HealingSettings>) {
+  const media = new MemoryPoolMedia(shapeOf({ level: 5, dataDrives: 3, copies: 1 }, 1));
+  const pulled = new Set<number>();
+  let isHeldUp = false;
+  media.wrap = (drive, position) =>
+    interceptDrive(drive, async (operation, _parameters, run) => {
+      if (position === 2 && operation === "readStrips") await until(() => !isHeldUp, 1_000_000);
+      if (pulled.has(position) && operation !== "close") throw unreachable(drive.name);
+      return run();
+    });
+  const pool = await filled(media, 1, healing);
+  await copyBegun(pool);
+  isHeldUp = true;
+  await writeBytes(pool, 1, 0, content(2, 100 * BLOCK));
+  await pool.service.pool(0).destageAll();
+  expect(pool.service.pool(0).record.document.members[2]!.former).toBeDefined();
+  if (healing === undefined) pool.kill();
+  const release = (): void => {
+    isHeldUp = false;
+  };
+  return { media, pool, pulled, release };
+}
+
+/** What `copyHeldUp` has written. */
+async function expectMixed(pool: OpenedPool): Promise<void> {
+  pool.service.pool(0).parts.cache.removeRange(1, 0, 4000);
+  const { status, data } = await readBytes(pool, 1, 0, BLOCKS * BLOCK);
+  expect(status).toBe(BLOCK_STATUS.good);
+  expect(Buffer.compare(data.subarray(0, 100 * BLOCK), content(2, 100 * BLOCK))).toBe(0);
+  expect(Buffer.compare(data.subarray(100 * BLOCK), content(1).subarray(100 * BLOCK))).toBe(0);
 }
 
 /** A drive that can be taken away while the pool runs, and given back. */
@@ -331,8 +369,9 @@ describe("healing of RAID-5", () => {
         return run();
       });
     const again = await openMemoryPool(media, { hurry: 50 });
-    expect(again.service.pool(0).parts.group.members[2]!.former).toBeUndefined();
+    expect(again.service.pool(0).parts.group.members[2]!.former?.drive).toBeUndefined();
     await healed(again);
+    expect(again.service.pool(0).parts.group.members[2]!.former).toBeUndefined();
     expect(states(again)["04"]).toBe("online");
     again.kill();
     for (const position of [0, 2]) media.drives[position] = undefined;
@@ -366,32 +405,113 @@ describe("healing of RAID-5", () => {
     }
   });
 
-  test("a start that is refused without the drive that is being built does not forget it", async () => {
-    const media = new MemoryPoolMedia(shapeOf(raid, 1));
-    // What is built is held up, so that what is new is on the new drive, and what is old on the old one.
-    let isHeldUp = false;
+  test.each([
+    ["the drive that is being built", 4],
+    ["the drive that another is built from", 2],
+  ] as const)("a start that is refused without %s does not forget it", async (_which, away) => {
+    const { media, release } = await copyHeldUp();
+    release();
+    const kept = media.drives[away];
+    for (const position of [0, away]) media.drives[position] = undefined;
+    await expect(openMemoryPool(media)).rejects.toThrow(/can't be had from the drives that are there/);
+    media.drives[away] = kept;
+    const again = await openMemoryPool(media, { hurry: 50 });
+    await expectMixed(again);
+    again.kill();
+  });
+
+  test("a drive that is lost while the pool opens does not make a drive forgotten that is not there, nor the pool a lossy one", async () => {
+    const { media, release } = await copyHeldUp();
+    release();
+    const built = media.drives[4];
+    media.drives[4] = undefined;
     media.wrap = (drive, position) =>
       interceptDrive(drive, async (operation, _parameters, run) => {
-        if (position === 2 && operation === "readStrips") await until(() => !isHeldUp, 1_000_000);
+        if (position === 0 && operation === "listZones") throw unreachable(drive.name);
         return run();
       });
-    const pool = await filled(media);
-    await copyBegun(pool);
-    isHeldUp = true;
-    await writeBytes(pool, 1, 0, content(2, 100 * BLOCK));
-    await pool.service.pool(0).destageAll();
-    expect(pool.service.pool(0).record.document.members[2]!.former).toBeDefined();
-    pool.kill();
-    isHeldUp = false;
-    const built = media.drives[4];
-    for (const position of [0, 4]) media.drives[position] = undefined;
     await expect(openMemoryPool(media)).rejects.toThrow(/can't be had from the drives that are there/);
     media.drives[4] = built;
+    media.drives[0] = undefined;
+    media.wrap = (drive) => drive;
     const again = await openMemoryPool(media, { hurry: 50 });
-    const { data } = await readBytes(again, 1, 0, BLOCKS * BLOCK);
-    expect(Buffer.compare(data.subarray(0, 100 * BLOCK), content(2, 100 * BLOCK))).toBe(0);
-    expect(Buffer.compare(data.subarray(100 * BLOCK), content(1).subarray(100 * BLOCK))).toBe(0);
+    expect(again.service.pool(0).record.document.lossy).toBeUndefined();
+    await expectMixed(again);
     again.kill();
+  });
+
+  test("nothing is given up while the drive that another is built from is away for a moment", async () => {
+    const { media, pool, pulled, release } = await copyHeldUp({ missingSeconds: 1_000_000 });
+    const { group } = pool.service.pool(0).parts;
+    pulled.add(2);
+    await group.lose(2, unreachable("02"), group.members[2]!.former!.drive);
+    release();
+    await group.lose(1, new DriveError("unrecoveredRead", "01", "a test"));
+    pool.service.pool(0).parts.cache.removeRange(1, 0, 4000);
+    for (let block = 0; block < BLOCKS; block += 7) await readBytes(pool, 1, block * BLOCK, BLOCK);
+    // Time enough for a walk with all its patience.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(pool.service.status()[0]!.lost).toBeUndefined();
+    pulled.delete(2);
+    await until(() => group.members[2]!.state === "online", 1_000_000);
+    const { losses } = pool.service.pool(0);
+    await until(() => !losses.isBusy, 1_000_000);
+    await expectMixed(pool);
+    expect(pool.service.status()[0]!.lost).toBeUndefined();
+    pool.kill();
+    expect(media.drives[2]).toBeDefined();
+  });
+
+  test("a read-only pool is opened anew for a drive that was being built, though another has its place meanwhile", async () => {
+    const { media, release } = await copyHeldUp();
+    release();
+    const away = new Set([0, 4]);
+    media.wrap = (drive, position) =>
+      interceptDrive(drive, async (_operation, _parameters, run) => {
+        if (away.has(position)) throw unreachable(drive.name);
+        return run();
+      });
+    await expect(openMemoryPool(media)).rejects.toThrow(BeyondRedundancyError);
+    let returns = 0;
+    const onReturn = (): void => {
+      returns += 1;
+    };
+    const pool = await openMemoryPool(media, { hurry: 100, readOnly: { onReturn, knownVersion: 0 } });
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(returns).toBe(0);
+    away.delete(4);
+    await until(() => returns > 0, 1_000_000);
+    pool.kill();
+  });
+
+  test("drives that prove the map to be an older copy are not held to have failed", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 0));
+    (await filled(media)).kill();
+    const { zones } = media.drives[3]!;
+    zones.set(1000, zones.get(Math.min(...zones.keys()))!);
+    await expect(openMemoryPool(media)).rejects.toThrow(/the map is an older copy/);
+    zones.delete(1000);
+    const again = await openMemoryPool(media);
+    expect(states(again)).toEqual({ "00": "online", "01": "online", "02": "online", "03": "online" });
+    again.kill();
+  });
+
+  test("an opening that ends as spares are looked at leaves nothing in memory", async () => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 1));
+    const pool = await filled(media);
+    await writeBytes(pool, 1, 0, content(2));
+    pool.kill();
+    let frames: FramePool | undefined;
+    media.wrap = (drive, position) =>
+      interceptDrive(drive, async (operation, _parameters, run) => {
+        if (position === 4 && operation === "identify") {
+          const lost = unreachable(drive.name);
+          throw Object.assign(lost, { threadLost: true });
+        }
+        return run();
+      });
+    await expect(openMemoryPool(media, { onFrames: (made) => (frames = made) })).rejects.toThrow();
+    expect(frames!.count(FRAME_STATE.dirty)).toBe(0);
   });
 
   test("a new drive in the place of one that was replaced gets it back, and the spare stands by again", async () => {

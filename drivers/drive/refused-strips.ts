@@ -1,0 +1,42 @@
+/**
+ * Writes of strips that found no room, and have not been done since. Strips of a zone rise: what lies behind such a write waits
+ * for it as if there were no room for it either, or it could never be done any more, and its drive would be held to have failed.
+ */
+import type { ZoneNumber } from "./drive.ts";
+
+export class RefusedStrips {
+  /** First strips, by zone. */
+  readonly #waiting = new Map<ZoneNumber, Set<number>>();
+  #epoch = 0;
+
+  /** Whoever owned the drive under an older epoch will not come back with what was refused. */
+  owned(epoch: number): void {
+    if (epoch > this.#epoch) this.#waiting.clear();
+    this.#epoch = Math.max(this.#epoch, epoch);
+  }
+
+  isBehind(zone: ZoneNumber, firstStrip: number): boolean {
+    const waiting = this.#waiting.get(zone);
+    if (waiting === undefined) return false;
+    for (const first of waiting) if (first < firstStrip) return true;
+    return false;
+  }
+
+  refused(zone: ZoneNumber, firstStrip: number): void {
+    const waiting = this.#waiting.get(zone);
+    if (waiting === undefined) this.#waiting.set(zone, new Set([firstStrip]));
+    else waiting.add(firstStrip);
+  }
+
+  written(zone: ZoneNumber, firstStrip: number): void {
+    const waiting = this.#waiting.get(zone);
+    if (waiting === undefined) return;
+    waiting.delete(firstStrip);
+    if (waiting.size === 0) this.#waiting.delete(zone);
+  }
+
+  /** The zone is finished, or gone. */
+  forget(zone: ZoneNumber): void {
+    this.#waiting.delete(zone);
+  }
+}
