@@ -7,7 +7,8 @@ export const REASONS = {
   fastify: "HTTP for the control plane: schema at every route, limits and hooks that the bad-input table needs.",
   level: "The drives: zones, map and metadata are LevelDB databases (classic-level under it; prebuilt for common platforms).",
   pino: "JSON log lines at a cost that a thread can bear; never on the data path.",
-  piscina: "Each director's thread pool for bulk work on global memory by offset: strips made of their stripes, stripes verified, first touch.",
+  piscina:
+    "Each director's thread pool for bulk work on global memory by offset: strips made of their stripes, stripes verified, first touch.",
   "prom-client": "The Prometheus exposition format and the process's own metrics.",
   typebox: "Schemas that are types: configuration, API requests and answers, OpenAPI from one source.",
   yaml: "The configuration file; its failsafe schema keeps every scalar a text (a drive `00` stays `00`).",

@@ -43,10 +43,12 @@ describe("API, reading", () => {
       "01",
       "02",
       "03",
+      "08",
       "04",
       "05",
       "06",
       "07",
+      "09",
     ]);
     expect(await get("volumes")).toMatchObject({
       volumes: [{ name: "volume-0", luns: [0], owner: "1A", pool: "A" }, { luns: [1] }],
