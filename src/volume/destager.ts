@@ -84,10 +84,6 @@ export class Destager {
     for (let n = 0; n < BATCHES_AT_ONCE; n++) this.#spare.push(new StripeBatch(capacity));
   }
 
-  get activeBatches(): number {
-    return this.#active;
-  }
-
   /** Looks whether there is something to do. Called after writes, at intervals, and on pressure. */
   poke(): void {
     if (this.#running) {

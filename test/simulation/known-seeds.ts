@@ -7,6 +7,10 @@ export const KNOWN_SEEDS: readonly {
   readonly why: string;
   /** Found with journals in two copies in every seed. */
   readonly mirrored?: true;
+  /** Found with drives that are lost, replaced and rebuilt in every seed. */
+  readonly healing?: true;
+  /** Found in runs that all had these features. */
+  readonly swarm?: string;
 }[] = [
   { seed: 26, why: "a second crash in recovery left drives two versions of the pool's document behind: refused as older copies" },
   { seed: 35, why: "power lost while the first document was written: drives without one were taken for foreign" },
@@ -79,6 +83,30 @@ export const KNOWN_SEEDS: readonly {
   {
     seed: 706376,
     why: "a batch went on waiting for a free zone of its own, though another of its stream had opened one with room for both",
+  },
+  {
+    seed: 20010,
+    why: "a member that was rolled back to before it was one kept its pool degraded, with a good drive in its place",
+  },
+  {
+    seed: 30062,
+    healing: true,
+    why: "a scrub read a zone that nothing lived in any more, from a drive that was rebuilt without it",
+  },
+  {
+    seed: 40004,
+    mirrored: true,
+    why: "a crash while a journal was claimed kept its pool closed though the other copy was whole",
+  },
+  { seed: 711651, why: "strips were made in bulk of stripes that one drive lacked: wrong data after a rebuild" },
+  { seed: 712422, why: "a suspect that was lost while its spare got ready was taken for what the spare is built from" },
+  { seed: 810231, why: "a drive that lacked a zone did not count as having the map, and the pool failed at the next start" },
+  { seed: 128, swarm: "uniform", why: "what recovery took from one copy of a journal was not in the other before it counted" },
+  {
+    seed: 240,
+    mirrored: true,
+    swarm: "uniform",
+    why: "a zone that could not be emptied stayed when nothing lived in it any more",
   },
   { seed: 820854, why: "a drive that was lost in the moment in which its rebuild ended counted as one that has everything" },
   {

@@ -102,11 +102,6 @@ export class Receiver {
     if (!this.#paused) this.#feedRest();
   }
 
-  /** The task that the streamed data belongs to is gone: the rest of this segment goes nowhere. */
-  discardData(): void {
-    if (this.#state === STATE.data || this.#state === STATE.trailer) this.#disposition = DATA.discard;
-  }
-
   #feedRest(): void {
     if (this.#feeding) return;
     const rest = this.#rest;
