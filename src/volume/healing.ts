@@ -258,6 +258,7 @@ export class Healing {
     runtime.reached("spare.wiped");
     // On record before it is let go: it is not to come back as a spare.
     if (member.state === "predictive") await this.#retire(member, SUSPECT_REASON);
+    else if (!isTrusted(member.state) && member.state !== "missing") await this.#retire(member, member.reason ?? "it failed");
     const joined = await this.#join(member, { name: shelf.name, driveId: shelf.driveId, drive: shelf.drive! }, former);
     if (!joined) return;
     const isCopied = this.#pool.group.members[member.position]!.former !== undefined;
@@ -270,7 +271,6 @@ export class Healing {
         before.state = member.state === "missing" ? "missing" : "failed";
         before.reason = member.reason;
       }
-      if (member.state !== "missing") await this.#retire(member, member.reason ?? "it failed");
     }
     runtime.raise({
       severity: "warning",

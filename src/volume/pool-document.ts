@@ -110,9 +110,12 @@ export interface Verdict {
 }
 
 /** The document with one more drive that is not taken again. */
-export function withRetired(document: PoolDocument, drive: { driveId: string; name: string; reason: string }): PoolDocument {
-  const others = (document.retired ?? []).filter(({ driveId }) => driveId !== drive.driveId);
-  return { ...document, retired: [...others, drive].slice(-RETIRED_MAX) };
+export function withRetired(
+  document: PoolDocument,
+  { driveId, name, reason }: { driveId: string; name: string; reason: string },
+): PoolDocument {
+  const others = (document.retired ?? []).filter((drive) => drive.driveId !== driveId);
+  return { ...document, retired: [...others, { driveId, name, reason }].slice(-RETIRED_MAX) };
 }
 
 /** A bay whose drive can't be opened. */

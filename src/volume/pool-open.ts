@@ -43,6 +43,7 @@ import {
   type Unavailable,
   unsurePositions,
   type Verdict,
+  withRetired,
 } from "./pool-document.ts";
 import { makePool } from "./pool-make.ts";
 import {
@@ -260,6 +261,11 @@ async function orderZones(opening: {
     return state !== old.state || driveId !== old.driveId || (former?.hasMap === true) !== (old.former?.hasMap === true);
   };
   if (group.members.some(isNew)) await pool.record.updateMembers(group.members);
+  // One that failed and has no place any more is not to be taken for a spare.
+  for (const [position, member] of opening.document.members.entries()) {
+    if (member.state !== "failed" || group.members[position]!.driveId === member.driveId) continue;
+    await pool.record.update((old) => withRetired(old, { ...member, reason: member.reason ?? "it failed" }));
+  }
   await putZonesInOrder(parts, (slot) => pool.compactor.removeZone(slot));
   runtime.reached("recovery.zonesInOrder");
 }

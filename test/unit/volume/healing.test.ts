@@ -440,6 +440,40 @@ describe("healing of RAID-5", () => {
     again.kill();
   });
 
+  test("a drive that failed as a member is no spare, wherever its pool is killed", async () => {
+    // As a spare takes its place; as it was being built, and its place was given back at the next start.
+    for (const isBuilt of [false, true]) {
+      const media = new MemoryPoolMedia(shapeOf(raid, 2));
+      let pool = await filled(media);
+      const { record, parts } = pool.service.pool(0);
+      const failed = isBuilt ? "04" : "01";
+      const lose = (position: number): Promise<void> =>
+        parts.group.lose(position, new DriveError("unrecoveredRead", failed, "a test"));
+      if (isBuilt) {
+        await copyBegun(pool);
+        const updateMembers = record.updateMembers.bind(record);
+        record.updateMembers = async (...members) => {
+          await updateMembers(...members);
+          pool.kill();
+        };
+        await lose(2).catch(() => undefined);
+      } else {
+        const joinMember = record.joinMember.bind(record);
+        record.joinMember = async (...join) => {
+          await joinMember(...join);
+          pool.kill();
+        };
+        await lose(1);
+        await until(() => record.document.members[1]!.name === "04", 1_000_000);
+      }
+      await turns(100);
+      pool = await openMemoryPool(media, { hurry: 50 });
+      await healed(pool);
+      expect({ isBuilt, state: states(pool)[failed] }).toEqual({ isBuilt, state: "failed" });
+      pool.kill();
+    }
+  });
+
   test("nothing is given up while the drive that another is built from is away for a moment", async () => {
     const { media, pool, pulled, release } = await copyHeldUp({ missingSeconds: 1_000_000 });
     const { group } = pool.service.pool(0).parts;
