@@ -36,6 +36,11 @@ const PAUSE_MILLISECONDS_MAX = 10;
 /** Map pages of a zeroed range whose entries one change takes out. */
 const ZERO_PAGES_PER_CHANGE = 8;
 const REPAIRS_MAX = 256;
+/** The rest of a partial block that can't be read is asked for again after so long, each time … */
+const REST_RETRY_MILLISECONDS = 2000;
+/** … and given up after this, unless a drive is away that may have it; at once where others wait for room. */
+const REST_PATIENCE_MILLISECONDS = 12_000;
+const REST_JOURNAL_SHARE = 0.5;
 
 export interface DestagerOptions {
   readonly pool: PoolParts;
@@ -45,6 +50,14 @@ export interface DestagerOptions {
   readonly ageSeconds: number;
   /** A batch is on the drives: writes that waited may go on. */
   readonly onProgress: () => void;
+}
+
+/** A partial block whose rest could not be read. */
+interface UnreadRest {
+  readonly volume: number;
+  readonly block: number;
+  readonly since: number;
+  readonly retryAt: number;
 }
 
 interface Drain {
@@ -70,6 +83,8 @@ export class Destager {
   readonly #ages: { at: number; sequence: number }[] = [];
   /** By place. */
   readonly #repairs = new Map<number, { volume: number; block: number; place: number }>();
+  /** By volume and block. */
+  readonly #unread = new Map<string, UnreadRest>();
   /** Journal sequence a tick ago, and the last tick before which hosts wrote. */
   #tickSequence = 0;
   #wroteAt = Number.NEGATIVE_INFINITY;
@@ -123,6 +138,7 @@ export class Destager {
     this.#tickSequence = journal.nextSequence;
     this.#ages.push({ at: now, sequence: journal.nextSequence });
     while (this.#ages.length > 1 && now - this.#ages[1]!.at >= this.#options.ageSeconds * 1000) this.#ages.shift();
+    for (const [key, { volume, block }] of this.#unread) if (!this.#isPartial(volume, block)) this.#unread.delete(key);
     this.poke();
   }
 
@@ -267,7 +283,8 @@ export class Destager {
       if (frames.sequence[frame]! >= zeros.oldestSequence) break;
       if (frames.destaging[frame] === 1) continue;
       if (frames.mask[frame] === MASK_FULL || frames.poisoned[frame] === 1) picked.push(frame);
-      else if (partial.length < batch.capacity) partial.push(frame);
+      else if (partial.length < batch.capacity && this.#mayMerge(frames.volume[frame]!, frames.block[frame]!))
+        partial.push(frame);
     }
     picked.sort((a, b) => frames.volume[a]! - frames.volume[b]! || frames.block[a]! - frames.block[b]!);
     for (const frame of picked) {
@@ -296,10 +313,39 @@ export class Destager {
       frames.unpin(frame);
       return true;
     }
-    if (status !== BLOCK_STATUS.mediumError) return false;
-    const cached = cache.find(volume, block);
-    if (cached >= 0 && frames.mask[cached] !== MASK_FULL) frames.poisoned[cached] = 1;
+    if (status !== BLOCK_STATUS.mediumError || this.#waitsForRest(volume, block)) return false;
+    if (this.#isPartial(volume, block)) frames.poisoned[cache.find(volume, block)] = 1;
     return true;
+  }
+
+  #isPartial(volume: number, block: number): boolean {
+    const frame = this.#pool.cache.find(volume, block);
+    return frame >= 0 && this.#pool.frames.mask[frame] !== MASK_FULL;
+  }
+
+  #mayMerge(volume: number, block: number): boolean {
+    const unread = this.#unread.get(keyOf(volume, block));
+    return unread === undefined || this.#isPressed || this.#pool.runtime.nowMilliseconds() >= unread.retryAt;
+  }
+
+  /** What can't be read now may be read once a drive is back, or an error has passed: the journal keeps the part meanwhile. */
+  #waitsForRest(volume: number, block: number): boolean {
+    const { group, map, runtime } = this.#pool;
+    const key = keyOf(volume, block);
+    const now = runtime.nowMilliseconds();
+    const since = this.#unread.get(key)?.since ?? now;
+    const isGone = map.lookup(volume, block) === LOST_PLACE;
+    const waits = !isGone && !this.#isPressed && (group.mayComeBack || now - since < REST_PATIENCE_MILLISECONDS);
+    if (waits) this.#unread.set(key, { volume, block, since, retryAt: now + REST_RETRY_MILLISECONDS });
+    else this.#unread.delete(key);
+    return waits;
+  }
+
+  /** Somebody waits for what is dirty. */
+  get #isPressed(): boolean {
+    const { frames, journal } = this.#pool;
+    const isAwaited = this.#pressure || frames.waiting > 0 || this.#drains.length > 0;
+    return isAwaited || this.#draining || journal.fullness > REST_JOURNAL_SHARE;
   }
 
   async #pickRepairs(batch: StripeBatch): Promise<void> {
@@ -498,4 +544,8 @@ export async function unmapRange(map: PoolParts["map"], volume: number, first: n
   } finally {
     unpin();
   }
+}
+
+function keyOf(volume: number, block: number): string {
+  return `${volume}/${block}`;
 }

@@ -20,7 +20,7 @@ import { MapDamagedError, PoolMap } from "../map/pool-map.ts";
 import { inlineBulkWork } from "../raid/bulk-work.ts";
 import { DriveHealth } from "../raid/drive-health.ts";
 import { groupGeometry } from "../raid/geometry.ts";
-import { isAway, isFenced, isTrusted, isWritable, type Member, RaidGroup } from "../raid/raid-group.ts";
+import { isAway, isFenced, isTrusted, isWritable, type Member, RaidGroup, type RaidGroupHooks } from "../raid/raid-group.ts";
 import { raidLabel, raidLevel } from "../raid/raid-levels.ts";
 import { Staging } from "../raid/staging.ts";
 import { StripeReader } from "../raid/stripe-reader.ts";
@@ -88,16 +88,7 @@ async function recoverPool(
   checkShape(config, document, volumeNames);
   const members = openMembers(options, verdict);
   const box: PoolBox<Pool> = { pool: undefined };
-  const group = new RaidGroup(members, raidLevel(document.raid), {
-    onMemberLost: async (member) => {
-      await box.pool?.memberLost(member);
-    },
-    onFormerLost: async (member, former, error) => {
-      await box.pool?.formerLost(member, former, error);
-    },
-    onNoSpace: (member) => tellNoSpace(options, member),
-    onMismatch: (member) => options.driveHealth.found(member.name, "mismatch", options.runtime.nowMilliseconds()),
-  });
+  const group = new RaidGroup(members, raidLevel(document.raid), groupHooks(options, box));
   checkMembers(config, group, { verdict, copies, volumeNames });
   const recorded = new Undecided(document, group);
   const { runtime } = options;
@@ -178,6 +169,15 @@ async function recoverPool(
   tellDegraded(parts);
   pool.start();
   return pool;
+}
+
+function groupHooks(options: ObservedOptions, box: PoolBox<Pool>): RaidGroupHooks {
+  return {
+    onMemberLost: async (member) => box.pool?.memberLost(member),
+    onFormerLost: async (member, former, error) => box.pool?.formerLost(member, former, error),
+    onNoSpace: (member) => tellNoSpace(options, member),
+    onMismatch: (member) => options.driveHealth.found(member.name, "mismatch", options.runtime.nowMilliseconds()),
+  };
 }
 
 /**

@@ -255,6 +255,38 @@ describe("blocks that are lost for good", () => {
     pool.kill();
   });
 
+  test("a part that is written over a block which can't be read now is kept until the drive is back, and the rest with it", async () => {
+    const { media, pulled } = rigOf(raid);
+    const pool = await filled(media, { missingSeconds: 1_000_000 });
+    const { group } = pool.service.pool(0).parts;
+    forget(pool);
+    const kept = new Map([...media.drives[3]!.zones].map(([zone, { strips }]) => [zone, new Map(strips)]));
+    for (const { strips } of media.drives[3]!.zones.values()) strips.clear();
+    pulled.add(2);
+    await group.lose(2, unreachable("02"));
+    const bad: number[] = [];
+    for (let block = 0; block < BLOCKS; block++)
+      if ((await readBytes(pool, 1, block * BLOCK, BLOCK)).status === BLOCK_STATUS.mediumError) bad.push(block);
+    expect(bad.length).toBeGreaterThan(10);
+    const wanted = content(1);
+    const part = new Uint8Array(512).fill(0xa5);
+    for (const block of bad) {
+      expect((await writeBytes(pool, 1, block * BLOCK + 1024, part)).status).toBe(BLOCK_STATUS.good);
+      wanted.set(part, block * BLOCK + 1024);
+    }
+    // Far past the age at which what is dirty is destaged.
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    expect(pool.service.status()[0]!.lost).toBeUndefined();
+    for (const [zone, strips] of kept)
+      for (const [strip, value] of strips) media.drives[3]!.zones.get(zone)!.strips.set(strip, value);
+    pulled.delete(2);
+    await healed(pool);
+    await pool.service.pool(0).destageAll();
+    forget(pool);
+    await expectExactly(pool, [], wanted);
+    pool.kill();
+  });
+
   test("two bad strips of one stripe, all drives there: what they held, and nothing else", async () => {
     const media = new MemoryPoolMedia({ ...SMALL_POOL, ...raid, zoneSlots: 40 });
     const pool = await filled(media);
