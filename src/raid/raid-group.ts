@@ -84,6 +84,7 @@ export class RaidGroup {
   readonly #losing = new Map<number, Promise<void>>();
   readonly #losingFormers = new WeakMap<Drive, Promise<void>>();
   #waitingForRoom = 0;
+  readonly #waitingBehind = new Map<Drive, Set<() => void>>();
 
   constructor(members: readonly Member[], level: RaidLevel, hooks: RaidGroupHooks) {
     this.#members = [...members];
@@ -296,11 +297,31 @@ export class RaidGroup {
           if (!(error instanceof DriveError && error.kind === "noSpace")) return error ?? new Error("unknown");
           if (!waits) this.#waitingForRoom += 1;
           waits = true;
-          await this.#hooks.onNoSpace(this.members[position]!);
+          await this.#room(drive, position);
         }
       }
     } finally {
-      if (waits) this.#waitingForRoom -= 1;
+      if (waits) {
+        this.#waitingForRoom -= 1;
+        // What lies behind it on the drive could not be done before it.
+        for (const tryAgain of this.#waitingBehind.get(drive) ?? []) tryAgain();
+      }
+    }
+  }
+
+  /** Resolves when it is worth another try: people say so, some time has passed, or another that waited for the drive has ended. */
+  async #room(drive: Drive, position: number): Promise<void> {
+    const waiting = this.#waitingBehind.get(drive) ?? new Set();
+    this.#waitingBehind.set(drive, waiting);
+    let tryAgain = (): void => undefined;
+    const anotherEnded = new Promise<void>((resolve) => {
+      tryAgain = resolve;
+    });
+    waiting.add(tryAgain);
+    try {
+      await Promise.race([this.#hooks.onNoSpace(this.members[position]!), anotherEnded]);
+    } finally {
+      waiting.delete(tryAgain);
     }
   }
 

@@ -22,7 +22,7 @@ const SECTORS_FEW = (32 * 2 ** 20) / SECTOR_BYTES;
 const WORKERS = 4;
 const READERS = 4;
 const READ_SECTORS = 128;
-const LOAD_MILLISECONDS_MIN = 1500;
+const LOAD_MILLISECONDS_MIN = 800;
 const LOAD_MILLISECONDS_MAX = 60_000;
 /** Without spares: a drive that was told to be bad stays in its place for the next fault. */
 const ENV = {

@@ -102,7 +102,7 @@ export class PowerRig {
   }
 
   /** One run of the array and the images of it. */
-  async life(images: number): Promise<LifeReport> {
+  async life(images: number, isEnough: (found: ImageReport) => boolean = () => false): Promise<LifeReport> {
     this.#life += 1;
     const startedAt = performance.now();
     // What the array changes is in the trace; what it found at its start is what the model starts with.
@@ -111,7 +111,7 @@ export class PowerRig {
     const counts = await this.#run();
     const events: FileEvent[] = [];
     await readSystemCalls(this.#trace, this.#data, (event) => events.push(event));
-    const report = await this.#images(files, promised, events, images);
+    const report = await this.#images(files, promised, events, { images, isEnough });
     if (report.findings.length === 0) rmSync(this.#trace);
     return { life: this.#life, ...counts, ...report, milliseconds: Math.round(performance.now() - startedAt) };
   }
@@ -163,7 +163,7 @@ export class PowerRig {
     files: CrashFiles,
     promised: DurableReplay,
     events: readonly FileEvent[],
-    images: number,
+    { images, isEnough }: { readonly images: number; readonly isEnough: (found: ImageReport) => boolean },
   ): Promise<Omit<LifeReport, "life" | "writes" | "milliseconds">> {
     const ready = events.findIndex(({ kind }) => kind === "mark");
     const points = this.#points(events, Math.max(0, ready), images);
@@ -176,8 +176,9 @@ export class PowerRig {
     let made = 0;
     const openings = { pool: 0, degraded: 0, array: 0 };
     let found: Uint32Array | undefined;
-    for (let event = 0; event < events.length; event++) {
-      for (; points[made] === event; made++) {
+    const isOver = (): boolean => findings.some(isEnough);
+    for (let event = 0; event < events.length && !isOver(); event++) {
+      for (; points[made] === event && !isOver(); made++) {
         // Of its own seed, so that an image can be written once more.
         const imageSeed = this.#random.between(0, 2 ** 31);
         const policy = drawPolicy(new Random(imageSeed));

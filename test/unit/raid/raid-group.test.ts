@@ -114,3 +114,27 @@ describe("RaidGroup: a member that fails (invariants 1 to 3)", () => {
     expect([suspect!.state, raid.state]).toEqual(["failed", "failed"]);
   });
 });
+
+test("RaidGroup: what waits for room on a drive is tried again as soon as another that waited for it is done", async () => {
+  const waits: (() => void)[] = [];
+  const members = group(4).members;
+  const raid = new RaidGroup(members, raidLevel({ dataDrives: 3 }), {
+    onMemberLost: () => Promise.reject(new Error("no drive is lost by that")),
+    onNoSpace: () => new Promise((resolve) => waits.push(resolve)),
+  });
+  const done: number[] = [];
+  const write = (strip: number) =>
+    raid.onEach([2], async () => {
+      // Strips rise: the second can't be written before the first is.
+      if (waits.length < 2 || (strip === 1 && !done.includes(0))) throw new DriveError("noSpace", "02", "no room");
+      done.push(strip);
+    });
+  const both = Promise.all([write(0), write(1)]);
+  await turns();
+  expect([waits.length, raid.waitingForRoom]).toEqual([2, 2]);
+  // Nobody tells the second.
+  waits[0]!();
+  await both;
+  expect(done).toEqual([0, 1]);
+  expect(raid.waitingForRoom).toBe(0);
+});
