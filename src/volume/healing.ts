@@ -467,7 +467,7 @@ export class Healing {
         }
         await drive.open(this.#epoch());
         await this.#removeUnknown(drive);
-        const finished = new Set((await drive.listZones()).filter((stat) => stat.finished).map(({ zone }) => zone));
+        const finished = await finishedZones(drive);
         if (!(await this.#join(member, { name: member.name, driveId: member.driveId, drive }, undefined))) continue;
         const again = group.members[member.position]!;
         const has = again.hasZone!.bind(again);
@@ -490,7 +490,7 @@ export class Healing {
     try {
       if ((await drive.identify()).driveId !== former.driveId) return;
       await drive.open(this.#epoch());
-      const finished = new Set((await drive.listZones()).filter((stat) => stat.finished).map(({ zone }) => zone));
+      const finished = await finishedZones(drive);
       if (this.#pool.group.members[member.position] !== member || member.former !== former) return;
       // Nothing was written to it meanwhile, and numbers of zones are given once.
       former.hasZone = (zone) => finished.has(zone);
@@ -522,6 +522,10 @@ export class Healing {
 }
 
 const SUSPECT_REASON = "it was suspect, and another drive has its place: replace it";
+
+async function finishedZones(drive: Drive): Promise<Set<number>> {
+  return new Set((await drive.listZones()).filter((stat) => stat.finished).map(({ zone }) => zone));
+}
 
 /** @param from - the first zone that it gets like the others */
 function successorOf(

@@ -705,8 +705,8 @@ export const MUTATIONS: readonly Mutation[] = [
     "only what is gone is lost",
     600,
     LOSSES,
-    /return this\.#pool\.group\.members\.some\(\(\{ state \}\) => state === "missing" \|\| state === "foreign"\);/,
-    "return false;",
+    / \|\| this\.#pool\.group\.mayComeBack;/,
+    ";",
   ),
   inHealing(
     "all of a damaged zone is given up",
