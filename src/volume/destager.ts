@@ -85,6 +85,8 @@ export class Destager {
   readonly #repairs = new Map<number, { volume: number; block: number; place: number }>();
   /** By volume and block. */
   readonly #unread = new Map<string, UnreadRest>();
+  /** By frame that is given up with its rest: the place that was read in vain. */
+  readonly #lostAt = new Map<number, number>();
   /** Journal sequence a tick ago, and the last tick before which hosts wrote. */
   #tickSequence = 0;
   #wroteAt = Number.NEGATIVE_INFINITY;
@@ -307,14 +309,19 @@ export class Destager {
 
   /** Reads the rest of a partial block. If that is lost, the block goes to the drives as unreadable: never wrong bytes. */
   async #merge(volume: number, block: number): Promise<boolean> {
-    const { cache, frames } = this.#pool;
+    const { cache, frames, map } = this.#pool;
     const { frame, status } = await this.#options.reads.fetchBlock(volume, block, true);
     if (status === BLOCK_STATUS.good) {
       frames.unpin(frame);
       return true;
     }
     if (status !== BLOCK_STATUS.mediumError || this.#waitsForRest(volume, block)) return false;
-    if (this.#isPartial(volume, block)) frames.poisoned[cache.find(volume, block)] = 1;
+    if (!this.#isPartial(volume, block)) return true;
+    const place = map.lookup(volume, block);
+    if (place === PAGE_NOT_LOADED) return false;
+    const cached = cache.find(volume, block);
+    frames.poisoned[cached] = 1;
+    this.#lostAt.set(cached, place);
     return true;
   }
 
@@ -414,17 +421,26 @@ export class Destager {
         counters[POOL_COUNT.destagedSupersededBlocks]! += 1;
         continue;
       }
+      const frame = batch.frame[n]!;
+      const isLost = frames.poisoned[frame] === 1;
+      // Moved meanwhile, its rest was read after all: it is merged in the next round.
+      if (isLost && this.#lostAt.get(frame) !== old) {
+        frames.poisoned[frame] = 0;
+        continue;
+      }
       // What can't be read is on record as lost, whatever was written of it.
-      change.add(volume, block, frames.poisoned[batch.frame[n]!] === 1 ? LOST_PLACE : batch.place[n]!, old);
-      mapped.push(batch.frame[n]!);
+      change.add(volume, block, isLost ? LOST_PLACE : batch.place[n]!, old);
+      mapped.push(frame);
     }
     await map.commit(change);
     counters[POOL_COUNT.destagedBlocks]! += mapped.length;
     for (const frame of mapped) {
       // Overwritten while the change was made durable: the newer version is dirty, this one is retired.
       if (!cache.isDirty(frame)) continue;
-      if (frames.poisoned[frame] === 1) cache.remove(frame);
-      else cache.markClean(frame);
+      if (frames.poisoned[frame] === 1) {
+        this.#lostAt.delete(frame);
+        cache.remove(frame);
+      } else cache.markClean(frame);
     }
   }
 

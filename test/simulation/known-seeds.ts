@@ -113,4 +113,8 @@ export const KNOWN_SEEDS: readonly {
     seed: 902331,
     why: "a drive that was being built was gone at a start, and the one that it was built from was not asked again",
   },
+  {
+    seed: 930729,
+    why: "a part was given up with the rest of its block, which was read after all and moved before that was on record",
+  },
 ];
