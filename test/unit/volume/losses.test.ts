@@ -287,6 +287,52 @@ describe("blocks that are lost for good", () => {
     pool.kill();
   });
 
+  test("a part is not given up with the rest of a block that was read after all, and moved, before that was on record", async () => {
+    const { media } = rigOf(raid);
+    let held: number | undefined;
+    let isHeld = false;
+    let letGo = (): void => undefined;
+    const released = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    media.wrap = (drive) => {
+      const writeStrips = drive.writeStrips.bind(drive);
+      drive.writeStrips = async (write) => {
+        if (isHeld) held ??= write.zone;
+        if (write.zone === held) await released;
+        return writeStrips(write);
+      };
+      return drive;
+    };
+    const pool = await filled(media);
+    const { parts, compactor } = pool.service.pool(0);
+    const { geometry, map } = parts;
+    const block = 40;
+    const before = map.lookup(1, block);
+    const { slot, stripe } = decodePlace(geometry, before);
+    const zone = map.zones.zone[slot]!;
+    const kept = media.drives.map((drive) => drive!.zones.get(zone)?.strips.get(stripe));
+    for (const drive of media.drives) drive!.zones.get(zone)?.strips.delete(stripe);
+    forget(pool);
+    isHeld = true;
+    const part = new Uint8Array(512).fill(0xa5);
+    expect((await writeBytes(pool, 1, block * BLOCK + 1024, part)).status).toBe(BLOCK_STATUS.good);
+    // Somebody waits for it, so that it is given up at once.
+    const destaged = pool.service.pool(0).destageAll();
+    await until(() => held !== undefined, TURNS);
+    for (const [n, drive] of media.drives.entries())
+      if (kept[n] !== undefined) drive!.zones.get(zone)!.strips.set(stripe, kept[n]);
+    await compactor.evacuate(slot);
+    expect(map.lookup(1, block)).not.toBe(before);
+    letGo();
+    await destaged;
+    const wanted = content(1);
+    wanted.set(part, block * BLOCK + 1024);
+    forget(pool);
+    await expectExactly(pool, [], wanted);
+    pool.kill();
+  });
+
   test("two bad strips of one stripe, all drives there: what they held, and nothing else", async () => {
     const media = new MemoryPoolMedia({ ...SMALL_POOL, ...raid, zoneSlots: 40 });
     const pool = await filled(media);
