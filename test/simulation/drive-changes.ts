@@ -39,7 +39,8 @@ const DRAWER_MAX = 3;
 /** Findings that make a drive suspect, and do not fail it. */
 const FINDINGS = 12;
 
-const KEPT_ZONES_MAX = 2;
+/** Of the eleven that a pool has, one more that can be neither emptied nor given up would leave no room for what hosts overwrite. */
+const KEPT_ZONES_MAX = 1;
 
 export class DriveChanges {
   readonly settings: HealingSettings;
