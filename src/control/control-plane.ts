@@ -193,6 +193,7 @@ export class ControlPlane {
           if (drive.state !== "predictive") continue;
           warnings.push(`drive ${drive.name} of pool ${pool.name} should be replaced: ${drive.reason ?? "no reason given"}`);
         }
+        if (pool.state === "optimal") warnings.push(...missingSpares(pool, this.config.pools[pool.index]!.spares.length));
         const used = pool.usableBytes > 0 ? (pool.liveBytes + pool.dirtyBytes) / pool.usableBytes : 0;
         if (used >= NEARLY_FULL_SHARE) {
           warnings.push(
@@ -211,6 +212,17 @@ export class ControlPlane {
 
 /** In these states a director answers, and its portal serves hosts. */
 const SERVING_STATES: readonly DirectorState[] = ["starting", "active", "leaving"];
+
+/** A pool whose redundancy is whole, and whose next failure would find no spare. */
+function missingSpares({ name, drives }: PoolStatus, configured: number): string[] {
+  if (configured === 0 || drives.some(({ state }) => state === "spare" || state === "rebuilding")) return [];
+  const out = drives.filter(({ state }) => OUT_STATES.has(state)).map((drive) => `drive ${drive.name} is ${drive.state}`);
+  return [
+    `pool ${name} has no spare left: replace ${out.length === 0 ? "the drive that is missing" : `what is out (${out.join(", ")})`}`,
+  ];
+}
+
+const OUT_STATES: ReadonlySet<string> = new Set(["missing", "failed", "foreign"]);
 
 function missingDrives(pool: PoolStatus): string {
   const drives = pool.drives

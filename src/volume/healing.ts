@@ -272,12 +272,14 @@ export class Healing {
         before.reason = member.reason;
       }
     }
-    runtime.raise({
-      severity: "warning",
-      type: "spare.taken",
-      subject: `drive ${shelf.name}`,
-      message: `pool ${name}: drive ${shelf.name} takes the place of drive ${member.name}, which is ${member.state}`,
-    });
+    const subject = `drive ${shelf.name}`;
+    if (member.state === "online") {
+      const message = `pool ${name}: drive ${shelf.name} gets its place back from drive ${member.name}, which stands by again when that is done`;
+      runtime.raise({ severity: "info", type: "copyBack.started", subject, message });
+    } else {
+      const message = `pool ${name}: drive ${shelf.name} takes the place of drive ${member.name}, which is ${member.state}`;
+      runtime.raise({ severity: "warning", type: "spare.taken", subject, message });
+    }
     runtime.reached("spare.taken");
   }
 

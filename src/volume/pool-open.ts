@@ -451,11 +451,21 @@ function tellDegraded(parts: PoolParts): void {
   const { group, name, runtime } = parts;
   for (const member of group.members) {
     if (isTrusted(member.state)) continue;
-    runtime.raise({
-      severity: "critical",
-      type: `drive.${member.state}`,
-      subject: `drive ${member.name}`,
-      message: `pool ${name} is ${group.state} without it: ${member.reason ?? "unknown reason"}`,
-    });
+    const subject = `drive ${member.name}`;
+    const reason = member.reason ?? "unknown reason";
+    if (member.state === "rebuilding")
+      runtime.raise({
+        severity: "info",
+        type: "drive.rebuilding",
+        subject,
+        message: `pool ${name} is ${group.state}, and the drive is brought up to date: ${reason}`,
+      });
+    else
+      runtime.raise({
+        severity: "critical",
+        type: `drive.${member.state}`,
+        subject,
+        message: `pool ${name} is ${group.state} without it: ${reason}`,
+      });
   }
 }

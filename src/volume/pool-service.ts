@@ -146,7 +146,7 @@ export class PoolService implements BlockService {
 
   served(index: number): ServedPool {
     const pool = this.#pools.find((candidate) => candidate.parts.index === index);
-    if (pool === undefined) throw new PoolChangeError("notFound", `this director does not own pool ${index}`);
+    if (pool === undefined) throw new PoolChangeError("notFound", "the pool is not open: `varray pools` has the reason");
     return pool;
   }
 

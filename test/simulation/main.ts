@@ -21,31 +21,61 @@ const SEED_SECONDS_MAX = 300;
 /** With fewer crashes a site may be missed by chance. */
 const SITES_FULL = 5000;
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: "string", default: "1" },
-    seeds: { type: "string" },
-    seconds: { type: "string" },
-    jobs: { type: "string", default: String(Math.min(2, availableParallelism())) },
-    only: { type: "string" },
-    crashes: { type: "string" },
-    mirrored: { type: "boolean", default: false },
-    healing: { type: "boolean", default: false },
-    swarm: { type: "string", default: "" },
-    verbose: { type: "boolean", default: false },
-  },
-});
+const USAGE =
+  "usage: npm run simulate -- [--seed N] [--seeds K] [--seconds S] [--only N,M] [--jobs J] [--crashes C] [--mirrored] [--healing] " +
+  `[--swarm FEATURE,…] [--verbose]\n  features: ${SWARM_FEATURES.join(", ")}\n`;
 
-const first = Number(values.seed);
+function refuse(why: string): never {
+  process.stderr.write(`simulate: ${why}\n${USAGE}`);
+  process.exit(2);
+}
+
+/** @param least - of a whole number, or of any number of seconds */
+function numberOf(option: string, text: string, least: number, isWhole = true): number {
+  const value = Number(text);
+  if (text.trim() === "" || !(value >= least) || (isWhole && !Number.isSafeInteger(value)))
+    refuse(`--${option} ${text}: a ${isWhole ? "whole " : ""}number from ${least} on is wanted`);
+  return value;
+}
+
+function parsed<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    return refuse((error as Error).message);
+  }
+}
+
+const { values } = parsed(() =>
+  parseArgs({
+    options: {
+      seed: { type: "string", default: "1" },
+      seeds: { type: "string" },
+      seconds: { type: "string" },
+      jobs: { type: "string", default: String(Math.min(2, availableParallelism())) },
+      only: { type: "string" },
+      crashes: { type: "string" },
+      mirrored: { type: "boolean", default: false },
+      healing: { type: "boolean", default: false },
+      swarm: { type: "string", default: "" },
+      verbose: { type: "boolean", default: false },
+    },
+  }),
+);
+
+const first = numberOf("seed", values.seed, 0);
+const jobs = numberOf("jobs", values.jobs, 1);
+const crashes = values.crashes === undefined ? undefined : numberOf("crashes", values.crashes, 1);
+const seconds = values.seconds === undefined ? undefined : numberOf("seconds", values.seconds, 0, false);
 const seedsMax =
-  values.seeds === undefined ? (values.seconds === undefined ? 1 : Number.POSITIVE_INFINITY) : Number(values.seeds);
-const endAt = performance.now() + (values.seconds === undefined ? Number.POSITIVE_INFINITY : Number(values.seconds) * 1000);
+  values.seeds === undefined ? (seconds === undefined ? 1 : Number.POSITIVE_INFINITY) : numberOf("seeds", values.seeds, 1);
+const endAt = performance.now() + (seconds ?? Number.POSITIVE_INFINITY) * 1000;
 const swarm = values.swarm.split(",").filter((feature) => feature !== "");
 const unknown = swarm.find((feature) => !SWARM_FEATURES.some((known) => known === feature));
-if (unknown !== undefined) throw new Error(`--swarm ${unknown}: there are ${SWARM_FEATURES.join(", ")}`);
+if (unknown !== undefined) refuse(`--swarm ${unknown}: there is no such feature`);
 const totals = new Totals();
 let next = first;
-const only = values.only?.split(",").map(Number);
+const only = values.only?.split(",").map((seed) => numberOf("only", seed, 0));
 let stop = false;
 
 function takeSeed(): number | undefined {
@@ -73,7 +103,7 @@ function job(): Promise<void> {
         mirrored: values.mirrored,
         healing: values.healing,
         swarm,
-        ...(values.crashes === undefined ? {} : { crashes: Number(values.crashes) }),
+        ...(crashes === undefined ? {} : { crashes }),
       });
     };
     child.on("message", (report: SeedReport) => {
@@ -109,18 +139,17 @@ function job(): Promise<void> {
 }
 
 const began = performance.now();
-await Promise.all(Array.from({ length: Math.max(1, Math.min(Number(values.jobs), only?.length ?? seedsMax)) }, job));
-const seconds = (performance.now() - began) / 1000;
+await Promise.all(Array.from({ length: Math.min(jobs, only?.length ?? seedsMax) }, job));
 const { text, ok } = summarize(totals, {
   sites: crashSites(),
-  seconds,
+  seconds: (performance.now() - began) / 1000,
   full: totals.crashCount >= SITES_FULL,
   verbose: values.verbose,
   flags: [
     ...(values.mirrored ? ["--mirrored"] : []),
     ...(values.healing ? ["--healing"] : []),
     ...(swarm.length > 0 ? ["--swarm", swarm.join(",")] : []),
-    ...(values.crashes === undefined ? [] : ["--crashes", values.crashes]),
+    ...(crashes === undefined ? [] : ["--crashes", String(crashes)]),
   ],
 });
 process.stdout.write(text);

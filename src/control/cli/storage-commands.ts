@@ -169,7 +169,10 @@ function lostTable(pools: readonly Pool[]): string {
       ? []
       : [`\npool ${pool}: ${readableBytes(found.unlistedBytes)} more, ${what}\n`],
   );
-  if (rows.length === 0 && unlisted.length === 0) return "nothing is lost\n";
+  const closed = pools
+    .filter(({ state }) => state === "failed")
+    .map(({ name }) => `\npool ${name} is not open: what it holds is not known (varray pools)\n`);
+  if (rows.length === 0 && unlisted.length === 0 && closed.length === 0) return "nothing is lost\n";
   type Row = (typeof rows)[number];
   const shown = table<Row>(
     [
@@ -182,7 +185,7 @@ function lostTable(pools: readonly Pool[]): string {
     ],
     rows,
   );
-  return `${shown}${unlisted.join("")}`;
+  return `${rows.length === 0 ? "" : shown}${unlisted.join("")}${closed.join("")}`;
 }
 
 function poolTable(pools: readonly Pool[]): string {

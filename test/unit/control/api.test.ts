@@ -94,6 +94,24 @@ describe("API, reading", () => {
 
   test("a degraded pool is a warning and not unready; a dead director is 503", async () => {
     const one = await array();
+    const drive = (name: string, state: "online" | "failed") => ({
+      name,
+      state,
+      capacityBytes: 2 ** 34,
+      zonesUsed: 2,
+      zoneCount: 128,
+    });
+    const drives = [
+      drive("00", "online"),
+      drive("08", "online"),
+      drive("02", "online"),
+      drive("03", "online"),
+      drive("01", "failed"),
+    ];
+    one.directors[0]!.poolChanges = { drives };
+    expect((await one.app.inject("/healthz")).json().warnings).toEqual([
+      "pool A has no spare left: replace what is out (drive 01 is failed)",
+    ]);
     one.directors[0]!.poolChanges = { state: "degraded", reason: "drive 02 is missing" };
     const degraded = await one.app.inject("/healthz");
     expect([degraded.statusCode, degraded.json().warnings]).toEqual([200, ["pool A is degraded: drive 02 is missing"]]);

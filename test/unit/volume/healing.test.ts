@@ -560,6 +560,9 @@ describe("healing of RAID-5", () => {
     const again = await openMemoryPool(media, { hurry: 50 });
     await until(() => again.service.pool(0).parts.group.members[1]!.name === "01");
     await healed(again);
+    expect(again.events.filter(({ type }) => type === "copyBack.started" || type === "spare.taken")).toMatchObject([
+      { severity: "info", type: "copyBack.started", subject: "drive 01" },
+    ]);
     expect(states(again)).toEqual({ "00": "online", "01": "online", "02": "online", "03": "online", "04": "spare" });
     pulled.add(0);
     await expectContent(again, 2);
