@@ -18,6 +18,7 @@
 import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import type { Address } from "../../drivers/shared-memory/global-memory.ts";
 import { FRAME_BYTES } from "../../drivers/shared-memory/layout.ts";
+import { FRAME_STATE, MASK_FULL } from "../cache/frame-pool.ts";
 import { MapChange, ZONE_EVENT } from "../map/map-log.ts";
 import { PAGE_NOT_LOADED } from "../map/map-pages.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
@@ -71,6 +72,8 @@ export class Compactor {
    * them any more, or after the next start.
    */
   readonly #stuck = new Set<number>();
+  /** By slot of a zone that is to be emptied: what can only be moved from memory. */
+  readonly #inMemory = new Map<number, readonly MemoryBlock[]>();
   /** Zones that are to be emptied whatever they hold, and who waits for that. */
   readonly #wanted = new Map<number, (() => void)[]>();
   #stopping = false;
@@ -91,11 +94,13 @@ export class Compactor {
   /**
    * Moves what lives in a sealed zone to new ones and removes it, however full it is: for a zone that a drive can't be given
    * again, or has bad strips of. Resolves when the zone is gone, or has to stay.
+   * @param inMemory - blocks of it that can't be read, and that memory may still have
    */
-  evacuate(slot: number): Promise<void> {
+  evacuate(slot: number, inMemory: readonly MemoryBlock[] = []): Promise<void> {
     if (this.#stopping) return Promise.resolve();
     return new Promise((resolve) => {
       this.#stuck.delete(slot);
+      if (inMemory.length > 0) this.#inMemory.set(slot, inMemory);
       const waiting = this.#wanted.get(slot);
       if (waiting !== undefined) waiting.push(resolve);
       else this.#wanted.set(slot, [resolve]);
@@ -209,6 +214,7 @@ export class Compactor {
         }
         await this.#rest(this.#pool.runtime.nowMilliseconds() - began);
       }
+      await this.#collectFromMemory(slot, gather);
       if (this.#batch.count > 0) await this.#flush();
       while (this.#writes.length > 0) await this.#writes.shift();
     } finally {
@@ -271,6 +277,32 @@ export class Compactor {
           frame: -1,
           from: found.places[n]!,
         });
+      }
+    } finally {
+      unpin();
+    }
+  }
+
+  /** Destage would write it anew, too; but not where it waits for the room that this zone takes. */
+  async #collectFromMemory(slot: number, gather: Address): Promise<void> {
+    const { cache, frames, global, map } = this.#pool;
+    const blocks = this.#inMemory.get(slot) ?? [];
+    this.#inMemory.delete(slot);
+    if (blocks.length === 0) return;
+    const unpin = await map.pinPages(
+      blocks.map(({ volume }) => volume),
+      blocks.map(({ block }) => block),
+      blocks.length,
+    );
+    try {
+      for (const { volume, block, place } of blocks) {
+        if (this.#batch.isFull) await this.#flush();
+        const frame = cache.find(volume, block);
+        const isWhole = frame >= 0 && frames.state[frame] === FRAME_STATE.clean && frames.mask[frame] === MASK_FULL;
+        if (!isWhole || map.lookup(volume, block) !== place) continue;
+        const source = gather + this.#batch.count * FRAME_BYTES;
+        global.kernels.copy(source, frames.addressOf(frame), FRAME_BYTES);
+        this.#batch.add({ volume, block, crc: frames.crc[frame]!, source, frame: -1, from: place });
       }
     } finally {
       unpin();
@@ -381,6 +413,13 @@ export class Compactor {
   #strip(source: Address, position: number, n: number): Address {
     return stripAddress(this.#pool.geometry, source, this.#options.stripesPerBatch, position, n);
   }
+}
+
+/** A block at the place that the map names. */
+export interface MemoryBlock {
+  readonly volume: number;
+  readonly block: number;
+  readonly place: number;
 }
 
 /** A run of a zone's stripes in staging. */

@@ -22,6 +22,7 @@ import { PAGE_BLOCKS } from "../map/map-pages.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
 import { decodePlace, isPlace, LOST_PLACE, slotOfPlace } from "../raid/geometry.ts";
 import { blockMatches } from "../raid/strip.ts";
+import type { MemoryBlock } from "./compactor.ts";
 import { PoolClosedError } from "./pool-closed-error.ts";
 import type { PoolParts } from "./pool-parts.ts";
 import type { PoolRecord } from "./pool-record.ts";
@@ -45,7 +46,7 @@ export interface LossesOptions {
   /** Finishes the zones that are open. */
   readonly closeZones: () => Promise<void>;
   /** Moves what lives in a zone elsewhere. */
-  readonly evacuate: (slot: number) => Promise<void>;
+  readonly evacuate: (slot: number, inMemory: readonly MemoryBlock[]) => Promise<void>;
   /** A block that only memory has gets a new place, soon. */
   readonly repair: (volume: number, block: number, place: number) => void;
 }
@@ -170,7 +171,10 @@ export class Losses {
     for (let n = 0; n < lost.length; n += CHANGE_BLOCKS) await this.#giveUp(lost.slice(n, n + CHANGE_BLOCKS), found);
     if (found.total > 0) this.#tell(found);
     await this.#untilMoved(lost);
-    for (const slot of slots) if (!this.#isOver) await this.#options.evacuate(slot);
+    for (const slot of slots) {
+      const inMemory = lost.filter(({ place }) => slotOfPlace(this.#pool.geometry, place) === slot);
+      if (!this.#isOver) await this.#options.evacuate(slot, inMemory);
+    }
   }
 
   /** What memory had has its new place before the zone is emptied: it can't be read where it was. */

@@ -144,7 +144,7 @@ export class Pool {
       pool: parts,
       record: this.record,
       closeZones: () => destageAppender.closed(() => compactionAppender.closed(() => Promise.resolve())),
-      evacuate: (slot) => this.compactor.evacuate(slot),
+      evacuate: (slot, inMemory) => this.compactor.evacuate(slot, inMemory),
       repair: (volume, block, place) => this.#destager.repair(volume, block, place, true),
     });
     this.healing = new Healing({

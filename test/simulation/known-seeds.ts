@@ -117,4 +117,8 @@ export const KNOWN_SEEDS: readonly {
     seed: 930729,
     why: "a part was given up with the rest of its block, which was read after all and moved before that was on record",
   },
+  {
+    seed: 945936,
+    why: "a full pool waited for the room of a zone whose lost block only memory had, and destage was to write it anew",
+  },
 ];

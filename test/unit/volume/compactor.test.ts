@@ -34,6 +34,25 @@ async function pooled(media: MemoryPoolMedia): Promise<OpenedPool> {
   return openMemoryPool(media);
 }
 
+test("Compactor: moves from memory what nothing else has any more", async () => {
+  const media = new MemoryPoolMedia();
+  const pool = await pooled(media);
+  const { compactor, parts } = pool.service.pool(0);
+  const { map } = parts;
+  // In memory; then its whole stripe is gone, and another that memory does not have.
+  await readBytes(pool, 1, 0, BLOCK);
+  const [kept, gone] = [0, ZONE_BLOCKS - 1].map((block) => ({ volume: 1, block, place: map.lookup(1, block) }));
+  const stripes = parts.map.zones.stripes[0]!;
+  for (const drive of media.drives) for (const stripe of [0, stripes - 1]) drive!.zones.get(1)!.strips.delete(stripe);
+  await compactor.evacuate(0, [kept!, gone!]);
+  expect(map.lookup(1, 0)).not.toBe(kept!.place);
+  expect(map.lookup(1, ZONE_BLOCKS - 1)).toBe(gone!.place);
+  parts.cache.removeRange(1, 0, ZONE_BLOCKS);
+  const { status, data } = await readBytes(pool, 1, 0, BLOCK);
+  expect([status, data.every((byte) => byte === 1)]).toEqual([BLOCK_STATUS.good, true]);
+  pool.kill();
+});
+
 test("Compactor: moves what a strip has whose header is damaged, where too little is left to compute it", async () => {
   const media = new MemoryPoolMedia();
   const pool = await pooled(media);
