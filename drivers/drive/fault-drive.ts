@@ -80,20 +80,9 @@ export class FaultDrive implements LocalDrive {
 
   writeStrips(write: StripWrite): Promise<void> {
     const target: FaultTarget = { operation: "write", zone: write.zone, firstStrip: write.firstStrip, count: write.count };
-    return this.#faults.inOrder(write.zone, () => this.#reached(target, () => this.#inTurn(write, target)));
-  }
-
-  async #inTurn(write: StripWrite, target: FaultTarget): Promise<void> {
-    const { refused } = this.#faults;
-    const { zone, firstStrip } = write;
-    try {
-      if (refused.isBehind(zone, firstStrip)) throw this.#error("noSpace", "strips before these wait for room");
-      await this.#write(write, target);
-    } catch (error) {
-      if (error instanceof DriveError && error.kind === "noSpace") refused.refused(zone, firstStrip);
-      throw error;
-    }
-    refused.written(zone, firstStrip);
+    return this.#faults.inOrder(write.zone, () =>
+      this.#reached(target, () => this.#faults.refused.inTurn(this.name, write, () => this.#write(write, target))),
+    );
   }
 
   async #write(write: StripWrite, target: FaultTarget): Promise<void> {

@@ -195,16 +195,10 @@ export class LevelZones {
 
   async writeStrips(write: StripWrite): Promise<void> {
     const zone = this.#find(write.zone);
-    try {
-      if (this.refused.isBehind(write.zone, write.firstStrip))
-        throw new DriveError("noSpace", this.#drive, `strips of zone ${write.zone} before these wait for room`);
+    await this.refused.inTurn(this.#drive, write, () => {
       this.#space.check(write.count * this.#geometry.stripBytes, this.#space.reserve.stripsBytes);
-      await zone.writeStrips(write);
-    } catch (error) {
-      if (error instanceof DriveError && error.kind === "noSpace") this.refused.refused(write.zone, write.firstStrip);
-      throw error;
-    }
-    this.refused.written(write.zone, write.firstStrip);
+      return zone.writeStrips(write);
+    });
     this.#touch(zone);
   }
 

@@ -2,7 +2,7 @@
  * Writes of strips that found no room, and have not been done since. Strips of a zone rise: what lies behind such a write waits
  * for it as if there were no room for it either, or it could never be done any more, and its drive would be held to have failed.
  */
-import type { ZoneNumber } from "./drive.ts";
+import { DriveError, type StripWrite, type ZoneNumber } from "./drive.ts";
 
 export class RefusedStrips {
   /** First strips, by zone. */
@@ -15,20 +15,33 @@ export class RefusedStrips {
     this.#epoch = Math.max(this.#epoch, epoch);
   }
 
-  isBehind(zone: ZoneNumber, firstStrip: number): boolean {
+  /** Does `write` of these strips, unless others of the zone wait before them. @throws DriveError "noSpace" then, and what `write` throws */
+  async inTurn(drive: string, { zone, firstStrip }: StripWrite, write: () => Promise<void>): Promise<void> {
+    try {
+      if (this.#isBehind(zone, firstStrip))
+        throw new DriveError("noSpace", drive, `strips of zone ${zone} before these wait for room`);
+      await write();
+    } catch (error) {
+      if (error instanceof DriveError && error.kind === "noSpace") this.#refused(zone, firstStrip);
+      throw error;
+    }
+    this.#written(zone, firstStrip);
+  }
+
+  #isBehind(zone: ZoneNumber, firstStrip: number): boolean {
     const waiting = this.#waiting.get(zone);
     if (waiting === undefined) return false;
     for (const first of waiting) if (first < firstStrip) return true;
     return false;
   }
 
-  refused(zone: ZoneNumber, firstStrip: number): void {
+  #refused(zone: ZoneNumber, firstStrip: number): void {
     const waiting = this.#waiting.get(zone);
     if (waiting === undefined) this.#waiting.set(zone, new Set([firstStrip]));
     else waiting.add(firstStrip);
   }
 
-  written(zone: ZoneNumber, firstStrip: number): void {
+  #written(zone: ZoneNumber, firstStrip: number): void {
     const waiting = this.#waiting.get(zone);
     if (waiting === undefined) return;
     waiting.delete(firstStrip);

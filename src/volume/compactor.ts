@@ -73,7 +73,7 @@ export class Compactor {
    */
   readonly #stuck = new Set<number>();
   /** By slot of a zone that is to be emptied: what can only be moved from memory. */
-  readonly #inMemory = new Map<number, readonly MemoryBlock[]>();
+  readonly #inMemory = new Map<number, readonly BlockAt[]>();
   /** Zones that are to be emptied whatever they hold, and who waits for that. */
   readonly #wanted = new Map<number, (() => void)[]>();
   #stopping = false;
@@ -96,7 +96,7 @@ export class Compactor {
    * again, or has bad strips of. Resolves when the zone is gone, or has to stay.
    * @param inMemory - blocks of it that can't be read, and that memory may still have
    */
-  evacuate(slot: number, inMemory: readonly MemoryBlock[] = []): Promise<void> {
+  evacuate(slot: number, inMemory: readonly BlockAt[] = []): Promise<void> {
     if (this.#stopping) return Promise.resolve();
     return new Promise((resolve) => {
       this.#stuck.delete(slot);
@@ -416,7 +416,7 @@ export class Compactor {
 }
 
 /** A block at the place that the map names. */
-export interface MemoryBlock {
+export interface BlockAt {
   readonly volume: number;
   readonly block: number;
   readonly place: number;

@@ -22,7 +22,7 @@ import { PAGE_BLOCKS } from "../map/map-pages.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
 import { decodePlace, isPlace, LOST_PLACE, slotOfPlace } from "../raid/geometry.ts";
 import { blockMatches } from "../raid/strip.ts";
-import type { MemoryBlock } from "./compactor.ts";
+import type { BlockAt } from "./compactor.ts";
 import { PoolClosedError } from "./pool-closed-error.ts";
 import type { PoolParts } from "./pool-parts.ts";
 import type { PoolRecord } from "./pool-record.ts";
@@ -46,15 +46,9 @@ export interface LossesOptions {
   /** Finishes the zones that are open. */
   readonly closeZones: () => Promise<void>;
   /** Moves what lives in a zone elsewhere. */
-  readonly evacuate: (slot: number, inMemory: readonly MemoryBlock[]) => Promise<void>;
+  readonly evacuate: (slot: number, inMemory: readonly BlockAt[]) => Promise<void>;
   /** A block that only memory has gets a new place, soon. */
   readonly repair: (volume: number, block: number, place: number) => void;
-}
-
-interface BlockAt {
-  readonly volume: number;
-  readonly block: number;
-  readonly place: number;
 }
 
 export class Losses {

@@ -9,7 +9,7 @@ import { driveNames, type PoolConfig } from "../config/config.ts";
 import type { BulkWork } from "../raid/bulk-work.ts";
 import type { DriveHealth } from "../raid/drive-health.ts";
 import { ObservedDrive } from "../raid/observed-drive.ts";
-import { type FormerDrive, isWritable, type Member } from "../raid/raid-group.ts";
+import { type FormerDrive, isTrusted, isWritable, type Member, type RaidGroup } from "../raid/raid-group.ts";
 import type { HealingSettings } from "./healing-settings.ts";
 import type { MemberDocument, Verdict } from "./pool-document.ts";
 import type { BayDrive, PoolCure } from "./pool-parts.ts";
@@ -116,6 +116,18 @@ function formerOf({ bays, config }: OpenPoolOptions, { driveId, former }: Member
     return { name: former.name, driveId: former.driveId, drive: undefined, hasMap: false, hasZone: () => false };
   const name = driveNames(config)[index]!;
   return { name, driveId: former.driveId, drive: bay.drive, hasMap: former.hasMap === true, hasZone: () => false };
+}
+
+/** Of positions whose copy of the map may be an older one: nobody there counts as having it, until it is copied to them. */
+export function disownMaps({ members }: RaidGroup, positions: readonly number[], reason: string): void {
+  for (const position of positions) {
+    const member = members[position]!;
+    if (isTrusted(member.state)) {
+      member.state = "rebuilding";
+      member.reason = reason;
+    } else if (member.hasMap === true) member.hasMap = false;
+    else if (member.former !== undefined) member.former.hasMap = false;
+  }
 }
 
 /** People are told each time it is tried again: that is how they see that it goes on. */

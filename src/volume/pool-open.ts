@@ -48,6 +48,7 @@ import {
 import { makePool } from "./pool-make.ts";
 import {
   BeyondRedundancyError,
+  disownMaps,
   MAP_PAGES_MAX,
   type ObservedOptions,
   type OpenPoolOptions,
@@ -226,14 +227,7 @@ async function loadMap(
 ): Promise<void> {
   const { group, map, name } = parts;
   await map.load(async (positions) => {
-    for (const position of positions) {
-      const member = group.members[position]!;
-      if (isTrusted(member.state)) {
-        member.state = "rebuilding";
-        member.reason = "its copy of the map is not the newest, and is made anew";
-      } else if (member.hasMap === true) member.hasMap = false;
-      else if (member.former !== undefined) member.former.hasMap = false;
-    }
+    disownMaps(group, positions, "its copy of the map is not the newest, and is made anew");
     await pool.record.updateMembers(recorded.members);
   });
   if (map.logSequence < durable) {

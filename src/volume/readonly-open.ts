@@ -18,11 +18,12 @@ import { JournalError } from "../journal/journal-reader.ts";
 import { MetadataStore } from "../map/metadata-store.ts";
 import { MapDamagedError } from "../map/pool-map.ts";
 import { DriveHealth } from "../raid/drive-health.ts";
-import { GroupFailedError, isFenced, isTrusted, RaidGroup } from "../raid/raid-group.ts";
+import { GroupFailedError, isFenced, RaidGroup } from "../raid/raid-group.ts";
 import { raidLevel } from "../raid/raid-levels.ts";
 import { knownPool, readCopies } from "./known-pool.ts";
 import { isNewestOfAll, type PoolDocument, type Unavailable } from "./pool-document.ts";
 import {
+  disownMaps,
   MAP_PAGES_MAX,
   type ObservedOptions,
   type OpenPoolOptions,
@@ -143,14 +144,7 @@ async function takeDrives(group: RaidGroup, epoch: number): Promise<void> {
 /** A drive whose copy of the map may be an older one is read for the zones that it has, and not for the map. */
 async function loadMap({ group, map, name }: PoolParts, durable: number): Promise<void> {
   await map.load((positions) => {
-    for (const position of positions) {
-      const member = group.members[position]!;
-      if (isTrusted(member.state)) {
-        member.state = "rebuilding";
-        member.reason = "its copy of the map is not the newest";
-      } else if (member.hasMap === true) member.hasMap = false;
-      else if (member.former !== undefined) member.former.hasMap = false;
-    }
+    disownMaps(group, positions, "its copy of the map is not the newest");
     return Promise.resolve();
   });
   if (map.logSequence >= durable) return;
