@@ -4,6 +4,7 @@
  *
  *   member lost ─▶ a spare (a drive in its own place first) ─▶ wiped ─▶ all open zones finished ─▶ it is the member, on record,
  *     rebuilding: every new zone goes to it ─▶ Rebuild ─▶ online, on record
+ *   member lost while another is rebuilt ─▶ the same between two zones, then both are rebuilt in turn
  *   member suspect ─▶ the same, and the suspect is read for what the spare lacks until it has all
  *   member in a spare's place, and a new drive in its own ─▶ the same back; then the spare is wiped, and stands by again
  *   member there again that was missing ─▶ rebuilding: only the zones that it lacks
@@ -179,12 +180,8 @@ export class Healing {
     for (const member of group.members)
       if (!isWritable(member.state) && member.former?.drive !== undefined) return () => this.#fallBack(member);
     for (const member of group.members) if (this.#isFormerGivenUp(member)) return () => this.#giveUpFormer(member);
-    for (const member of group.members) {
-      if (!isWritable(member.state) && member.former === undefined && this.#isGivenUp(member)) {
-        const free = shelf.freeFor(member.position);
-        if (free !== undefined) return () => this.#take(member, free, undefined);
-      }
-    }
+    const lost = this.#lost();
+    if (lost !== undefined) return () => this.#take(lost.member, lost.free, undefined);
     for (const member of group.members)
       if (member.state === "rebuilding" && !isAway(member.former)) return () => this.#bringUp(member);
     for (const member of group.members) {
@@ -203,6 +200,16 @@ export class Healing {
     if (used === undefined || !group.members.every(({ state }) => isTrusted(state)) || lostZones(this.#pool).length > 0)
       return undefined;
     return () => this.#wipeSome(used);
+  }
+
+  /** A member that is given up, and the drive that is to have its place. */
+  #lost(): { readonly member: Member; readonly free: ShelfDrive } | undefined {
+    for (const member of this.#pool.group.members) {
+      if (isWritable(member.state) || member.former !== undefined || !this.#isGivenUp(member)) continue;
+      const free = this.#options.shelf.freeFor(member.position);
+      if (free !== undefined) return { member, free };
+    }
+    return undefined;
   }
 
   /** A spare that was a member: what it still has takes room, and is of no use to whoever takes it. */
@@ -325,6 +332,8 @@ export class Healing {
       compactor: this.#options.compactor,
       noteMap: () => this.#noteMap(member),
       noteDamage: (slot) => this.#options.losses.note(slot),
+      // What is new is written to all places again before what is old.
+      yields: () => this.#lost() !== undefined,
       member,
       pace: this.pace,
       hasMap,

@@ -28,8 +28,10 @@ import type { PoolParts } from "./pool-parts.ts";
 import type { PoolRecord } from "./pool-record.ts";
 import { breathe, pause } from "./runtime.ts";
 
-/** Zones that are found damaged again and again, although all of their blocks can be read, are left as they are. */
+/** Zones that are found damaged again and again, although all of their blocks can be read, are left as they are … */
 const ATTEMPTS_MAX = 3;
+/** … for so long: what could be read then may be lost by now. */
+const ATTEMPTS_REST_MILLISECONDS = 600_000;
 /** What lives in the zones that one walk of the map is for, but for the first of them: what it finds is kept in memory. */
 const BLOCKS_AT_ONCE = 262_144;
 /** What could not be read is read again after so long, each time: an error that passes must not cost a block. */
@@ -56,8 +58,8 @@ export class Losses {
   readonly #pool: PoolParts;
   /** Zones with strips that can't be had. */
   readonly #damaged: Set<number>;
-  /** By zone, so many times all of it was looked at. */
-  readonly #attempts = new Map<number, number>();
+  /** By zone: so many times in a row all of it was looked at and could be read, the last time at `since`. */
+  readonly #attempts = new Map<number, { readonly count: number; readonly since: number }>();
   #running: Promise<void> | undefined;
   #stopping = false;
 
@@ -122,22 +124,24 @@ export class Losses {
 
   /** Slots of damaged zones that can be dealt with now; zones that nothing lives in any more are forgotten. */
   #ready(): number[] {
-    const { zones } = this.#pool.map;
+    const { map, runtime } = this.#pool;
+    const { zones } = map;
     const slots = new Map<number, number>();
     for (let slot = 0; slot < zones.slotCount; slot++)
       if (zones.state[slot] !== ZONE_STATE.free) slots.set(zones.zone[slot]!, slot);
+    for (const [zone, { since }] of this.#attempts)
+      if (!slots.has(zone) || runtime.nowMilliseconds() - since >= ATTEMPTS_REST_MILLISECONDS) this.#attempts.delete(zone);
     const ready: number[] = [];
     let blocks = 0;
     for (const zone of this.#damaged) {
       const slot = slots.get(zone);
-      const isTried = (this.#attempts.get(zone) ?? 0) >= ATTEMPTS_MAX;
+      const isTried = (this.#attempts.get(zone)?.count ?? 0) >= ATTEMPTS_MAX;
       if (slot === undefined || zones.live[slot] === 0 || isTried) this.#damaged.delete(zone);
       else if (zones.state[slot] !== ZONE_STATE.emptied && (ready.length === 0 || blocks < BLOCKS_AT_ONCE)) {
         ready.push(slot);
         blocks += zones.live[slot]!;
       }
     }
-    for (const zone of this.#attempts.keys()) if (!slots.has(zone)) this.#attempts.delete(zone);
     return ready;
   }
 
@@ -157,10 +161,7 @@ export class Losses {
     }
     if (this.#isOver) return;
     // One that was cut off says nothing of the zones.
-    for (const slot of slots) {
-      const zone = zones.zone[slot]!;
-      this.#attempts.set(zone, (this.#attempts.get(zone) ?? 0) + 1);
-    }
+    this.#countAttempts(slots, lost);
     const found = new LostBlocks();
     for (let n = 0; n < lost.length; n += CHANGE_BLOCKS) await this.#giveUp(lost.slice(n, n + CHANGE_BLOCKS), found);
     if (found.total > 0) this.#tell(found);
@@ -168,6 +169,16 @@ export class Losses {
     for (const slot of slots) {
       const inMemory = lost.filter(({ place }) => slotOfPlace(this.#pool.geometry, place) === slot);
       if (!this.#isOver) await this.#options.evacuate(slot, inMemory);
+    }
+  }
+
+  #countAttempts(slots: readonly number[], lost: readonly BlockAt[]): void {
+    const { geometry, map, runtime } = this.#pool;
+    const damaged = new Set(lost.map(({ place }) => slotOfPlace(geometry, place)));
+    for (const slot of slots) {
+      const zone = map.zones.zone[slot]!;
+      const count = damaged.has(slot) ? 0 : (this.#attempts.get(zone)?.count ?? 0) + 1;
+      this.#attempts.set(zone, { count, since: runtime.nowMilliseconds() });
     }
   }
 
@@ -299,10 +310,10 @@ export class Losses {
   async #unreadableOf(blocks: readonly BlockAt[]): Promise<BlockAt[]> {
     const { geometry, global, map, reader, zoneUse } = this.#pool;
     const { slot, stripe, column } = decodePlace(geometry, blocks[0]!.place);
+    // Each by itself: hosts overwrite some of a strip's blocks meanwhile. Where none is left the slot may be another zone's.
+    const left = new Set(blocks.filter(({ volume, block, place }) => map.lookup(volume, block) === place));
+    if (left.size === 0) return [];
     const zone = map.zones.zone[slot]!;
-    // Emptied meanwhile: whatever it was has moved.
-    if (map.lookup(blocks[0]!.volume, blocks[0]!.block) !== blocks[0]!.place) return [];
-    const left = new Set(blocks);
     const isAllThere = (strip: Address): boolean => {
       for (const at of left) {
         const { index } = decodePlace(geometry, at.place);

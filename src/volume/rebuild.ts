@@ -41,6 +41,8 @@ export interface RebuildOptions {
   readonly noteMap: () => Promise<void>;
   /** Puts it on record that a zone has strips that can't be had. */
   readonly noteDamage: (slot: number) => Promise<void>;
+  /** Something more urgent is to be done: the rebuild ends between two zones, and is begun again after that. */
+  readonly yields: () => boolean;
 }
 
 export interface RebuildProgress {
@@ -96,7 +98,7 @@ export class Rebuild {
   }
 
   /**
-   * @returns false when it was stopped, or the drive is no longer a member that is rebuilt
+   * @returns false when it was stopped, or yields, or the drive is no longer a member that is rebuilt
    * @throws DriveError of the drive that is rebuilt
    */
   async run(): Promise<boolean> {
@@ -110,7 +112,7 @@ export class Rebuild {
       const todo = this.#lacking();
       this.#zonesTotal = this.#zonesDone + todo.length;
       if (todo.length === 0) return this.isWanted;
-      if (!this.isWanted) return false;
+      if (!this.isWanted || this.#options.yields()) return false;
       const slot = todo.find((slot) => this.#isReady(slot));
       if (slot === undefined) {
         await pause(this.#pool.runtime, POLL_MILLISECONDS);
@@ -152,12 +154,13 @@ export class Rebuild {
     const { compactor } = this.#options;
     const { map, runtime, zoneUse } = this.#pool;
     const zone = map.zones.zone[slot]!;
-    let isTaken = false;
+    let isTaken: boolean | undefined = false;
     // From here on, not only once it is made: compaction may be about to remove the zone, and would leave it on this drive.
     zoneUse.reading[slot]! += 1;
     zoneUse.uncommitted[slot]! += 1;
     try {
       isTaken = await this.#create(zone);
+      if (isTaken === undefined) return;
       if (isTaken) {
         runtime.reached("rebuild.zoneCreated");
         const { whole, lostStrips } = await this.#zones.fill(slot, zone);
@@ -186,12 +189,13 @@ export class Rebuild {
     this.#pool.counters[POOL_COUNT.rebuiltZones]! += 1;
   }
 
-  /** False: the drive had the number before, or has begun the zone. */
-  async #create(zone: number): Promise<boolean> {
+  /** False: the drive had the number before, or has begun the zone. Undefined: it has no room, and something more urgent is to be done. */
+  async #create(zone: number): Promise<boolean | undefined> {
     try {
-      await this.#whenThereIsRoom(() => this.#drive.createZone(zone));
+      await this.#whenThereIsRoom(() => this.#drive.createZone(zone), this.#options.yields);
       return true;
     } catch (error) {
+      if (isFull(error) && this.isWanted) return undefined;
       if (isFenced(error) || !(error instanceof DriveError) || error.kind !== "invalid") throw error;
       return false;
     }
@@ -205,16 +209,19 @@ export class Rebuild {
   }
 
   /** A full disk is no fault of the drive's: it is waited for, as writes of hosts wait for it. */
-  async #whenThereIsRoom(work: () => Promise<void>): Promise<void> {
+  async #whenThereIsRoom(work: () => Promise<void>, yields = (): boolean => false): Promise<void> {
     for (;;) {
       try {
         await work();
         return;
       } catch (error) {
-        const isFull = error instanceof DriveError && error.kind === "noSpace";
-        if (!isFull || !this.isWanted) throw error;
+        if (!isFull(error) || !this.isWanted || yields()) throw error;
         await pause(this.#pool.runtime, NO_SPACE_RETRY_MILLISECONDS);
       }
     }
   }
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof DriveError && error.kind === "noSpace";
 }

@@ -223,6 +223,40 @@ describe.each(LEVELS)("healing of $level, $dataDrives × $copies", (raid) => {
   });
 });
 
+test("a drive that is lost while another is rebuilt gets its spare at once: what is new is whole again", async () => {
+  const media = new MemoryPoolMedia(shapeOf({ level: 6, dataDrives: 2, copies: 1 }, 2));
+  const pulled = pullable(media);
+  const { wrap } = media;
+  let isFull = true;
+  media.wrap = (drive, position, global) =>
+    interceptDrive(wrap(drive, position, global), async (operation, parameters, run) => {
+      // No room for what is old: the rebuild of the first waits.
+      const isOld = operation === "createZone" && (parameters[0] as number) < before;
+      if (position >= 4 && isOld && isFull) throw new DriveError("noSpace", drive.name, "no room");
+      return run();
+    });
+  let before = 0;
+  const pool = await filled(media);
+  const { group, map } = pool.service.pool(0).parts;
+  before = map.zones.nextZone;
+  pulled.add(0);
+  await writeBytes(pool, 1, 0, content(1, 100 * BLOCK));
+  await until(() => pool.service.pool(0).healing.status?.position === 0);
+  pulled.add(3);
+  await writeBytes(pool, 1, 0, content(1, 100 * BLOCK));
+  await pool.service.pool(0).destageAll();
+  await until(() => group.members[3]!.name === "05", 200_000);
+  expect(group.members.map(({ name, state }) => `${name} ${state}`)).toEqual([
+    ...["04 rebuilding", "01 online", "02 online", "05 rebuilding"],
+  ]);
+  isFull = false;
+  await healed(pool);
+  pulled.add(1);
+  pulled.add(2);
+  await expectContent(pool, 1);
+  pool.kill();
+});
+
 describe("healing of RAID-5", () => {
   const raid = { level: 5, dataDrives: 3, copies: 1 } as const;
 

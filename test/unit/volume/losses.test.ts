@@ -407,3 +407,82 @@ test("what only memory has is written anew, all of it: nothing is lost, and no z
   expect(pool.events.filter(({ type }) => type === "zone.unreadable")).toEqual([]);
   pool.kill();
 });
+
+test("what else a strip lost is found, whatever of it hosts overwrite while the zone is looked at, time and again", async () => {
+  const { media } = rigOf({ level: 5, dataDrives: 3, copies: 1 });
+  const pool = await filled(media);
+  const { parts, losses, compactor } = pool.service.pool(0);
+  const { geometry, map, reader } = parts;
+  const stripes = [3, 4, 5, 6];
+  const bad = new Map<number, number[]>(stripes.map((stripe) => [stripe, []]));
+  for (let block = 0; block < BLOCKS; block++) {
+    const { slot, stripe, column } = decodePlace(geometry, map.lookup(1, block));
+    if (slot === 0 && column === 0) bad.get(stripe)?.push(block);
+  }
+  const zone = map.zones.zone[0]!;
+  for (const stripe of stripes) {
+    const gone = [geometry.level.positionOf(stripe, 0, 0), geometry.level.positionOf(stripe, 1, 0)];
+    for (const position of gone) media.drives[position]!.zones.get(zone)!.strips.delete(stripe);
+  }
+  forget(pool);
+  const read = reader.read.bind(reader);
+  let [next = 0] = stripes;
+  const overwritten = new Set<number>();
+  reader.read = async (at, consume) => {
+    if (at.zone === zone && at.stripe === next && at.column === 0 && overwritten.size < 6 && !compactor.isRunning) {
+      next += 1;
+      // The first of each strip that is not read yet.
+      for (let stripe = next; stripe <= 6; stripe++) {
+        const block = bad.get(stripe)!.find((block) => !overwritten.has(block))!;
+        overwritten.add(block);
+        await writeBytes(pool, 1, block * BLOCK, content(1).subarray(block * BLOCK, (block + 1) * BLOCK));
+      }
+      await pool.service.pool(0).destageAll();
+    }
+    return read(at, consume);
+  };
+  losses.damaged(0);
+  await until(() => pool.service.status()[0]!.lost !== undefined && !losses.isBusy, TURNS);
+  const left = [...bad.values()].flat().filter((block) => !overwritten.has(block));
+  expect(left.length).toBeGreaterThanOrEqual(stripes.length);
+  expect(listed(pool)).toEqual(expect.arrayContaining(left));
+  pool.kill();
+});
+
+test("a zone whose blocks could all be read, time and again, is looked at anew when one can't be read later", async () => {
+  const { media } = rigOf({ level: 5, dataDrives: 3, copies: 1 });
+  const pool = await filled(media);
+  const { parts, losses, compactor } = pool.service.pool(0);
+  const { geometry, map, runtime } = parts;
+  const zone = map.zones.zone[0]!;
+  const bad: number[] = [];
+  for (let block = 0; block < BLOCKS; block++) {
+    const { slot, stripe, column } = decodePlace(geometry, map.lookup(1, block));
+    if (slot === 0 && stripe === 3 && geometry.level.positionOf(stripe, column, 0) < 2) bad.push(block);
+  }
+  const kept = [0, 1].map((position) => media.drives[position]!.zones.get(zone)!.strips.get(3)!);
+  const spoil = (): void => {
+    for (const position of [0, 1]) media.drives[position]!.zones.get(zone)?.strips.delete(3);
+  };
+  // An error that passes: whenever the zone is to be moved.
+  const evacuate = compactor.evacuate.bind(compactor);
+  let evacuations = 0;
+  compactor.evacuate = async (...slot) => {
+    evacuations += 1;
+    spoil();
+    await evacuate(...slot);
+    for (const position of [0, 1]) media.drives[position]!.zones.get(zone)!.strips.set(3, kept[position]!);
+  };
+  losses.damaged(0);
+  await until(() => !losses.isBusy, TURNS);
+  expect(evacuations).toBe(3);
+  compactor.evacuate = evacuate;
+  spoil();
+  forget(pool);
+  const since = runtime.nowMilliseconds();
+  await until(() => runtime.nowMilliseconds() - since > 900_000, TURNS);
+  expect((await readBytes(pool, 1, bad[0]! * BLOCK, BLOCK)).status).toBe(BLOCK_STATUS.mediumError);
+  await until(() => pool.service.status()[0]!.lost !== undefined && !losses.isBusy, TURNS);
+  expect(listed(pool)).toEqual(bad);
+  pool.kill();
+});
