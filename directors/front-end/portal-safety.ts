@@ -1,7 +1,7 @@
 /**
  * Which portals may listen: beyond loopback only with a list of initiators, CHAP on every host, or an explicit "open".
  */
-import { isLoopback } from "../../src/config/assemble.ts";
+import { isLoopback } from "../../src/config/host-address.ts";
 import type { Access } from "./iscsi/login/access.ts";
 
 export class PortalRefused extends Error {

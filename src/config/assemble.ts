@@ -12,6 +12,7 @@ import { stripShape } from "../raid/strip.ts";
 import type { Config, DirectorConfig, PoolConfig } from "./config.ts";
 import type { ConfigProblem } from "./config-error.ts";
 import { variableName } from "./environment.ts";
+import { isLoopback, joinAddress } from "./host-address.ts";
 import { poolRaid } from "./pool-raid.ts";
 import type { Settings } from "./schema.ts";
 import { formatSize } from "./size.ts";
@@ -326,14 +327,6 @@ function overlaps(a: string, b: string): boolean {
   return a.toLowerCase() === b.toLowerCase() || isWildcard(a) || isWildcard(b);
 }
 
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
-}
-
 function isWildcard(host: string): boolean {
   return host === "0.0.0.0" || host === "::";
-}
-
-export function joinAddress(host: string, port: number): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -3,8 +3,9 @@
  * `open`. The front end holds to the same (portal-safety.ts) and lets only known hosts in there; this is asked first, so
  * that the reason is one that the API can explain.
  */
-import { isLoopback } from "../config/assemble.ts";
+
 import type { Config, DirectorConfig } from "../config/config.ts";
+import { isLoopback } from "../config/host-address.ts";
 import type { ArrayDocument } from "./contract.ts";
 
 /** undefined: yes; else what to do about it. */

@@ -3,7 +3,7 @@
  *
  * Runs on: the control thread.
  */
-import { joinAddress } from "../config/assemble.ts";
+import { joinAddress } from "../config/host-address.ts";
 import type { ArrayState } from "./array-state.ts";
 import type { Severity } from "./contract.ts";
 import { DirectorError } from "./director-link.ts";

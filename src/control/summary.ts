@@ -1,5 +1,5 @@
 /** What the banner of a started array shows. */
-import { joinAddress } from "../config/assemble.ts";
+import { joinAddress } from "../config/host-address.ts";
 import type { ArrayState } from "./array-state.ts";
 import type { ArraySummary, DirectorStatus } from "./contract.ts";
 import type { Portals } from "./portals.ts";

@@ -1,6 +1,7 @@
 /** Status → what the API shows: no secrets, names in place of numbers. */
-import { joinAddress } from "../config/assemble.ts";
+
 import type { Config } from "../config/config.ts";
+import { joinAddress } from "../config/host-address.ts";
 import { raidLevel } from "../raid/raid-levels.ts";
 import type { ArrayState, KnownVolume } from "./array-state.ts";
 import type { DirectorStatus, DriveStatus, HostDocument, LostStatus, PoolStatus, VolumesUsage } from "./contract.ts";

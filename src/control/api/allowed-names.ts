@@ -4,8 +4,9 @@
  * A web page that a browser shows can reach loopback, under its own host name (DNS rebinding) or with its Origin; both
  * are refused, so that no page drives somebody's array.
  */
-import { isLoopback } from "../../config/assemble.ts";
+
 import type { Config } from "../../config/config.ts";
+import { isLoopback } from "../../config/host-address.ts";
 
 export function allowedNames(api: Config["api"]): (host: string | undefined) => boolean {
   const allowed = new Set([...api.allowedHosts, api.host].map((name) => name.toLowerCase()));

@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { isLoopback } from "../../../src/config/assemble.ts";
+import { isLoopback } from "../../../src/config/host-address.ts";
 import { loadConfig } from "../../../src/config/load.ts";
 import { adminToken, roleCheck } from "../../../src/control/api/api-token.ts";
 import { RateLimit } from "../../../src/control/api/rate-limit.ts";

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { NOP_OUT } from "../../../directors/front-end/iscsi/pdu/nop-out.ts";
 import { checkPortal, listedOnly, PortalRefused } from "../../../directors/front-end/portal-safety.ts";
-import { isLoopback } from "../../../src/config/assemble.ts";
+import { isLoopback } from "../../../src/config/host-address.ts";
 import type { HostDocument } from "../../../src/control/contract.ts";
 import { Initiator, RESERVED, read10 } from "../../support/initiator.ts";
 import { openPortal, type PortalFixture } from "../../support/portal-fixture.ts";

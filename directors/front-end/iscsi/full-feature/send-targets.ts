@@ -2,7 +2,7 @@
  * SendTargets (RFC 7143 §13.3, Appendix C): the one target, with the address that each portal advertises and its group tag.
  * A portal that binds a wildcard address and advertises none is told by the address at which the asker reached this one.
  */
-import { joinAddress } from "../../../../src/config/assemble.ts";
+import { joinAddress } from "../../../../src/config/host-address.ts";
 import { sameName } from "../login/access.ts";
 import type { TextPair } from "../login/text-pairs.ts";
 import type { Session } from "../session.ts";
