@@ -24,6 +24,9 @@ interface Held {
   readonly faults: DriveFaults;
 }
 
+/** As people read it, of a drive that was pulled or is being replaced. */
+const TAKEN_OUT = "was taken out of its place";
+
 export class PoolDrives {
   readonly #global: GlobalMemory;
   readonly #server: DriveServer;
@@ -62,7 +65,7 @@ export class PoolDrives {
 
   async close(driveIndex: number): Promise<DriveState> {
     const name = this.#held.get(driveIndex)?.name ?? `${driveIndex}`;
-    const state = this.#setFailed(driveIndex, name, new DriveError("unreachable", name, "was closed"));
+    const state = this.#setFailed(driveIndex, name, new DriveError("unreachable", name, TAKEN_OUT));
     await this.#closeHeld(driveIndex);
     return state;
   }
@@ -123,7 +126,7 @@ export class PoolDrives {
     const held = this.#held.get(driveIndex);
     if (held === undefined) return;
     this.#held.delete(driveIndex);
-    this.#setFailed(driveIndex, held.name, new DriveError("unreachable", held.name, "was closed"));
+    this.#setFailed(driveIndex, held.name, new DriveError("unreachable", held.name, TAKEN_OUT));
     held.faults.set(undefined);
     await held.medium.close();
   }

@@ -19,6 +19,16 @@ export function raisePoolEpoch(global: GlobalMemory, pool: number, atLeast = 1):
   return raise(global.i32, poolWords(global.layout, pool) + POOL_WORD.epoch, atLeast);
 }
 
+/** A director that opens the pool, under an epoch that it has raised: before it serves anything. */
+export function notePoolOwner(global: GlobalMemory, pool: number, epoch: number): void {
+  Atomics.compareExchange(global.i32, poolWords(global.layout, pool) + POOL_WORD.firstEpoch, 0, epoch);
+}
+
+/** From this epoch on the pool's owners are of this process; 0: it had none yet. */
+export function firstPoolEpoch(global: GlobalMemory, pool: number): number {
+  return Atomics.load(global.i32, poolWords(global.layout, pool) + POOL_WORD.firstEpoch);
+}
+
 /** 0: never started. */
 export function threadEpoch(global: GlobalMemory, thread: ThreadNumber): number {
   return Atomics.load(global.i32, threadWords(global.layout, thread) + THREAD_WORD.epoch);

@@ -82,6 +82,7 @@ const THREAD_BYTES = LINE_PAIR_BYTES;
 /** A pool's line. */
 export const POOL_WORD = {
   epoch: 0, // ownership; writer: main
+  firstEpoch: 1, // of the pool's first owner in this process; writer: that one
   syncRequested: 4, // writer: the owning director, as the next
   syncRequester: 5, // its index
   syncDone: 8, // writer: the journal-sync thread, as the next

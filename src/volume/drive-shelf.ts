@@ -99,7 +99,7 @@ export class DriveShelf {
   }
 
   /** It can't be used: one that is only out of reach is looked at again. */
-  erred(shelf: ShelfDrive, { kind, message }: DriveError): void {
+  erred(shelf: ShelfDrive, { kind, message }: Pick<DriveError, "kind" | "message">): void {
     set(shelf, kind === "unreachable" ? "missing" : kind === "foreign" ? "foreign" : "failed", message);
   }
 

@@ -1,7 +1,7 @@
 /**
  * Looks after the drives of a pool that nobody uses at the moment, and acts on what DriveHealth says of the others.
  *
- *   every second: each drive that has not been asked for a while is asked whether it is there ──no──▶ lost, on record
+ *   every second: each drive that has not been asked for a while is asked whether it is there ──no──▶ lost, on record; a spare: out
  *                 verdict "predictive" ──▶ on record, told to people; served as before
  *                 verdict "failed" ──▶ lost, if the pool can do without it; else as predictive
  *
@@ -14,6 +14,7 @@
 import { DriveError } from "../../drivers/drive/drive.ts";
 import type { DriveHealth } from "../raid/drive-health.ts";
 import { isFenced, isPathLost, isWritable, type Member } from "../raid/raid-group.ts";
+import type { DriveShelf, ShelfDrive } from "./drive-shelf.ts";
 import type { PoolParts } from "./pool-parts.ts";
 
 const QUESTION_SECONDS = 5;
@@ -21,14 +22,16 @@ const QUESTION_SECONDS = 5;
 export class DriveWatch {
   readonly #parts: PoolParts;
   readonly #health: DriveHealth;
+  readonly #shelf: DriveShelf;
   readonly #record: () => Promise<void>;
-  readonly #asked = new Set<Member>();
+  readonly #asked = new Set<Member | ShelfDrive>();
   #ticks = 0;
   #stopped = false;
 
   /** @param record - puts the members' states on record */
-  constructor(parts: PoolParts, record: () => Promise<void>) {
+  constructor(parts: PoolParts, shelf: DriveShelf, record: () => Promise<void>) {
     this.#parts = parts;
+    this.#shelf = shelf;
     this.#health = parts.driveHealth;
     this.#record = record;
   }
@@ -48,24 +51,46 @@ export class DriveWatch {
       if (this.#ticks % QUESTION_SECONDS === member.position % QUESTION_SECONDS) this.#ask(member);
       this.#judge(member);
     }
+    if (this.#ticks % QUESTION_SECONDS === 0)
+      for (const drive of this.#shelf.drives) if (drive.state === "spare") this.#askSpare(drive);
     this.#ticks += 1;
   }
 
   /** A drive is there that answers at all; what it answers wrong shows when it is used. */
   #ask(member: Member): void {
-    const { drive } = member;
-    if (drive === undefined || this.#asked.has(member)) return;
-    this.#asked.add(member);
+    this.#question(member, (error) => this.#lose(member, error));
+  }
+
+  /** Nobody else would notice, until it is wanted. */
+  #askSpare(spare: ShelfDrive): void {
+    this.#question(spare, (error) => {
+      // Taken meanwhile; or its disk is full, which says nothing against it: what it holds is wiped before it is of use.
+      if (spare.state !== "spare" || error.kind === "noSpace") return;
+      const { name, runtime } = this.#parts;
+      // One that was late has nothing to do any more that could do harm.
+      this.#shelf.erred(spare, { kind: error.kind === "unknown" ? "unreachable" : error.kind, message: error.message });
+      runtime.raise({
+        severity: "warning",
+        type: "spare.lost",
+        subject: `drive ${spare.name}`,
+        message: `pool ${name}: drive ${spare.name} stands by no more (${error.message}); spares left: ${this.#shelf.spareCount}`,
+      });
+    });
+  }
+
+  #question(asked: Member | ShelfDrive, lost: (error: DriveError) => void): void {
+    const { drive } = asked;
+    if (drive === undefined || this.#asked.has(asked)) return;
+    this.#asked.add(asked);
     drive
       .flush()
       .catch((error: unknown) => {
         if (this.#stopped || this.#parts.health.failed) return;
         if (isPathLost(error) || !(error instanceof DriveError)) throw error;
-        if (isFenced(error)) return;
-        this.#lose(member, error);
+        if (!isFenced(error)) lost(error);
       })
       .catch((error: unknown) => this.#parts.health.fail(error))
-      .finally(() => this.#asked.delete(member));
+      .finally(() => this.#asked.delete(asked));
   }
 
   #judge(member: Member): void {

@@ -463,7 +463,7 @@ export class Healing {
     if (now - this.#askedAt < ASK_MILLISECONDS) return;
     this.#askedAt = now;
     // Also where a member of that name is out: another drive may be in its place.
-    for (const shelf of this.#options.shelf.drives) if (shelf.state === "missing") await this.look(shelf);
+    for (const shelf of this.#options.shelf.drives) if (shelf.state === "missing") await this.#askAway(shelf);
     for (const member of group.members) if (isAway(member.former)) await this.#askFormer(member, member.former!);
     for (const member of group.members) {
       // Where another drive still has what the position had, that one takes it back.
@@ -491,6 +491,17 @@ export class Healing {
         if (isFenced(error) || !(error instanceof DriveError)) throw error;
       }
     }
+  }
+
+  async #askAway(shelf: ShelfDrive): Promise<void> {
+    await this.look(shelf);
+    if (shelf.state !== "spare") return;
+    this.#pool.runtime.raise({
+      severity: "info",
+      type: "spare.back",
+      subject: `drive ${shelf.name}`,
+      message: `pool ${this.#pool.name}: drive ${shelf.name} is there again, and stands by`,
+    });
   }
 
   /** It has missed changes of the map, and none of the zones that it had. */

@@ -1,8 +1,10 @@
 /**
  * What making a pool and recovering one have in common: the options, the drives as members, and what people are told.
  */
+
 import type { Drive } from "../../drivers/drive/drive.ts";
 import type { JournalFile } from "../../drivers/journal-file/journal-file.ts";
+import { firstPoolEpoch } from "../../drivers/shared-memory/epoch.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import type { FramePool } from "../cache/frame-pool.ts";
 import { driveNames, type PoolConfig } from "../config/config.ts";
@@ -63,13 +65,28 @@ export interface OpenPoolOptions {
   readonly mapPagesMax?: number;
   /** Takeover within one process: see RecoveryHooks. */
   readonly pagesKept?: boolean;
-  /** Told of each request of another director of which the journal has a part: it is executed, and must not be repeated. */
+  /** Told of each request of another director, in this process, of which the journal has a part: it is executed, and must not be repeated. */
   readonly onRecovered?: (request: RecoveredRequest) => void;
   /** Once it is open: it can't be served any more. */
   readonly onFailed?: (cure: PoolCure) => void;
 }
 
-/** Who asked for what a journal entry has: requester's epoch (16 bits) and number are unique together with its director. */
+/** Told of what a record has, and of the epoch of the owner that wrote it. */
+export type RecoveredHook = (request: RecoveredRequest, epoch: number) => void;
+
+/**
+ * What owners before in this process had executed. Directors count their requests and their own epochs from 1 in each process,
+ * so that what another process left in the journal says nothing about the requests of this one.
+ */
+export function recoveredHook({ config, global, onRecovered }: OpenPoolOptions): RecoveredHook | undefined {
+  if (onRecovered === undefined) return undefined;
+  const first = firstPoolEpoch(global, config.index);
+  return (request, epoch) => {
+    if (epoch >= first) onRecovered(request);
+  };
+}
+
+/** Who asked for what a journal entry has: requester's epoch (16 bits) and number are unique together with its director, in one process. */
 export interface RecoveredRequest {
   readonly nexus: number;
   readonly requesterEpoch: number;

@@ -10,7 +10,7 @@
 import { type Drive, DriveError } from "../../drivers/drive/drive.ts";
 import type { JournalFile } from "../../drivers/journal-file/journal-file.ts";
 import { counterBlock } from "../../drivers/shared-memory/counters.ts";
-import { poolEpoch, raisePoolEpoch } from "../../drivers/shared-memory/epoch.ts";
+import { notePoolOwner, poolEpoch, raisePoolEpoch } from "../../drivers/shared-memory/epoch.ts";
 import { BlockCache } from "../cache/block-cache.ts";
 import { driveNames, type PoolConfig } from "../config/config.ts";
 import { Journal } from "../journal/journal.ts";
@@ -55,6 +55,7 @@ import {
   observedBays,
   openMembers,
   PoolRefusedError,
+  recoveredHook,
   tellNoSpace,
 } from "./pool-members.ts";
 import { PoolHealth, type PoolParts, type VolumeState, ZoneUse } from "./pool-parts.ts";
@@ -95,6 +96,7 @@ async function recoverPool(
   const { runtime } = options;
   const found = findJournal(options, document, volumeNames);
   const epoch = raisePoolEpoch(global, config.index, found.lastEpoch + 1);
+  notePoolOwner(global, config.index, epoch);
   runtime.reached("recovery.epochRaised");
   await group.onEach(group.positions, (drive) => drive.open(epoch));
   await openFormer(members, epoch);
@@ -150,7 +152,7 @@ async function recoverPool(
         await zonesInOrder;
         pool.press();
       },
-      onRecovered: options.onRecovered,
+      onRecovered: recoveredHook(options),
       pagesKept: options.pagesKept ?? false,
     });
     // Both have ended, however they did, before the pool is given up: nothing of it goes on.

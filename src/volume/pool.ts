@@ -90,7 +90,7 @@ export class Pool {
     this.record = new PoolRecord(options.store, options.document, options.volumes, () => parts.map.logSequence);
     this.#fill = new FillWatch(parts);
     this.#journalRoom = new JournalRoom(parts);
-    this.#driveWatch = new DriveWatch(parts, () => this.record.updateMembers(parts.group.members));
+    this.#driveWatch = new DriveWatch(parts, options.shelf, () => this.record.updateMembers(parts.group.members));
     this.volumes = new VolumeChanges(parts, this.record, {
       journalDurable: () => this.#journalDurable(),
       trim: () => this.#destager.trim(),

@@ -23,7 +23,7 @@ import { JOURNAL_DATA_START } from "../journal/record.ts";
 import { JournalOverlay } from "./journal-overlay.ts";
 import { MergedZeros } from "./merged-zeros.ts";
 import type { PoolDocument } from "./pool-document.ts";
-import { type JournalBay, type OpenPoolOptions, PoolRefusedError } from "./pool-members.ts";
+import { type JournalBay, type OpenPoolOptions, PoolRefusedError, recoveredHook } from "./pool-members.ts";
 import { breathe } from "./runtime.ts";
 
 const RECORDS_PER_TURN = 256;
@@ -72,7 +72,8 @@ export async function readJournal(options: OpenPoolOptions, of: ReadingOf): Prom
 
 async function readCopy(options: OpenPoolOptions, of: ReadingOf, file: JournalFile): Promise<JournalRead> {
   const { document, epoch, hasVolume, onFailure } = of;
-  const { runtime, onRecovered } = options;
+  const { runtime } = options;
+  const onRecovered = recoveredHook(options);
   const { ownerEpoch, tailEpoch, mapSequence } = ownedSuperblock(file, document.journalId, document.epoch);
   const journal = new Journal({
     file,
@@ -89,7 +90,7 @@ async function readCopy(options: OpenPoolOptions, of: ReadingOf, file: JournalFi
   const apply = (record: RecoveredRecord): Promise<void> | undefined => {
     newestEpoch = Math.max(newestEpoch, record.epoch);
     overlay.add(record, hasVolume);
-    for (const entry of record.entries) if (entry.request !== 0) onRecovered?.(entry);
+    for (const entry of record.entries) if (entry.request !== 0) onRecovered?.(entry, record.epoch);
     records += 1;
     return records % RECORDS_PER_TURN === 0 ? breathe(runtime) : undefined;
   };

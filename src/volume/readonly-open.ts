@@ -12,7 +12,7 @@
  *  2. What can't be proved is refused, with the reason, as a whole opening would be.
  */
 import { DriveError } from "../../drivers/drive/drive.ts";
-import { poolEpoch, raisePoolEpoch } from "../../drivers/shared-memory/epoch.ts";
+import { notePoolOwner, poolEpoch, raisePoolEpoch } from "../../drivers/shared-memory/epoch.ts";
 import { driveNames } from "../config/config.ts";
 import { JournalError } from "../journal/journal-reader.ts";
 import { MetadataStore } from "../map/metadata-store.ts";
@@ -74,6 +74,7 @@ export async function openReadOnlyPool(given: OpenPoolOptions, opening: ReadOnly
   });
   const store = new MetadataStore(group);
   const epoch = raisePoolEpoch(global, config.index, verdict.document.epoch + 1);
+  notePoolOwner(global, config.index, epoch);
   await takeDrives(group, epoch);
   await openFormer(group.members, epoch);
   if (!store.hasMap) throw refuse("no drive that has all of its map is there");

@@ -13,7 +13,7 @@ import { PAGE_BLOCKS, PAGE_NOT_LOADED } from "../map/map-pages.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
 import { completeBlock } from "./complete-block.ts";
 import { DeferredPayload } from "./deferred-payload.ts";
-import type { RecoveredRequest } from "./pool-members.ts";
+import type { RecoveredHook } from "./pool-members.ts";
 import type { PoolParts } from "./pool-parts.ts";
 import { RecoveryPiece } from "./recovery-piece.ts";
 import { breathe, type PoolRuntime, pause } from "./runtime.ts";
@@ -28,7 +28,7 @@ export interface RecoveryHooks {
   /** Destage is to make room. */
   readonly press: () => Promise<void>;
   /** Another director's request was found, executed (once for each of its entries). */
-  readonly onRecovered: ((request: RecoveredRequest) => void) | undefined;
+  readonly onRecovered: RecoveredHook | undefined;
   /** The process that wrote the journal still runs: what it wrote is in the kernel's pages, but for the end of it. */
   readonly pagesKept: boolean;
 }
@@ -128,7 +128,7 @@ class Replay {
   /** Undefined: all of it is applied already. */
   apply(record: RecoveredRecord): Promise<void> | undefined {
     for (let n = 0; n < record.entries.length; n++) {
-      if (!this.#applyEntry(record.entries[n]!, record.sequence)) return this.#applyFrom(record, n);
+      if (!this.#applyEntry(record.entries[n]!, record)) return this.#applyFrom(record, n);
     }
     this.#parts.runtime.reached("recovery.recordApplied");
     return this.#turns.passed(record.entries.length) ? this.#turns.breathe() : undefined;
@@ -139,7 +139,7 @@ class Replay {
     const { map } = this.#parts;
     for (let n = first; n < record.entries.length; ) {
       const entry = record.entries[n]!;
-      if (this.#applyEntry(entry, record.sequence)) n += 1;
+      if (this.#applyEntry(entry, record)) n += 1;
       else if (this.#lacksPage(entry)) await map.loadPage(entry.volume, Math.floor(entry.block / PAGE_BLOCKS));
       else await this.#makeRoom();
     }
@@ -148,7 +148,7 @@ class Replay {
   }
 
   /** False: it lacks a page of the map, or a frame. */
-  #applyEntry(entry: RecoveredEntry, sequence: number): boolean {
+  #applyEntry(entry: RecoveredEntry, { sequence, epoch }: Pick<RecoveredRecord, "sequence" | "epoch">): boolean {
     const { cache, volumes, zeros } = this.#parts;
     const { volume, block, count } = entry;
     // Its volume was deleted after the write.
@@ -157,7 +157,7 @@ class Replay {
       cache.removeRange(volume, block, count);
       zeros.add({ volume, block, count, sequence });
     } else if (isKnown && !this.#applyWrite(entry, sequence)) return false;
-    if (entry.request !== 0) this.#hooks.onRecovered?.(entry);
+    if (entry.request !== 0) this.#hooks.onRecovered?.(entry, epoch);
     return true;
   }
 

@@ -53,6 +53,8 @@ export class CrashPlan {
   #quiet: number;
   /** Until an aimed plan is weighed instead. */
   #aimed: number;
+  /** So many acknowledgements that hosts hear of, and then at once. */
+  #acknowledgements = Number.POSITIVE_INFINITY;
 
   constructor(
     random: Random,
@@ -82,6 +84,16 @@ export class CrashPlan {
   /** Within so many events, if it is not to come before. */
   within(events: number): void {
     this.#events = Math.min(this.#events, events);
+  }
+
+  /** Once hosts have heard of so many writes that are acknowledged from now on, if it is not to come before. */
+  afterAcknowledgements(count: number): void {
+    this.#acknowledgements = Math.min(this.#acknowledgements, count);
+  }
+
+  /** A host has heard of one. */
+  acknowledged(): void {
+    if (--this.#acknowledgements === 0) this.within(1);
   }
 
   /** Whether the crash is now. */

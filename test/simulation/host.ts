@@ -60,6 +60,7 @@ export class HostVolume {
   /** Shared by all volumes of a run: requests have numbers of their own. */
   readonly #numbers: { next: number };
   readonly #engine: Engine;
+  readonly #onAcknowledged: () => void;
   readonly #looks = new Set<Look>();
   readonly #pending = new Set<Write>();
   writeCacheEnabled = true;
@@ -73,12 +74,21 @@ export class HostVolume {
   readonly unreadable = new Set<number>();
   readonly seen = { unreadable: 0, reads: 0, writes: 0, zeros: 0, flushes: 0, refused: 0, noMemory: 0 };
 
-  constructor(options: { volume: number; name: string; addresses: Addresses; engine: Engine; numbers: { next: number } }) {
+  constructor(options: {
+    volume: number;
+    name: string;
+    addresses: Addresses;
+    engine: Engine;
+    numbers: { next: number };
+    /** A host has heard that a write or a zeroing was done. */
+    onAcknowledged: () => void;
+  }) {
     this.volume = options.volume;
     this.name = options.name;
     this.addresses = options.addresses;
     this.#engine = options.engine;
     this.#numbers = options.numbers;
+    this.#onAcknowledged = options.onAcknowledged;
     this.registers = new Registers(this.name, options.addresses.sectors, () => this.#oldestLook());
   }
 
@@ -160,8 +170,10 @@ export class HostVolume {
     const at = this.#tick();
     this.#engine.trace(what, `${this.name} #${write.number} ${write.first}+${write.count}`, STATUS_NAME[status]);
     if (status === BLOCK_STATUS.mediumError) this.#problem(this.#overLost(write));
-    if (status === BLOCK_STATUS.good) this.registers.acknowledged(write, at, durably);
-    else if (status === BLOCK_STATUS.failed || write.zero) {
+    if (status === BLOCK_STATUS.good) {
+      this.registers.acknowledged(write, at, durably);
+      this.#onAcknowledged();
+    } else if (status === BLOCK_STATUS.failed || write.zero) {
       // It may have been done, in part or in whole. (A zeroing is cut in parts.)
       if (status === BLOCK_STATUS.failed) this.#problem(`${what} #${write.number} answered "failed"`);
       this.registers.abandoned(write, at);

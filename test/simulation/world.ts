@@ -461,7 +461,10 @@ export class World {
         if (director.life.dead) return;
         state.changes -= 1;
         engine.trace("made volume", volume);
-        const made = new HostVolume({ volume, name: `${state.media.name}/${volume}`, addresses, engine, numbers: this.#numbers });
+        const made = new HostVolume({
+          ...{ volume, name: `${state.media.name}/${volume}`, addresses, engine, numbers: this.#numbers },
+          onAcknowledged: () => this.#plan?.acknowledged(),
+        });
         state.volumes.push(made);
         // Each page of it is in use from the beginning.
         const { clusters, clusterSectors } = addresses;
@@ -917,9 +920,7 @@ export class World {
   /** What the array tells people: nothing bad may come without a fault. */
   #raised(director: Director, event: { readonly type: string; readonly subject: string; readonly message: string }): void {
     this.engine.trace("event", director.life.name, event.type, event.message);
-    // What nobody has on record yet is worth a crash.
-    if (event.type === "journal.copyLost" && this.engine.random.chance(0.5))
-      this.#plan?.within(this.engine.random.between(1, 20));
+    if (event.type === "journal.copyLost" && this.engine.random.chance(0.5)) this.#crashSoon(this.engine.random.between(1, 20));
     if (event.type === "journal.copyRestored") {
       const { journals, journalTrouble } = this.#poolOf(event).media;
       journalTrouble?.restored(journals);
@@ -927,6 +928,12 @@ export class World {
     if (event.type === "block.lost") this.#blockLost(event);
     if (UNASKED.has(event.type) && !this.#isTrouble(event))
       this.engine.fail(`${event.type} (${event.subject}): ${event.message}`);
+  }
+
+  /** What nobody has on record yet is worth a crash: after a few events, or as soon as anything is acknowledged all the same. */
+  #crashSoon(dice: number): void {
+    if (dice <= 10) this.#plan?.within(2 * dice);
+    else this.#plan?.afterAcknowledgements(1 + (dice % 3));
   }
 
   /** One block that could not be read; the event of many that are given up names ranges. */

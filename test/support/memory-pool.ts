@@ -8,7 +8,7 @@ import { type Drive, DriveError } from "../../drivers/drive/drive.ts";
 import { MemoryDrive, MemoryDriveState } from "../../drivers/drive/memory-drive.ts";
 import type { JournalFile } from "../../drivers/journal-file/journal-file.ts";
 import { MemoryJournalFile, MemoryJournalState } from "../../drivers/journal-file/memory-journal-file.ts";
-import { raisePoolEpoch } from "../../drivers/shared-memory/epoch.ts";
+import { firstPoolEpoch, notePoolOwner, raisePoolEpoch } from "../../drivers/shared-memory/epoch.ts";
 import { FrameChunks } from "../../drivers/shared-memory/frame-chunks.ts";
 import { createGlobalMemory, type GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
 import { FramePool } from "../../src/cache/frame-pool.ts";
@@ -114,6 +114,8 @@ export async function openMemoryPool(
     onRecovered?: (request: RecoveredRequest) => void;
     /** Instead of in place. */
     bulk?: (global: GlobalMemory) => BulkWork;
+    /** The owner before, in the same process. */
+    takesOver?: OpenedPool;
     /** As a takeover: what the journal's writer wrote is there, but for the end of it. */
     pagesKept?: boolean;
     /** Opened for reading, whatever drives are there. */
@@ -136,6 +138,7 @@ export async function openMemoryPool(
   // The drives outlive the pool, as drive threads outlive directors: the new owner's epoch is above the old one's.
   const epoch = Math.max(...media.drives.map((state) => state?.fence.epoch ?? 0));
   if (epoch > 0) raisePoolEpoch(global, 0, epoch);
+  if (options.takesOver !== undefined) notePoolOwner(global, 0, firstPoolEpoch(options.takesOver.global, 0));
   const frames = new FramePool({
     global,
     chunks: new FrameChunks(global),

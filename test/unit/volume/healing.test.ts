@@ -223,6 +223,29 @@ describe.each(LEVELS)("healing of $level, $dataDrives × $copies", (raid) => {
   });
 });
 
+test("a spare that is gone is none, and people hear of it; it is one again when it is back", async () => {
+  const media = new MemoryPoolMedia(shapeOf({ level: 5, dataDrives: 3, copies: 1 }, 2));
+  const pulled = pullable(media);
+  const pool = await filled(media);
+  await until(() => states(pool)["04"] === "spare");
+  pulled.add(4);
+  await until(() => states(pool)["04"] === "missing", 200_000);
+  expect(pool.events.filter(({ type }) => type === "spare.lost")).toMatchObject([
+    { severity: "warning", subject: "drive 04", message: expect.stringMatching(/stands by no more .*; spares left: 1$/) },
+  ]);
+  // It is not taken for one that is lost.
+  pulled.add(1);
+  await writeBytes(pool, 1, 0, content(1, 100 * BLOCK));
+  await pool.service.pool(0).destageAll();
+  await until(() => pool.service.pool(0).parts.group.members[1]!.name === "05");
+  await healed(pool);
+  pulled.delete(4);
+  await until(() => states(pool)["04"] === "spare", 200_000);
+  expect(pool.events.filter(({ type }) => type === "spare.back")).toHaveLength(1);
+  await expectContent(pool, 1);
+  pool.kill();
+});
+
 test("a drive that is lost while another is rebuilt gets its spare at once: what is new is whole again", async () => {
   const media = new MemoryPoolMedia(shapeOf({ level: 6, dataDrives: 2, copies: 1 }, 2));
   const pulled = pullable(media);

@@ -41,6 +41,7 @@ describe("requests across the channel, after a takeover", () => {
 
     const found: RecoveredRequest[] = [];
     const again = await openMemoryPool(media, {
+      takesOver: pool,
       onRecovered: ({ nexus, requesterEpoch, request: number }) => found.push({ nexus, requesterEpoch, request: number }),
     });
     const unique = [...new Set(found.map((entry) => JSON.stringify(entry)))].map(
@@ -52,5 +53,26 @@ describe("requests across the channel, after a takeover", () => {
       { nexus: NEXUS, requesterEpoch: 3, request: 4 },
     ]);
     again.kill();
+  });
+
+  test("of a process before say nothing: directors count anew in each", async () => {
+    const media = new MemoryPoolMedia();
+    const before = await openMemoryPool(media);
+    await before.service.createVolume(0, volumeDocument(1, 64 * BLOCK));
+    await request(before, "write", { request: 5, requesterEpoch: 1 });
+    await flush(before, 1);
+    before.kill();
+    const told: number[] = [];
+    const onRecovered = ({ request: number }: RecoveredRequest): void => void told.push(number);
+    const first = await openMemoryPool(media, { onRecovered });
+    await request(first, "write", { request: 6, requesterEpoch: 1, offsetBytes: BLOCK });
+    await flush(first, 1);
+    first.kill();
+    const partner = await openMemoryPool(media, { onRecovered, takesOver: first });
+    expect(told).toEqual([6]);
+    partner.kill();
+    const reader = await openMemoryPool(media, { onRecovered, takesOver: first, readOnly: {} });
+    expect(told).toEqual([6, 6]);
+    reader.kill();
   });
 });
