@@ -393,6 +393,8 @@ export class Pool {
     this.#stopping = true;
     this.#endZoneWaiters(new PoolClosedError());
     await this.#within(stopped.then(() => undefined));
+    // Other directors may send what they took before they heard of the end: it must not come after the journal's last word.
+    this.#writes.close();
     await this.#journalDurable();
     if (this.parts.journal.isEmpty) await this.record.update((old) => ({ ...old, journalLive: false }));
   }

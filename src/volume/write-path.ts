@@ -13,6 +13,7 @@
  *  1. Frames of a write are handed on or given back exactly once.
  *  2. Writes are published in the order of the queue; one that must wait for its map pages goes to the end.
  *  3. What does not fit (journal, pool) waits in the queue, which the sessions' windows bound.
+ *  4. Once it is closed nothing is put into the journal any more: what its owner then says of that stays true.
  */
 import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import { FRAME_BYTES, JOURNAL_GATHER_BYTES } from "../../drivers/shared-memory/layout.ts";
@@ -51,6 +52,7 @@ export class WritePath {
   /** What a group leaves behind; swapped with the queue. */
   #left: BlockIo[] = [];
   #scheduled = false;
+  #closed = false;
   readonly #flush = (): void => {
     this.#scheduled = false;
     this.flush();
@@ -98,11 +100,17 @@ export class WritePath {
     this.#tellRefused();
   }
 
+  /** The pool comes to rest: what waits, and what comes, is not executed, and is to be asked for again elsewhere, or later. */
+  close(): void {
+    this.#closed = true;
+    this.flush();
+  }
+
   /** Takes as many groups as there is room for. */
   flush(): void {
     while (this.#queue.length > 0) {
-      if (this.#pool.health.failed) {
-        this.#failAll();
+      if (this.#pool.health.failed || this.#closed) {
+        this.#failAll(this.#pool.health.failed ? this.#pool.health.status : BLOCK_STATUS.reopening);
         return;
       }
       if (!this.#flushGroup()) return;
@@ -369,10 +377,10 @@ export class WritePath {
     this.#refused.push({ io, status });
   }
 
-  #failAll(): void {
+  #failAll(status: BlockStatus): void {
     for (const io of this.#queue.splice(0)) {
       this.#giveFrames(io);
-      finish(io, this.#pool.health.status);
+      finish(io, status);
     }
   }
 

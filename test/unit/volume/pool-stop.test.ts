@@ -47,6 +47,26 @@ describe("a pool that stops while destage waits for a zone", () => {
   });
 });
 
+test("what comes once a pool has come to rest is not acknowledged: the next start makes a new journal", async () => {
+  const media = new MemoryPoolMedia();
+  const pool = await openMemoryPool(media);
+  await pool.service.createVolume(0, volumeDocument(1, 64 * BLOCK));
+  const opened = pool.service.pool(0);
+  await opened.destageAll();
+  const stopped = opened.stop();
+  // While it comes to rest, and afterwards.
+  const during = writeBytes(pool, 1, 0, new Uint8Array(BLOCK).fill(1));
+  await stopped;
+  const after = writeBytes(pool, 1, BLOCK, new Uint8Array(BLOCK).fill(2));
+  const told = [(await during).status, (await after).status];
+  pool.kill();
+  const next = await openMemoryPool(media);
+  const found = await Promise.all([0, 1].map((block) => readBytes(next, 1, block * BLOCK, BLOCK)));
+  for (const [n, { data }] of found.entries()) if (told[n] === BLOCK_STATUS.good) expect(data[0]).toBe(n + 1);
+  expect(told[1]).toBe(BLOCK_STATUS.reopening);
+  next.kill();
+});
+
 test("a pool that was let go is nobody's any more: what a drive refuses it then is told to nobody", async () => {
   const media = new MemoryPoolMedia();
   const gate = new DriveGate();
