@@ -46,6 +46,8 @@ const REST_MILLISECONDS_MAX = 200;
 const URGENT_SHORTAGE = 0.9;
 /** Tags, or live blocks, that are looked at before hosts are let in. */
 const SLICE_BLOCKS = 24;
+/** Blocks whose map pages are kept in memory at a time: each may lie on another. */
+const PINNED_BLOCKS = 256;
 
 export interface CompactorOptions {
   readonly pool: PoolParts;
@@ -285,10 +287,15 @@ export class Compactor {
 
   /** Destage would write it anew, too; but not where it waits for the room that this zone takes. */
   async #collectFromMemory(slot: number, gather: Address): Promise<void> {
-    const { cache, frames, global, map } = this.#pool;
-    const blocks = this.#inMemory.get(slot) ?? [];
+    const blocks = (this.#inMemory.get(slot) ?? []).filter((at) => this.#cleanFrame(at) >= 0);
     this.#inMemory.delete(slot);
-    if (blocks.length === 0) return;
+    // A part of the map's pages at a time: those that one pinning names must all be in memory at once.
+    for (let n = 0; n < blocks.length; n += PINNED_BLOCKS)
+      await this.#gatherFromMemory(blocks.slice(n, n + PINNED_BLOCKS), gather);
+  }
+
+  async #gatherFromMemory(blocks: readonly BlockAt[], gather: Address): Promise<void> {
+    const { frames, global, map } = this.#pool;
     const unpin = await map.pinPages(
       blocks.map(({ volume }) => volume),
       blocks.map(({ block }) => block),
@@ -297,9 +304,8 @@ export class Compactor {
     try {
       for (const { volume, block, place } of blocks) {
         if (this.#batch.isFull) await this.#flush();
-        const frame = cache.find(volume, block);
-        const isWhole = frame >= 0 && frames.state[frame] === FRAME_STATE.clean && frames.mask[frame] === MASK_FULL;
-        if (!isWhole || map.lookup(volume, block) !== place) continue;
+        const frame = this.#cleanFrame({ volume, block });
+        if (frame < 0 || map.lookup(volume, block) !== place) continue;
         const source = gather + this.#batch.count * FRAME_BYTES;
         global.kernels.copy(source, frames.addressOf(frame), FRAME_BYTES);
         this.#batch.add({ volume, block, crc: frames.crc[frame]!, source, frame: -1, from: place });
@@ -307,6 +313,14 @@ export class Compactor {
     } finally {
       unpin();
     }
+  }
+
+  /** The frame that holds the whole of a block, and nothing newer than the drives should have; −1: there is none. */
+  #cleanFrame({ volume, block }: Pick<BlockAt, "volume" | "block">): number {
+    const { cache, frames } = this.#pool;
+    const frame = cache.find(volume, block);
+    const isWhole = frame >= 0 && frames.state[frame] === FRAME_STATE.clean && frames.mask[frame] === MASK_FULL;
+    return isWhole ? frame : -1;
   }
 
   /** Blocks that live by what is known of the map, or may: their page must be loaded to tell. */

@@ -114,6 +114,7 @@ export async function openMemoryPool(
     onRecovered?: (request: RecoveredRequest) => void;
     /** Instead of in place. */
     bulk?: (global: GlobalMemory) => BulkWork;
+    mapPagesMax?: number;
     /** The owner before, in the same process. */
     takesOver?: OpenedPool;
     /** As a takeover: what the journal's writer wrote is there, but for the end of it. */
@@ -192,6 +193,7 @@ export async function openMemoryPool(
     ageSeconds: options.ageSeconds ?? 30,
     pagesKept: options.pagesKept ?? false,
     healing: { ...HEALING_SETTINGS, missingSeconds: 0, ...options.healing },
+    ...(options.mapPagesMax === undefined ? {} : { mapPagesMax: options.mapPagesMax }),
     ...(options.onRecovered === undefined ? {} : { onRecovered: options.onRecovered }),
     ...(options.bulk === undefined ? {} : { bulk: options.bulk(global) }),
   };

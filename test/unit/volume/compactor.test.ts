@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { PAGE_BLOCKS } from "../../../src/map/map-pages.ts";
 import { ZONE_STATE } from "../../../src/map/zone-table.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
 import { DriveGate, interceptDrive, lateAnswer, turns, until } from "../../support/gated-drive.ts";
@@ -7,6 +8,7 @@ import {
   type OpenedPool,
   openMemoryPool,
   readBytes,
+  SMALL_POOL,
   volumeDocument,
   writeBytes,
 } from "../../support/memory-pool.ts";
@@ -50,6 +52,35 @@ test("Compactor: moves from memory what nothing else has any more", async () => 
   parts.cache.removeRange(1, 0, ZONE_BLOCKS);
   const { status, data } = await readBytes(pool, 1, 0, BLOCK);
   expect([status, data.every((byte) => byte === 1)]).toEqual([BLOCK_STATUS.good, true]);
+  pool.kill();
+});
+
+test("Compactor: moves from memory what lies on more pages of the map than there is room for", async () => {
+  const blocks = 320;
+  const media = new MemoryPoolMedia({ ...SMALL_POOL, stripesPerZone: 40 });
+  const first = await openMemoryPool(media);
+  await first.service.createVolume(0, volumeDocument(1, blocks * PAGE_BLOCKS * BLOCK));
+  const all = Array.from({ length: blocks }, (_, n) => n * PAGE_BLOCKS);
+  for (let n = 0; n < blocks; n++) await writeBytes(first, 1, all[n]! * BLOCK, filled(1 + (n % 200), 1));
+  await first.service.pool(0).destageAll();
+  await first.service.stop();
+  first.kill();
+  const pool = await openMemoryPool(media, { mapPagesMax: 300 });
+  const { compactor, parts } = pool.service.pool(0);
+  const { map } = parts;
+  const inMemory: { volume: number; block: number; place: number }[] = [];
+  for (const block of all) {
+    await readBytes(pool, 1, block * BLOCK, BLOCK);
+    inMemory.push({ volume: 1, block, place: map.lookup(1, block) });
+  }
+  for (const drive of media.drives) for (const { strips } of drive!.zones.values()) strips.clear();
+  await compactor.evacuate(0, inMemory);
+  expect(map.zones.state[0]).not.toBe(ZONE_STATE.sealed);
+  parts.cache.removeRange(1, 0, blocks * PAGE_BLOCKS);
+  for (let n = 0; n < blocks; n++) {
+    const { status, data } = await readBytes(pool, 1, all[n]! * BLOCK, BLOCK);
+    expect([status, data[0]]).toEqual([BLOCK_STATUS.good, 1 + (n % 200)]);
+  }
   pool.kill();
 });
 
