@@ -3,23 +3,28 @@ import { defineConfig } from "vitest/config";
 /** Two cores are what CI has; more forks only make each other's I/O slower. */
 const FORKS_MAX = 2;
 
-/** Suites that ask whether answers are right, and neither how long they take nor what a load meets: two arrays at a time. */
+/** Suites that ask whether answers are right, and not how long they take: two arrays at a time. */
 const SIDE_BY_SIDE = [
-  "bad-input",
-  "crash-mutants",
-  "damage",
-  "director-restart",
-  "image",
-  "journal-mirror",
-  "lba-status",
-  "libiscsi",
-  "pdulint",
-  "pool-moves",
-  "powerloss",
-  "powerloss-mutants",
-  "raid-levels",
-  "replace-drive",
-].map((name) => `test/conformance/${name}.test.ts`);
+  "conformance/bad-input",
+  "conformance/crash",
+  "conformance/crash-mutants",
+  "conformance/crash-states",
+  "conformance/damage",
+  "conformance/director-restart",
+  "conformance/drive-faults",
+  "conformance/image",
+  "conformance/journal-mirror",
+  "conformance/lba-status",
+  "conformance/levels-under-load",
+  "conformance/libiscsi",
+  "conformance/pdulint",
+  "conformance/pool-moves",
+  "conformance/powerloss",
+  "conformance/powerloss-mutants",
+  "conformance/raid-levels",
+  "conformance/replace-drive",
+  "simulation/simulation",
+].map((name) => `test/${name}.test.ts`);
 
 export default defineConfig({
   test: {
@@ -49,7 +54,7 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          // Suites that run a whole array, or several, under load: one after the other, after everything else.
+          // Suites that look at times, memory, or how long hosts wait: one after the other, after everything else.
           name: "load",
           include: ["test/{conformance,simulation}/**/*.test.ts"],
           exclude: SIDE_BY_SIDE,

@@ -9,7 +9,7 @@ import { CRASH_STATES, type CrashState, makeCrashArray } from "../support/crash/
 import type { Violation } from "../support/crash/write-history.ts";
 
 /** Of all states together. */
-const ROUNDS = Number(process.env.VARRAY_CRASH_STATES_ROUNDS ?? 14);
+const ROUNDS = Number(process.env.VARRAY_CRASH_STATES_ROUNDS ?? 8);
 const ROUNDS_PER_STATE = Math.ceil(ROUNDS / CRASH_STATES.length);
 const SEED = Number(process.env.VARRAY_CRASH_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const KEEP = process.env.VARRAY_CRASH_KEEP === "1";

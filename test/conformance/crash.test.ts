@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { printRound, type RoundReport } from "../support/crash/crash-report.ts";
 import { CrashRig } from "../support/crash/crash-rig.ts";
 
-const ROUNDS = Number(process.env.VARRAY_CRASH_ROUNDS ?? 10);
+const ROUNDS = Number(process.env.VARRAY_CRASH_ROUNDS ?? 5);
 /** After those, with a drive of each pool lost. */
 const DEGRADED_ROUNDS = Math.ceil(ROUNDS / 7);
 const SEED = Number(process.env.VARRAY_CRASH_SEED ?? Math.floor(Math.random() * 2 ** 31));

@@ -9,7 +9,7 @@ import { PipelinedSession } from "../support/pipelined-session.ts";
 import { Random } from "../support/random.ts";
 import { countWrongSectors, lookAtSectors, type StampedRange, writeStamped } from "../support/stamped-lun.ts";
 
-const SECTORS = (48 * 2 ** 20) / 512;
+const SECTORS = (24 * 2 ** 20) / 512;
 const ON_A: StampedRange = { lun: 0, sectors: SECTORS, sequence: 1 };
 const ON_B: StampedRange = { lun: 1, sectors: SECTORS, sequence: 1 };
 const PORTALS = [0, 1];

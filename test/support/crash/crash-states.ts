@@ -25,46 +25,32 @@ interface PoolShape {
   readonly spares: readonly string[];
 }
 
-const RAID5_A = { raidLevel: 5, drives: ["00", "01", "02"], spares: [] } as const;
-const RAID5_B = { raidLevel: 5, drives: ["04", "05", "06"], spares: [] } as const;
-const RAID6_A = { raidLevel: 6, drives: ["00", "01", "02", "03"], spares: [] } as const;
-const RAID6_B = { raidLevel: 6, drives: ["04", "05", "06", "07"], spares: [] } as const;
+const RAID5 = { raidLevel: 5, drives: ["00", "01", "02"], spares: [] } as const;
+const RAID6 = { raidLevel: 6, drives: ["04", "05", "06", "07"], spares: [] } as const;
+const WITH_SPARES = { A: { ...RAID5, spares: ["08"] }, B: { ...RAID6, spares: ["09", "11"] } } as const;
 
+/** Both levels in each: a kill is one of both. */
 export const CRASH_STATES: readonly CrashState[] = [
-  { label: "RAID-5 2+1", pools: { A: RAID5_A, B: RAID5_B }, lost: [], lostAtTheEnd: ["00", "05"] },
-  { label: "RAID-6 2+2", pools: { A: RAID6_A, B: RAID6_B }, lost: [], lostAtTheEnd: ["00", "03", "05", "06"] },
+  { label: "RAID-5 2+1 and RAID-6 2+2", pools: { A: RAID5, B: RAID6 }, lost: [], lostAtTheEnd: ["00", "05", "06"] },
   {
-    label: "RAID-5 2+1 without a drive",
-    pools: { A: RAID5_A, B: RAID5_B },
-    lost: ["01", "06"],
-    lostAtTheEnd: [],
-  },
-  {
-    label: "RAID-6 2+2 without one and two drives",
-    pools: { A: RAID6_A, B: RAID6_B },
+    label: "RAID-5 2+1 without a drive, RAID-6 2+2 without two",
+    pools: { A: RAID5, B: RAID6 },
     lost: ["01", "04", "07"],
-    lostAtTheEnd: ["02"],
+    lostAtTheEnd: [],
   },
   {
-    label: "RAID-5 2+1, a drive being rebuilt",
-    pools: { A: { ...RAID5_A, spares: ["08"] }, B: { ...RAID5_B, spares: ["09"] } },
+    label: "RAID-5 2+1, a drive being rebuilt, and RAID-6 2+2, two",
+    pools: WITH_SPARES,
     lost: [],
     lostAtTheEnd: [],
-    healing: { kind: "rebuild", drivesAtOnce: 1 },
-  },
-  {
-    label: "RAID-6 2+2, two drives being rebuilt",
-    pools: { A: { ...RAID6_A, spares: ["08", "10"] }, B: { ...RAID6_B, spares: ["09", "11"] } },
-    lost: [],
-    lostAtTheEnd: [],
-    healing: { kind: "rebuild", drivesAtOnce: 2 },
+    healing: { kind: "rebuild", drivesAtOnce: { A: 1, B: 2 } },
   },
   {
     label: "RAID-5 and RAID-6, being copied back",
-    pools: { A: { ...RAID5_A, spares: ["08"] }, B: { ...RAID6_B, spares: ["09"] } },
+    pools: WITH_SPARES,
     lost: [],
     lostAtTheEnd: [],
-    healing: { kind: "copyBack", drivesAtOnce: 1 },
+    healing: { kind: "copyBack", drivesAtOnce: { A: 1, B: 1 } },
   },
 ];
 

@@ -17,8 +17,8 @@ const PULLS_MAX = 2;
 
 export interface HealingPlan {
   readonly kind: "rebuild" | "copyBack";
-  /** As many as the level tolerates, or fewer. */
-  readonly drivesAtOnce: number;
+  /** By pool: as many as its level tolerates, or fewer. */
+  readonly drivesAtOnce: Readonly<Record<string, number>>;
 }
 
 /** How far a pool's drive is that is brought up to date. */
@@ -37,7 +37,8 @@ export interface HealingAtKill extends HealingSeen {
 export class HealingDriver {
   readonly #array: RunningArray;
   readonly #pool: string;
-  readonly #plan: HealingPlan;
+  readonly #kind: HealingPlan["kind"];
+  readonly #drivesAtOnce: number;
   /** The drives of the places, by configuration. */
   readonly #homes: readonly string[];
   readonly #slowPercent: number;
@@ -48,7 +49,8 @@ export class HealingDriver {
   constructor(array: RunningArray, options: { pool: string; plan: HealingPlan; homes: readonly string[]; slowPercent: number }) {
     this.#array = array;
     this.#pool = options.pool;
-    this.#plan = options.plan;
+    this.#kind = options.plan.kind;
+    this.#drivesAtOnce = options.plan.drivesAtOnce[options.pool]!;
     this.#homes = options.homes;
     this.#slowPercent = options.slowPercent;
   }
@@ -62,7 +64,7 @@ export class HealingDriver {
       );
       if (this.#isUnderWay(seen)) return;
       if (pulls === PULLS_MAX) return;
-      if (this.#plan.kind === "copyBack") await this.#copyBack(seen);
+      if (this.#kind === "copyBack") await this.#copyBack(seen);
       else await this.#pullMembers(seen);
     }
   }
@@ -100,11 +102,11 @@ export class HealingDriver {
 
   async #pullMembers(seen: PoolSeen): Promise<void> {
     const members = this.#members(seen);
-    const places = Array.from({ length: this.#plan.drivesAtOnce }, (_, n) => (this.#nextPlace + n) % members.length);
+    const places = Array.from({ length: this.#drivesAtOnce }, (_, n) => (this.#nextPlace + n) % members.length);
     for (const place of places) await moveDrive(this.#array, members[place]!, "pull");
     // The place's own drive stands by again after the next start: its turn comes when its spare is pulled.
     const isHome = members[places[0]!] === this.#homes[places[0]!];
-    if (!isHome) this.#nextPlace += this.#plan.drivesAtOnce;
+    if (!isHome) this.#nextPlace += this.#drivesAtOnce;
     const pulled = places.map((place) => members[place]!);
     const joined = await this.#until("the pulled drives are replaced", (now) => {
       const names = this.#members(now);
@@ -138,7 +140,7 @@ export class HealingDriver {
 
   /** Nothing is going on: the next drive can be pulled. A spare that has a place is to be relieved of it first. */
   #isIdle(seen: PoolSeen, atTheEnd = false): boolean {
-    if (this.#plan.kind === "rebuild") return isHealed(seen);
+    if (this.#kind === "rebuild") return isHealed(seen);
     return this.#spareIn(seen) < 0 ? isHealed(seen) : !atTheEnd;
   }
 
@@ -149,7 +151,7 @@ export class HealingDriver {
 
   #isUnderWay({ rebuild }: PoolSeen): boolean {
     if (rebuild === undefined || rebuild.zonesDone >= rebuild.zonesTotal) return false;
-    return this.#plan.kind === "rebuild" || rebuild.from !== undefined;
+    return this.#kind === "rebuild" || rebuild.from !== undefined;
   }
 
   #told({ rebuild }: PoolSeen): HealingSeen | undefined {
