@@ -154,8 +154,8 @@ export class StripeScan {
     const stripe = run.firstStripe + n;
     const before = this.verdict(run, n, role);
     if (before === "good") return true;
-    // What can't be computed keeps what it has.
-    const solved = (await this.#solve(run, n, role, out)) || before === "spoiled";
+    // Computed as a whole, a strip of which some blocks are good would lose those that are bad elsewhere in the stripe.
+    const solved = before === "spoiled" || (await this.#solve(run, n, role, out));
     const isWhole = solved && (role < 0 || this.#allGood(run.zone, out));
     // Another way to compute it, or another copy, may have what this one lacks.
     if (!isWhole && (role < 0 || !(await this.#gather({ zone: run.zone, stripe, column: role, mayLack: true }, out, solved)))) {

@@ -152,6 +152,25 @@ describe("a zone of a drive that is rebuilt", () => {
     bench.pool.kill();
   });
 
+  test("has every block of a suspect's bad strip that the suspect, or the rest of the stripe, has", async () => {
+    const bench = new Bench();
+    await bench.fill();
+    const { geometry, group } = bench.parts;
+    const { drives } = bench.media;
+    const [zone] = [...drives[2]!.zones].find(([, { strips }]) => strips.size > 4)!;
+    const stripe = [0, 1, 2, 3].find((n) => geometry.level.role(n, 2) >= 0 && geometry.level.role(n, 1) >= 0)!;
+    // Different blocks: each can be had.
+    drives[2]!.zones.get(zone)!.strips.get(stripe)![100]! ^= 1;
+    const neighbour = drives[1]!.zones.get(zone)!.strips.get(stripe)!;
+    neighbour[3 * BLOCK + 100]! ^= 1;
+    group.members[2]!.state = "predictive";
+    await until(() => group.members[2]!.name === "04");
+    await bench.healed();
+    neighbour[3 * BLOCK + 100]! ^= 1;
+    await bench.expectContent();
+    bench.pool.kill();
+  });
+
   test("is not written further after a write that failed", async () => {
     const bench = new Bench();
     await bench.fill();

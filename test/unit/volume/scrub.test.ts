@@ -156,6 +156,23 @@ describe("scrub of RAID-5", () => {
     pool.kill();
   });
 
+  test("loses nothing of a stripe with two bad strips, as long as each block can be had from somewhere", async () => {
+    const { media, pool } = await filled(RAID5);
+    const { geometry } = pool.service.pool(0).parts;
+    const [zone] = zonesOf(media.drives[0]!);
+    // Different blocks: what is computed of the one strip is wrong where the other is bad.
+    for (const [column, block] of [
+      [0, 2],
+      [1, 3],
+    ] as const)
+      flip(media.drives[geometry.level.positionOf(0, column, 0)]!, zone!, 0, block * BLOCK + 5);
+    expect((await scrubbed(pool)).last).toMatchObject({ badStrips: 2, lostBlocks: 0, lostStrips: 0 });
+    expect(typesOf(pool)).not.toContain("scrub.lost");
+    await expectContent(pool, 1);
+    expect((await scrubbed(pool)).last).toMatchObject({ badStrips: 0 });
+    pool.kill();
+  });
+
   test("leaves out what is missing of stripes in which nothing lives", async () => {
     const { media, pool } = await filled(RAID5);
     // Everything in the first stripe is written again elsewhere.
