@@ -95,11 +95,14 @@ export class Compactor {
 
   /**
    * Moves what lives in a sealed zone to new ones and removes it, however full it is: for a zone that a drive can't be given
-   * again, or has bad strips of. Resolves when the zone is gone, or has to stay.
+   * again, or has bad strips of. Resolves when the zone is gone, or has to stay: what can be read of a damaged one would take room,
+   * and give none, as long as a drive is away that may have the rest.
    * @param inMemory - blocks of it that can't be read, and that memory may still have
    */
   evacuate(slot: number, inMemory: readonly BlockAt[] = []): Promise<void> {
-    if (this.#stopping) return Promise.resolve();
+    const { driveHealth, group, map } = this.#pool;
+    const isKept = group.mayComeBack && driveHealth.damagedZones.has(map.zones.zone[slot]!);
+    if (this.#stopping || isKept) return Promise.resolve();
     return new Promise((resolve) => {
       this.#stuck.delete(slot);
       if (inMemory.length > 0) this.#inMemory.set(slot, inMemory);

@@ -187,7 +187,7 @@ export class Scrub {
   }
 
   async #zone(slot: number): Promise<void> {
-    const { counters, map } = this.#pool;
+    const { counters, driveHealth, map } = this.#pool;
     const zone = map.zones.zone[slot]!;
     const found = await this.#zones.run(slot);
     if (found === undefined) return;
@@ -196,6 +196,8 @@ export class Scrub {
     const isBad = found.badStrips.size > 0 || found.lost.length > 0;
     if (!isBad && found.lostStrips === 0) return;
     if (isBad) this.#tell(zone, found);
+    // Not all of it can be moved, as it seems: it is looked into (losses.ts).
+    if (found.lost.length + found.lostStrips > 0) driveHealth.damagedZones.add(zone);
     await this.#options.compactor.evacuate(slot);
     // All that the map names in the zone was had: nothing lived in what is gone without a trace. (Drives that were rebuilt one
     // after the other have none of the stripes that were dead by then.)

@@ -12,6 +12,7 @@ import {
   openMemoryPool,
   readBytes,
   SMALL_POOL,
+  unreachable,
   volumeDocument,
   writeBytes,
 } from "../../support/memory-pool.ts";
@@ -170,6 +171,43 @@ describe("scrub of RAID-5", () => {
     expect(typesOf(pool)).not.toContain("scrub.lost");
     await expectContent(pool, 1);
     expect((await scrubbed(pool)).last).toMatchObject({ badStrips: 0 });
+    pool.kill();
+  });
+
+  test("moves nothing of a zone that can't be emptied, as a drive is away that may have the rest: that would take room, and give none", async () => {
+    const media = new MemoryPoolMedia({ ...SMALL_POOL, ...RAID5, zoneSlots: 40 });
+    let isAway = false;
+    media.wrap = (drive, position) =>
+      interceptDrive(drive, async (operation, _parameters, run) => {
+        if (position === 3 && isAway && operation !== "close") throw unreachable(drive.name);
+        return run();
+      });
+    const pool = await openMemoryPool(media, { hurry: 50, healing: { missingSeconds: 1_000_000 } });
+    await pool.service.createVolume(0, volumeDocument(1, 4000 * BLOCK));
+    await writeBytes(pool, 1, 0, content(1));
+    const opened = pool.service.pool(0);
+    const { parts, losses } = opened;
+    await opened.destageAll();
+    const { geometry, group, map } = parts;
+    parts.cache.removeRange(1, 0, 4000);
+    const [zone] = zonesOf(media.drives[0]!);
+    const stripe = [0, 1, 2, 3].find((n) => geometry.level.role(n, 1) >= 0 && geometry.level.role(n, 3) >= 0)!;
+    const { strips } = media.drives[1]!.zones.get(zone!)!;
+    const kept = strips.get(stripe)!;
+    strips.delete(stripe);
+    isAway = true;
+    await group.lose(3, unreachable("03"));
+    const slot = map.zones.zone.indexOf(zone!);
+    const live = map.zones.live[slot];
+    expect((await scrubbed(pool)).last).toMatchObject({ movedZones: 0 });
+    expect(map.zones.live[slot]).toBe(live);
+    expect(parts.driveHealth.damagedZones.has(zone!)).toBe(true);
+    // With the drive back it is moved, whole.
+    strips.set(stripe, kept);
+    isAway = false;
+    await until(() => group.members[3]!.state === "online" && !losses.isBusy, 1_000_000);
+    expect(map.zones.zone[slot] === zone && map.zones.live[slot]! > 0).toBe(false);
+    await expectContent(pool, 1);
     pool.kill();
   });
 
