@@ -198,8 +198,8 @@ export const MUTATIONS: readonly Mutation[] = [
     "replay in order",
     100,
     RECOVERY,
-    /this\.#applyEntry\(record\.entries\[n\], record\.sequence\)/,
-    "this.#applyEntry(record.entries[record.entries.length - 1 - n], record.sequence)",
+    /this\.#applyEntry\(record\.entries\[n\], record\)/,
+    "this.#applyEntry(record.entries[record.entries.length - 1 - n], record)",
   ),
   mutation(
     "a partial write takes the rest of its block for zeros",
