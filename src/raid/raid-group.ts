@@ -177,12 +177,6 @@ export class RaidGroup {
     this.#hooks.onMismatch?.(this.members[position]!);
   }
 
-  /** Whether new stripes would survive without this member, too. */
-  canLose(position: number): boolean {
-    const unwritten = this.positions.filter((other) => other === position || this.writable(other) === undefined);
-    return this.level.survives(unwritten);
-  }
-
   /** Whether everything could be had without this member, from drives that have all of what is theirs. */
   canDoWithout(position: number): boolean {
     const untrusted = this.positions.filter((other) => other === position || this.trusted(other) === undefined);

@@ -97,7 +97,8 @@ export class DriveWatch {
     const verdict = this.#health.verdict(member.name);
     if (verdict === undefined) return;
     const { group } = this.#parts;
-    if (verdict.state === "failed" && group.canLose(member.position)) {
+    // One that is being built takes what is new, and lacks what is old; what it is built from may be the next to fail.
+    if (verdict.state === "failed" && group.canDoWithout(member.position)) {
       this.#lose(member, new DriveError("unrecoveredRead", member.name, verdict.reason));
     } else if (member.state === "online") this.#suspect(member, verdict.reason);
   }

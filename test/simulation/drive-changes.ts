@@ -237,7 +237,8 @@ export class DriveChanges {
     if (this.#isThere(media, target.driveId)) bad.delete(target.position);
     const hasMap = group.positions.slice(0, group.level.tolerance + 1).some((at) => at !== member.position && group.trusted(at));
     if (health.failed || bad.size > 0 || target.former !== undefined || bay < 0 || !this.isWell(media.drives[bay]!)) return false;
-    if (!isTrusted(member.state) || !group.canLose(member.position) || !hasMap) return false;
+    const unwritten = group.positions.filter((at) => at === member.position || group.writable(at) === undefined);
+    if (!isTrusted(member.state) || !group.level.survives(unwritten) || !hasMap) return false;
     for (let slot = 0; slot < map.zones.slotCount; slot++)
       if (zoneUse.uncommitted[slot]! > 0 && target.hasZone?.(map.zones.zone[slot]!) !== true) return false;
     for (let slot = 0; slot < map.zones.slotCount; slot++) this.loss.zones.add(map.zones.zone[slot]!);

@@ -9,16 +9,22 @@ import { decodePlace } from "../../../src/raid/geometry.ts";
 import { ROLE_P } from "../../../src/raid/raid-level.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
 import { POOL_KEY, type PoolDocument } from "../../../src/volume/pool-document.ts";
-import { MemoryPoolMedia, openMemoryPool, readBytes, volumeDocument, writeBytes } from "../../support/memory-pool.ts";
+import { DriveGate } from "../../support/gated-drive.ts";
+import { MemoryPoolMedia, openMemoryPool, readBytes, SMALL_POOL, volumeDocument, writeBytes } from "../../support/memory-pool.ts";
 
 const BLOCK = 4096;
 const BLOCKS = 300;
 const content = new Uint8Array(BLOCKS * BLOCK).map((_, n) => (n * 31 + (n >> 12)) & 0xff);
 
-async function watchedPool(limits: Partial<typeof DRIVE_HEALTH_LIMITS> = {}) {
-  const media = new MemoryPoolMedia();
-  const faults = [0, 1, 2, 3].map(() => new DriveFaults());
-  media.wrap = (drive, position, global) => new FaultDrive(drive, faults[position]!, global);
+async function watchedPool(limits: Partial<typeof DRIVE_HEALTH_LIMITS> = {}, spareCount = 0) {
+  const media = new MemoryPoolMedia({ ...SMALL_POOL, spareCount });
+  const faults = media.drives.map(() => new DriveFaults());
+  /** Of spares. */
+  const gate = new DriveGate();
+  media.wrap = (drive, position, global) => {
+    const faulty = new FaultDrive(drive, faults[position]!, global);
+    return position < 4 ? faulty : gate.wrap(faulty);
+  };
   const driveHealth = { ...DRIVE_HEALTH_LIMITS, ...limits };
   const pool = await openMemoryPool(media, { hurry: 200, config: { driveHealth } });
   await pool.service.createVolume(0, volumeDocument(1, BLOCKS * BLOCK));
@@ -37,7 +43,7 @@ async function watchedPool(limits: Partial<typeof DRIVE_HEALTH_LIMITS> = {}) {
     expect(Buffer.compare(data, content)).toBe(0);
   };
   const events = (type: string) => pool.events.filter((event) => event.type === type);
-  return { media, faults, pool, set, drive, recorded, readAll, events };
+  return { media, faults, gate, pool, set, drive, recorded, readAll, events };
 }
 
 describe("DriveWatch", () => {
@@ -116,6 +122,23 @@ describe("DriveWatch", () => {
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(drive(1).state).toBe("predictive");
     expect(pool.service.status()[0]!.state).toBe("degraded");
+    await readAll();
+    pool.kill();
+  });
+
+  test("nor is it thrown out for another's spare, which has next to nothing yet; once that is built, it goes", async () => {
+    const { pool, gate, set, drive, readAll } = await watchedPool({ predictiveErrors: 1, failedErrors: 2 }, 1);
+    gate.close("writeStrips");
+    set(0, { fault: "unreachable" });
+    await expect.poll(() => drive(0), { timeout: 10_000 }).toMatchObject({ name: "04", state: "rebuilding" });
+    const { parts } = pool.service.pool(0);
+    for (let n = 0; n < 10; n++) parts.driveHealth.found("01", "mismatch", parts.runtime.nowMilliseconds());
+    await expect.poll(() => drive(1).state, { timeout: 10_000 }).not.toBe("online");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(drive(1).state).toBe("predictive");
+    await readAll();
+    gate.open("writeStrips");
+    await expect.poll(() => [drive(0).state, drive(1).state], { timeout: 10_000 }).toEqual(["online", "failed"]);
     await readAll();
     pool.kill();
   });
