@@ -238,11 +238,12 @@ export class Healing {
     return now - from >= this.#options.settings.missingSeconds * 1000;
   }
 
-  /** What it had alone is made of the others from now on. */
+  /** What it had alone is made of the others from now on; what they can't make is lost, also for the next start. */
   async #giveUpFormer(member: Member): Promise<void> {
     this.#awaySince.delete(member.former!);
     member.former = undefined;
-    await this.#options.record.updateMembers(this.#pool.group.members);
+    const isLossy = lostZones(this.#pool).length > 0;
+    await this.#options.record.updateMembers(this.#pool.group.members, isLossy || undefined);
   }
 
   /** Called by the RAID group, of the drive that a member is built from. */
@@ -428,7 +429,7 @@ export class Healing {
     if (isAway(member.former)) return;
     if (group.trusted(member.position) === undefined && group.writable(member.position) !== drive) {
       // Neither of the two: what the position had is rebuilt from the others.
-      member.former = undefined;
+      if (member.former !== undefined) await this.#giveUpFormer(member);
       const before = this.#options.shelf.of(drive);
       if (before !== undefined) await this.look(before);
       return;

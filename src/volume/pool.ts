@@ -255,10 +255,7 @@ export class Pool {
       return;
     }
     runtime.reached("member.lost");
-    const { isDecided, members } = this.#options.opening;
-    // Beyond what the level makes good, but new stripes are safe: the rest is served, also after a restart.
-    const isLossy = isDecided && lostZones(this.parts).length > 0;
-    await this.record.updateMembers(members, isLossy || undefined);
+    await this.#recordLoss();
     runtime.reached("member.recorded");
     // While the pool is opened zones are recovery's alone: it seals those that were open, and takes no others for such.
     if (this.#cancelTick !== undefined) this.healing.poke();
@@ -275,8 +272,15 @@ export class Pool {
       message: `pool ${name}: drive ${member.name} was built from it, and ${isOut ? "is built from the others" : "waits for it"}: ${(error as Error).message}`,
     });
     this.healing.formerLost(former, error);
-    await this.record.updateMembers(this.#options.opening.members);
+    await this.#recordLoss();
     if (this.#cancelTick !== undefined) this.healing.poke();
+  }
+
+  /** Beyond what the level makes good, but new stripes are safe: the rest is served, also after a restart. */
+  #recordLoss(): Promise<void> {
+    const { isDecided, members } = this.#options.opening;
+    const isLossy = isDecided && lostZones(this.parts).length > 0;
+    return this.record.updateMembers(members, isLossy || undefined);
   }
 
   #blockLost(volume: number, block: number, slot: number): void {

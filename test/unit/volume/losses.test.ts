@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { DriveError } from "../../../drivers/drive/drive.ts";
 import { decodePlace } from "../../../src/raid/geometry.ts";
 import type { RaidShape } from "../../../src/raid/raid-level.ts";
 import { raidLevel } from "../../../src/raid/raid-levels.ts";
@@ -190,6 +191,39 @@ describe("blocks that are lost for good", () => {
     const again = await openMemoryPool(rig.media, { hurry: 200 });
     await healed(again);
     expect(listed(again)).toEqual(lost);
+    expect(again.service.pool(0).record.document.lossy).toBeUndefined();
+    again.kill();
+  });
+
+  test.each([
+    ["fails", new DriveError("unrecoveredRead", "02", "a test")],
+    ["is out of reach for too long", unreachable("02")],
+  ])("the pool opens with what it lost when the drive that another is built from %s", async (_how, error) => {
+    const { media, pulled, gate } = rigOf(raid);
+    const pool = await filled(media);
+    const { parts, record } = pool.service.pool(0);
+    const { group } = parts;
+    gate.close("createZone");
+    group.members[2]!.state = "predictive";
+    await until(() => record.document.members[2]!.former !== undefined && gate.waiting("createZone") > 0, TURNS);
+    pulled.add(3);
+    await group.lose(3, unreachable("03"));
+    // All is there yet.
+    expect(record.document.lossy).toBeUndefined();
+    const lost = expectedLoss(pool, new Set([2, 3]));
+    expect(lost.length).toBeGreaterThan(0);
+    pulled.add(2);
+    await group.lose(2, error, group.members[2]!.former!.drive);
+    // The zone is made, and then there is nothing left to build it from.
+    gate.letThrough("createZone");
+    await until(() => record.document.members[2]!.former === undefined, TURNS);
+    pool.kill();
+    gate.open("createZone");
+    const again = await openMemoryPool(media, { hurry: 200 });
+    await healed(again);
+    expect(listed(again)).toEqual(lost);
+    forget(again);
+    await expectExactly(again, lost, content(1));
     expect(again.service.pool(0).record.document.lossy).toBeUndefined();
     again.kill();
   });
