@@ -15,6 +15,12 @@ import { decodeDocument, deleteRange } from "../map/metadata-store.ts";
 import { isFenced, type Member } from "../raid/raid-group.ts";
 import { POOL_KEY, type PoolDocument } from "./pool-document.ts";
 
+/**
+ * member: not for the shelf to give away. foreign: a member in whose place was another drive; neither for the shelf, if it has
+ * the pool's record, and looked at like any other if not. retired: failed as a member, and is not taken again by itself.
+ */
+type KnownAs = "member" | "foreign" | "retired";
+
 /** All keys: printable ASCII. */
 const ALL_KEYS = { from: " ", below: "~" } as const;
 
@@ -65,10 +71,9 @@ export class DriveShelf {
 
   /**
    * Looks who is in a place that no member is in: after a start, and when people put a drive there.
-   * @param known - what the pool knows of an identity: a member, which is not for the shelf to give away, or one that failed
-   *   as a member, which is not taken again by itself
+   * @param known - what the pool knows of an identity
    */
-  async look(shelf: ShelfDrive, epoch: number, known: (driveId: string) => "member" | "retired" | undefined): Promise<void> {
+  async look(shelf: ShelfDrive, epoch: number, known: (driveId: string) => KnownAs | undefined): Promise<void> {
     const { drive } = shelf;
     if (drive === undefined) return;
     try {
@@ -76,16 +81,18 @@ export class DriveShelf {
       await drive.open(epoch);
       shelf.driveId = driveId;
       shelf.capacityBytes = capacityBytes;
-      const role = known(driveId);
-      if (role === "member") return;
+      if (known(driveId) === "member") return;
       if (shelf.unsettled?.driveId === driveId && shelf.unsettled.epoch === epoch) {
         set(shelf, "failed", "it has not said whether it was wiped: it is looked at again after the next start");
         return;
       }
-      const value = await drive.metadataGet(POOL_KEY);
-      const document = value === undefined ? undefined : (decodeDocument(value) as PoolDocument | undefined);
+      const document = await documentOn(drive);
       const zones = await drive.listZones();
-      if (document !== undefined && document.poolId !== this.#poolId) {
+      // It may have become a member meanwhile.
+      const role = known(driveId);
+      if (role === "member") return;
+      if (role === "foreign" && document?.poolId === this.#poolId) set(shelf, "missing", undefined);
+      else if (document !== undefined && document.poolId !== this.#poolId) {
         set(shelf, "foreign", `it is a drive of pool ${document.name}, or of another array`);
       } else if (document === undefined && zones.length > 0) {
         set(shelf, "foreign", "it holds zones, and no record says whose");
@@ -140,6 +147,12 @@ export class DriveShelf {
         zoneCount: capacityBytes > 0 ? zoneCount : 0,
       }));
   }
+}
+
+/** The pool's document as the drive has it, if it has one. @throws DriveError */
+export async function documentOn(drive: Drive): Promise<PoolDocument | undefined> {
+  const value = await drive.metadataGet(POOL_KEY);
+  return value === undefined ? undefined : (decodeDocument(value) as PoolDocument | undefined);
 }
 
 function set(shelf: ShelfDrive, state: ShelfDrive["state"], reason: string | undefined): void {

@@ -27,7 +27,7 @@ import { type FormerDrive, isAway, isFenced, isTrusted, isWritable, type Member 
 import type { ZoneAppender } from "../raid/zone-appender.ts";
 import { BackgroundPace } from "./background-pace.ts";
 import type { Compactor } from "./compactor.ts";
-import type { DriveShelf, ShelfDrive } from "./drive-shelf.ts";
+import { type DriveShelf, documentOn, type ShelfDrive } from "./drive-shelf.ts";
 import type { HealingSettings } from "./healing-settings.ts";
 import type { Losses } from "./losses.ts";
 import { PoolClosedError } from "./pool-closed-error.ts";
@@ -140,9 +140,7 @@ export class Healing {
     const { members } = this.#pool.group;
     return this.#options.shelf.look(shelf, this.#epoch(), (id) => {
       const member = members.find(({ driveId, former }) => driveId === id || former?.driveId === id);
-      // One without a record of the pool, as it was before it became a member, is looked at like any other.
-      const isForeign = member?.driveId === id && member.state === "foreign";
-      if (member !== undefined && !isForeign) return "member";
+      if (member !== undefined) return member.driveId === id && member.state === "foreign" ? "foreign" : "member";
       return this.#isRetired(id) ? "retired" : undefined;
     });
   }
@@ -468,7 +466,8 @@ export class Healing {
     for (const member of group.members) if (isAway(member.former)) await this.#askFormer(member, member.former!);
     for (const member of group.members) {
       // Where another drive still has what the position had, that one takes it back.
-      if (member.state !== "missing" || member.former !== undefined) continue;
+      const isForeign = member.state === "foreign";
+      if ((member.state !== "missing" && !isForeign) || member.former !== undefined) continue;
       const shelf = this.#options.shelf.named(member.name);
       const drive = shelf?.drive;
       if (shelf === undefined || drive === undefined) continue;
@@ -478,6 +477,11 @@ export class Healing {
           continue;
         }
         await drive.open(this.#epoch());
+        // Without a record of the pool, as it was before it became a member, it is like any other.
+        if (isForeign && (await documentOn(drive))?.poolId !== this.#options.record.document.poolId) {
+          await this.look(shelf);
+          continue;
+        }
         await this.#removeUnknown(drive);
         const finished = await finishedZones(drive);
         if (!(await this.#join(member, { name: member.name, driveId: member.driveId, drive }, undefined))) continue;

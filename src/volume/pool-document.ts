@@ -198,7 +198,7 @@ function judgeMember(judged: JudgedBays, newest: PoolDocument, member: MemberDoc
   }
   const bay = copy.position;
   // What failed is not taken for sound because it answers again: people replace it, or a spare does.
-  if (member.state === "failed" || member.state === "foreign") {
+  if (member.state === "failed") {
     return { state: member.state, reason: member.reason ?? "it missed writes and has not been rebuilt" };
   }
   // Its making was cut off while the first document was written: nothing else is on any drive yet.
@@ -209,7 +209,9 @@ function judgeMember(judged: JudgedBays, newest: PoolDocument, member: MemberDoc
   if (copy.document === undefined || copy.document.poolId !== newest.poolId) {
     return { state: "foreign", reason: "its record of the pool is missing, damaged or of another pool" };
   }
-  if (member.state === "missing") return { state: "rebuilding", reason: "it was missing, and is brought up to date", bay };
+  // Of one in whose place another was nothing was given up either.
+  if (member.state === "missing" || member.state === "foreign")
+    return { state: "rebuilding", reason: "it was missing, and is brought up to date", bay };
   const behind = newest.version - copy.document.version;
   if (member.state === "rebuilding") {
     const hasMap = member.hasMap === true && behind <= VERSIONS_BEHIND_MAX;

@@ -15,7 +15,7 @@ import { BlockCache } from "../cache/block-cache.ts";
 import { driveNames, type PoolConfig } from "../config/config.ts";
 import { Journal } from "../journal/journal.ts";
 import { JournalError } from "../journal/journal-reader.ts";
-import { decodeDocument, encodeDocument, MetadataStore } from "../map/metadata-store.ts";
+import { encodeDocument, MetadataStore } from "../map/metadata-store.ts";
 import { MapDamagedError, PoolMap } from "../map/pool-map.ts";
 import { inlineBulkWork } from "../raid/bulk-work.ts";
 import { DriveHealth } from "../raid/drive-health.ts";
@@ -25,7 +25,7 @@ import { raidLabel, raidLevel } from "../raid/raid-levels.ts";
 import { Staging } from "../raid/staging.ts";
 import { StripeReader } from "../raid/stripe-reader.ts";
 import { BLOCK_BYTES } from "./block-io.ts";
-import { DriveShelf, type ShelfDrive } from "./drive-shelf.ts";
+import { DriveShelf, documentOn, type ShelfDrive } from "./drive-shelf.ts";
 import { HEALING_SETTINGS } from "./healing-settings.ts";
 import { findJournal } from "./journal-claim.ts";
 import { tellJournalFull } from "./journal-room.ts";
@@ -318,15 +318,10 @@ async function writeDocuments(write: {
   // A start that was cut off here left some drives a version behind. Cut off again, this one must not leave them two.
   const trusted = group.trustedMembers().map(({ position }) => position);
   await group.onEachUnrecorded(trusted, async (drive) => {
-    if ((await versionOn(drive)) !== chosen.version) await put(drive, chosen);
+    if ((await documentOn(drive))?.version !== chosen.version) await put(drive, chosen);
   });
   write.reached("recovery.documentsLevel");
   await group.onEachUnrecorded(group.positions, (drive) => put(drive, current));
-}
-
-async function versionOn(drive: Drive): Promise<number | undefined> {
-  const value = await drive.metadataGet(POOL_KEY);
-  return value === undefined ? undefined : (decodeDocument(value) as PoolDocument | undefined)?.version;
 }
 
 /** What people are told of a pool that has failed, by what brings it back. */

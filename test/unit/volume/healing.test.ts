@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { DriveError } from "../../../drivers/drive/drive.ts";
-import { MemoryDriveState } from "../../../drivers/drive/memory-drive.ts";
+import { MemoryDrive, MemoryDriveState } from "../../../drivers/drive/memory-drive.ts";
 import { FRAME_STATE, type FramePool } from "../../../src/cache/frame-pool.ts";
+import { decodeDocument, encodeDocument } from "../../../src/map/metadata-store.ts";
 import { ZONE_STATE } from "../../../src/map/zone-table.ts";
 import { decodePlace } from "../../../src/raid/geometry.ts";
 import type { RaidShape } from "../../../src/raid/raid-level.ts";
@@ -9,6 +10,7 @@ import { raidLevel } from "../../../src/raid/raid-levels.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
 import type { HealingSettings } from "../../../src/volume/healing-settings.ts";
 import { POOL_COUNT } from "../../../src/volume/pool-counters.ts";
+import { POOL_KEY, type PoolDocument } from "../../../src/volume/pool-document.ts";
 import { BeyondRedundancyError, PoolRefusedError } from "../../../src/volume/pool-members.ts";
 import { DriveGate, interceptDrive, lateAnswer, turns, until } from "../../support/gated-drive.ts";
 import {
@@ -721,6 +723,55 @@ describe("healing of RAID-5", () => {
     await healed(again);
     pulled.add(0);
     await expectContent(again, 1);
+    again.kill();
+  });
+
+  test.each([
+    ["at a start", false],
+    ["while the pool runs", true],
+  ])("a drive that is back in its place, where another pool's was, is brought up to date: %s", async (_when, isRunning) => {
+    const media = new MemoryPoolMedia(shapeOf(raid, 0));
+    const pool = await filled(media);
+    await pool.service.stop();
+    pool.kill();
+    const own = media.drives[1]!;
+    const had = new Set([...own.zones].flatMap(([zone, { finished }]) => (finished ? [zone] : [])));
+    expect(had.size).toBeGreaterThan(0);
+    const stray = new MemoryDriveState({ name: "01", driveId: "stray", geometry: own.identity });
+    const record = decodeDocument(own.metadata.get(POOL_KEY)!) as PoolDocument;
+    stray.metadata.set(POOL_KEY, encodeDocument({ ...record, poolId: "another", name: "B" }));
+    media.drives[1] = stray;
+    let isBack = false;
+    const asked: string[] = [];
+    media.wrap = (drive, position, global) => {
+      if (position !== 1) return drive;
+      const back = new MemoryDrive(own, global);
+      const either = interceptDrive(back, (operation, parameters, run) =>
+        isBack ? run() : (drive[operation] as (...given: unknown[]) => Promise<unknown>).apply(drive, [...parameters]),
+      );
+      return interceptDrive(either, async (operation, [zone], run) => {
+        if ((operation === "resetZone" || operation === "createZone") && had.has(zone as number)) asked.push(operation);
+        return run();
+      });
+    };
+    let again = await openMemoryPool(media, { hurry: 50 });
+    expect(states(again)).toMatchObject({ "01": "foreign" });
+    await writeBytes(again, 1, 0, content(1, 10 * BLOCK));
+    await again.service.pool(0).destageAll();
+    // What the drive that is away has is not given up, whatever happens to the others.
+    const [zone] = had;
+    media.drives[0]!.zones.get(zone!)!.strips.delete(3);
+    isBack = true;
+    if (isRunning) await again.service.pool(0).healing.placed("01");
+    else {
+      again.kill();
+      media.drives[1] = own;
+      again = await openMemoryPool(media, { hurry: 50 });
+    }
+    await healed(again);
+    expect(asked).toEqual([]);
+    await expectContent(again, 1);
+    expect(again.service.status()[0]!.lost).toBeUndefined();
     again.kill();
   });
 
