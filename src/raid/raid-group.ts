@@ -207,8 +207,7 @@ export class RaidGroup {
     const { former } = member;
     if (former === undefined || drive !== former.drive) return this.#losingFormers.get(drive) ?? Promise.resolve();
     if (isFenced(error)) return Promise.reject(error as DriveError);
-    former.drive = undefined;
-    former.hasMap = false;
+    setAway(former);
     if (!(error instanceof DriveError && error.kind === "unreachable")) member.former = undefined;
     const recorded = this.#hooks.onFormerLost?.(member, former, error) ?? Promise.resolve();
     this.#losingFormers.set(drive, recorded);
@@ -331,6 +330,12 @@ export class RaidGroup {
 /** A former drive that can't be reached, and may be put back. */
 export function isAway(former: FormerDrive | undefined): boolean {
   return former !== undefined && former.drive === undefined;
+}
+
+/** It can't be reached: it is not read, and misses what changes of the map. */
+export function setAway(former: FormerDrive): void {
+  former.drive = undefined;
+  former.hasMap = false;
 }
 
 /** A newer owner has taken the drive, or no drive of the pool can be reached: the pool ends here, and no drive is to blame. */

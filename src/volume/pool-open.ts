@@ -20,7 +20,16 @@ import { MapDamagedError, PoolMap } from "../map/pool-map.ts";
 import { inlineBulkWork } from "../raid/bulk-work.ts";
 import { DriveHealth } from "../raid/drive-health.ts";
 import { groupGeometry } from "../raid/geometry.ts";
-import { isAway, isFenced, isTrusted, isWritable, type Member, RaidGroup, type RaidGroupHooks } from "../raid/raid-group.ts";
+import {
+  isAway,
+  isFenced,
+  isTrusted,
+  isWritable,
+  type Member,
+  RaidGroup,
+  type RaidGroupHooks,
+  setAway,
+} from "../raid/raid-group.ts";
 import { raidLabel, raidLevel } from "../raid/raid-levels.ts";
 import { Staging } from "../raid/staging.ts";
 import { StripeReader } from "../raid/stripe-reader.ts";
@@ -215,8 +224,7 @@ export async function openFormer(members: readonly Member[], epoch: number): Pro
       await member.former?.drive?.open(epoch);
     } catch (error) {
       if (isFenced(error) || !(error instanceof DriveError)) throw error;
-      member.former!.drive = undefined;
-      member.former!.hasMap = false;
+      setAway(member.former!);
     }
   }
 }
@@ -248,7 +256,7 @@ async function orderZones(opening: {
 }): Promise<void> {
   const { parts, pool, recorded } = opening;
   const { group, runtime } = parts;
-  await checkZones(parts);
+  await checkZones(parts, (former, error) => pool.healing.formerLost(former, error));
   refuseLoss(parts, opening.document, opening.volumeNames);
   recorded.isDecided = true;
   const onRecord = pool.record.document.members;

@@ -14,7 +14,7 @@ import type { Drive } from "../../drivers/drive/drive.ts";
 import { DriveError } from "../../drivers/drive/drive.ts";
 import { MapDamagedError } from "../map/pool-map.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
-import { isFenced, isTrusted, isWritable, type Member } from "../raid/raid-group.ts";
+import { type FormerDrive, isFenced, isTrusted, isWritable, type Member, setAway } from "../raid/raid-group.ts";
 import type { PoolParts } from "./pool-parts.ts";
 
 interface Found {
@@ -27,8 +27,9 @@ interface Found {
 /**
  * Finishes zones that were open, removes those that the map never heard of, and says of each member what it has.
  * Whether what no drive has is too much is for the caller to say (`lostZones`).
+ * @param formerLost - told of a drive that another is built from and that can't be asked: it is away
  */
-export async function checkZones(parts: PoolParts): Promise<void> {
+export async function checkZones(parts: PoolParts, formerLost: (former: FormerDrive, error: DriveError) => void): Promise<void> {
   const { group, map } = parts;
   const next = map.zones.nextZone;
   // Who proves the map to be an older one has done no wrong: all are asked before anything is made of what one of them says.
@@ -45,17 +46,12 @@ export async function checkZones(parts: PoolParts): Promise<void> {
     if (lacking > 0) lacks(parts, member, lacking);
   });
   if (damage !== undefined) throw damage;
-  for (const { former } of group.members) {
-    if (former?.drive === undefined) continue;
-    const finished = await finishedZones(former.drive);
-    former.hasZone = (zone) => zone < next && finished.has(zone);
-  }
+  await lookAtFormers(parts, formerLost);
 }
 
 /** As `checkZones`, of members that are read and never written: nothing is finished, nothing removed, nothing put on record. */
 export async function surveyZones(parts: PoolParts): Promise<void> {
-  const { group, map } = parts;
-  const next = map.zones.nextZone;
+  const { group } = parts;
   await Promise.all(
     group.members.map(async (member) => {
       const { drive, position } = member;
@@ -74,11 +70,7 @@ export async function surveyZones(parts: PoolParts): Promise<void> {
       }
     }),
   );
-  for (const { former } of group.members) {
-    if (former?.drive === undefined) continue;
-    const finished = await finishedZones(former.drive);
-    former.hasZone = (zone) => zone < next && finished.has(zone);
-  }
+  await lookAtFormers(parts);
 }
 
 /** Zones of which, by what the drives have, some stripes can't be had. */
@@ -154,12 +146,23 @@ async function hasStripes(parts: PoolParts, drive: Drive, slot: number): Promise
   }
 }
 
-async function finishedZones(drive: Drive): Promise<Set<number>> {
-  try {
-    return new Set((await drive.listZones()).filter(({ finished }) => finished).map(({ zone }) => zone));
-  } catch (error) {
-    if (isFenced(error) || !(error instanceof DriveError)) throw error;
-    return new Set();
+/** One that can't say what it has may have what nothing else has: it is away, and asked again. */
+async function lookAtFormers(
+  { group, map }: PoolParts,
+  lost: (former: FormerDrive, error: DriveError) => void = () => undefined,
+): Promise<void> {
+  const next = map.zones.nextZone;
+  for (const { former } of group.members) {
+    if (former?.drive === undefined) continue;
+    try {
+      const stats = await former.drive.listZones();
+      const finished = new Set(stats.flatMap((stat) => (stat.finished ? [stat.zone] : [])));
+      former.hasZone = (zone) => zone < next && finished.has(zone);
+    } catch (error) {
+      if (isFenced(error) || !(error instanceof DriveError)) throw error;
+      setAway(former);
+      lost(former, error);
+    }
   }
 }
 

@@ -5,6 +5,7 @@ import { FRAME_STATE, type FramePool } from "../../../src/cache/frame-pool.ts";
 import { decodeDocument, encodeDocument } from "../../../src/map/metadata-store.ts";
 import { ZONE_STATE } from "../../../src/map/zone-table.ts";
 import { decodePlace } from "../../../src/raid/geometry.ts";
+import { isAway } from "../../../src/raid/raid-group.ts";
 import type { RaidShape } from "../../../src/raid/raid-level.ts";
 import { raidLevel } from "../../../src/raid/raid-levels.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
@@ -437,6 +438,32 @@ describe("healing of RAID-5", () => {
     const last = await openMemoryPool(media);
     await expectContent(last, 1);
     last.kill();
+  });
+
+  test("a drive that another is built from, and that can't say at a start what it has, is waited for", async () => {
+    const { media, release } = await copyHeldUp();
+    release();
+    const [zone] = [...media.drives[2]!.zones.keys()].filter((zone) => media.drives[4]!.zones.get(zone)?.finished !== true);
+    media.drives[0]!.zones.get(zone!)!.strips.clear();
+    let isAsked = false;
+    let isThere = false;
+    const { wrap } = media;
+    media.wrap = (drive, position, global) =>
+      interceptDrive(wrap(drive, position, global), async (operation, _parameters, run) => {
+        isAsked ||= position === 2 && operation === "listZones";
+        if (position === 2 && isAsked && !isThere) throw unreachable(drive.name);
+        return run();
+      });
+    const again = await openMemoryPool(media, { hurry: 50, healing: { missingSeconds: 1_000_000 } });
+    const { group } = again.service.pool(0).parts;
+    expect(isAway(group.members[2]!.former)).toBe(true);
+    expect(states(again)).toMatchObject({ "02": "missing" });
+    isThere = true;
+    await healed(again);
+    await until(() => !again.service.pool(0).losses.isBusy);
+    await expectMixed(again);
+    expect(again.service.status()[0]!.lost).toBeUndefined();
+    again.kill();
   });
 
   test("a drive that was being built and is not there at a start gives its place back to the one it was built from", async () => {
