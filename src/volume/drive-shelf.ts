@@ -14,6 +14,7 @@ import type { DriveStatus } from "../control/contract.ts";
 import { decodeDocument, deleteRange } from "../map/metadata-store.ts";
 import { isFenced, type Member } from "../raid/raid-group.ts";
 import { POOL_KEY, type PoolDocument } from "./pool-document.ts";
+import type { PoolParts } from "./pool-parts.ts";
 
 /**
  * member: not for the shelf to give away. foreign: a member in whose place was another drive; neither for the shelf, if it has
@@ -36,6 +37,8 @@ export interface ShelfDrive {
   reason: string | undefined;
   /** Something of this pool that it had as a member: to be wiped before it is of use. */
   holdsOld: boolean;
+  /** Its disk was full: it is not tried again before this time. */
+  fullUntil?: number;
   /** Under that epoch this drive did not say whether something was done that it was asked for: it may be done yet. */
   unsettled?: { readonly driveId: string; readonly epoch: number };
 }
@@ -59,9 +62,14 @@ export class DriveShelf {
     return this.drives.find((candidate) => candidate.drive === drive);
   }
 
+  /** Those that stand by and may be tried now. */
+  ready(nowMilliseconds: number): ShelfDrive[] {
+    return this.drives.filter(({ state, fullUntil = nowMilliseconds }) => state === "spare" && fullUntil <= nowMilliseconds);
+  }
+
   /** A drive for a position: one in its own place rather than a spare. */
-  freeFor(position: number): ShelfDrive | undefined {
-    const free = this.drives.filter((drive) => drive.state === "spare");
+  freeFor(position: number, nowMilliseconds: number): ShelfDrive | undefined {
+    const free = this.ready(nowMilliseconds);
     return free.find(({ home }) => home === position) ?? free.find(({ home }) => home < 0);
   }
 
@@ -105,9 +113,20 @@ export class DriveShelf {
     }
   }
 
-  /** It can't be used: one that is only out of reach is looked at again. */
+  /** It can't be used: one that is only out of reach, or whose disk is full, is looked at again. */
   erred(shelf: ShelfDrive, { kind, message }: Pick<DriveError, "kind" | "message">): void {
-    set(shelf, kind === "unreachable" ? "missing" : kind === "foreign" ? "foreign" : "failed", message);
+    set(shelf, kind === "unreachable" || kind === "noSpace" ? "missing" : kind === "foreign" ? "foreign" : "failed", message);
+  }
+
+  /** One that stood by does no more: people are told, as nobody else would notice until it is wanted. */
+  lose(spare: ShelfDrive, error: Pick<DriveError, "kind" | "message">, { name, runtime }: PoolParts): void {
+    this.erred(spare, error);
+    runtime.raise({
+      severity: "warning",
+      type: "spare.lost",
+      subject: `drive ${spare.name}`,
+      message: `pool ${name}: drive ${spare.name} stands by no more (${error.message}); spares left: ${this.spareCount}`,
+    });
   }
 
   /** Makes a drive hold nothing, not even the memory of its zones: it may get any of them. @throws DriveError */

@@ -66,15 +66,9 @@ export class DriveWatch {
     this.#question(spare, (error) => {
       // Taken meanwhile; or its disk is full, which says nothing against it: what it holds is wiped before it is of use.
       if (spare.state !== "spare" || error.kind === "noSpace") return;
-      const { name, runtime } = this.#parts;
       // One that was late has nothing to do any more that could do harm.
-      this.#shelf.erred(spare, { kind: error.kind === "unknown" ? "unreachable" : error.kind, message: error.message });
-      runtime.raise({
-        severity: "warning",
-        type: "spare.lost",
-        subject: `drive ${spare.name}`,
-        message: `pool ${name}: drive ${spare.name} stands by no more (${error.message}); spares left: ${this.#shelf.spareCount}`,
-      });
+      const kind = error.kind === "unknown" ? "unreachable" : error.kind;
+      this.#shelf.lose(spare, { kind, message: error.message }, this.#parts);
     });
   }
 

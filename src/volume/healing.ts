@@ -8,6 +8,7 @@
  *   member suspect ─▶ the same, and the suspect is read for what the spare lacks until it has all
  *   member in a spare's place, and a new drive in its own ─▶ the same back; then the spare is wiped, and stands by again
  *   member there again that was missing ─▶ rebuilding: only the zones that it lacks
+ *   the spare's disk is full ─▶ it stands by, and is tried again; another is taken, if there is one
  *   the drive that is rebuilt fails ─▶ the next spare, or back to the drive before
  *   the drive that it is built from is away ─▶ waited for as for a member, then the rest is made of the others
  *
@@ -32,6 +33,7 @@ import type { HealingSettings } from "./healing-settings.ts";
 import type { Losses } from "./losses.ts";
 import { PoolClosedError } from "./pool-closed-error.ts";
 import { ARRAY_KEY, withRetired } from "./pool-document.ts";
+import { NO_SPACE_RETRY_MILLISECONDS } from "./pool-members.ts";
 import type { PoolParts } from "./pool-parts.ts";
 import type { PoolRecord } from "./pool-record.ts";
 import { Rebuild } from "./rebuild.ts";
@@ -171,8 +173,9 @@ export class Healing {
 
   /** The most urgent thing to do: what is lost before what may be. */
   #next(): (() => Promise<void>) | undefined {
-    const { group, health } = this.#pool;
+    const { group, health, runtime } = this.#pool;
     const { shelf, settings } = this.#options;
+    const now = runtime.nowMilliseconds();
     if (health.failed || this.#stopping) return undefined;
     // It failed before it was begun to be built.
     for (const member of group.members)
@@ -184,17 +187,17 @@ export class Healing {
       if (member.state === "rebuilding" && !isAway(member.former)) return () => this.#bringUp(member);
     for (const member of group.members) {
       if (member.state === "predictive" && group.canDoWithout(member.position)) {
-        const free = shelf.freeFor(member.position);
+        const free = shelf.freeFor(member.position, now);
         if (free !== undefined) return () => this.#take(member, free, formerOf(member));
       }
     }
     for (const member of settings.copyBack ? group.members : []) {
-      const home = shelf.drives.find((drive) => drive.home === member.position && drive.state === "spare");
+      const home = shelf.ready(now).find((drive) => drive.home === member.position);
       if (isTrusted(member.state) && home !== undefined && group.canDoWithout(member.position))
         return () => this.#take(member, home, formerOf(member));
     }
     // Last, and in small steps: whatever is more urgent comes between. While anything is missing, it is there for people.
-    const used = shelf.drives.find(({ state, holdsOld }) => state === "spare" && holdsOld);
+    const used = shelf.ready(now).find(({ holdsOld }) => holdsOld);
     if (used === undefined || !group.members.every(({ state }) => isTrusted(state)) || lostZones(this.#pool).length > 0)
       return undefined;
     return () => this.#wipeSome(used);
@@ -204,7 +207,7 @@ export class Healing {
   #lost(): { readonly member: Member; readonly free: ShelfDrive } | undefined {
     for (const member of this.#pool.group.members) {
       if (isWritable(member.state) || member.former !== undefined || !this.#isGivenUp(member)) continue;
-      const free = this.#options.shelf.freeFor(member.position);
+      const free = this.#options.shelf.freeFor(member.position, this.#pool.runtime.nowMilliseconds());
       if (free !== undefined) return { member, free };
     }
     return undefined;
@@ -216,9 +219,25 @@ export class Healing {
       await this.#options.shelf.wipeSome(shelf, this.#epoch());
     } catch (error) {
       if (isFenced(error) || !(error instanceof DriveError)) throw error;
-      this.#options.shelf.erred(shelf, error);
+      this.#spareErred(shelf, error);
     }
     await pause(this.#pool.runtime, WIPE_REST_MILLISECONDS);
+  }
+
+  /** A full disk says nothing against the drive: others may be taken meanwhile. */
+  #spareErred(spare: ShelfDrive, error: DriveError): void {
+    const { name, runtime } = this.#pool;
+    if (error.kind !== "noSpace") {
+      this.#options.shelf.lose(spare, error, this.#pool);
+      return;
+    }
+    spare.fullUntil = runtime.nowMilliseconds() + NO_SPACE_RETRY_MILLISECONDS;
+    runtime.raise({
+      severity: "critical",
+      type: "drive.noSpace",
+      subject: `drive ${spare.name}`,
+      message: `the disk below drive ${spare.name}, which stands by in pool ${name}, is full: make room there. It is of use once there is some`,
+    });
   }
 
   #isGivenUp({ state, position }: Member): boolean {
@@ -256,17 +275,16 @@ export class Healing {
     try {
       await this.#options.shelf.wipe(shelf, this.#epoch());
       await this.#copyArrayDocument(shelf);
+      runtime.reached("spare.wiped");
+      // On record before it is let go: it is not to come back as a spare.
+      if (member.state === "predictive") await this.#retire(member, SUSPECT_REASON);
+      else if (!isTrusted(member.state) && member.state !== "missing") await this.#retire(member, member.reason ?? "it failed");
+      if (!(await this.#join(member, { name: shelf.name, driveId: shelf.driveId, drive: shelf.drive! }, former))) return;
     } catch (error) {
       if (isFenced(error) || !(error instanceof DriveError)) throw error;
-      this.#options.shelf.erred(shelf, error);
+      this.#spareErred(shelf, error);
       return;
     }
-    runtime.reached("spare.wiped");
-    // On record before it is let go: it is not to come back as a spare.
-    if (member.state === "predictive") await this.#retire(member, SUSPECT_REASON);
-    else if (!isTrusted(member.state) && member.state !== "missing") await this.#retire(member, member.reason ?? "it failed");
-    const joined = await this.#join(member, { name: shelf.name, driveId: shelf.driveId, drive: shelf.drive! }, former);
-    if (!joined) return;
     const isCopied = this.#pool.group.members[member.position]!.former !== undefined;
     shelf.state = "used";
     this.#missingSince.delete(member.position);
@@ -289,7 +307,10 @@ export class Healing {
     runtime.reached("spare.taken");
   }
 
-  /** Invariant 2. False: the position has changed meanwhile, or the drive can't take part. */
+  /**
+   * Invariant 2. False: the position has changed meanwhile.
+   * @throws DriveError of the drive, which can't take part: the position is as it was
+   */
   async #join(
     member: Member,
     fresh: { readonly name: string; readonly driveId: string; readonly drive: NonNullable<Member["drive"]> },
@@ -298,6 +319,7 @@ export class Healing {
     const { group, map } = this.#pool;
     const [first, ...others] = this.#options.appenders;
     let joined = false;
+    let erred: DriveError | undefined;
     // Another may have been lost since this one was chosen.
     const isStillWanted = (): boolean =>
       group.members[member.position] === member && (!isTrusted(member.state) || group.canDoWithout(member.position));
@@ -312,13 +334,14 @@ export class Healing {
           return group.members;
         });
       } catch (error) {
-        // Before it was a member: the position is as it was.
         if (joined || isFenced(error) || !(error instanceof DriveError)) throw error;
+        erred = error;
       }
     };
     const closed = others.reduce((work, appender) => () => appender.closed(work), swap);
     if (first === undefined) await closed();
     else await first.closed(closed);
+    if (erred !== undefined) throw erred;
     return joined;
   }
 

@@ -19,7 +19,8 @@ import { type PoolRuntime, pause } from "./runtime.ts";
 
 /** Map pages in memory: 8,192 pages of 1,024 blocks map 32 GiB and take 32 MiB; others are read when they are needed. */
 export const MAP_PAGES_MAX = 8192;
-const NO_SPACE_RETRY_MILLISECONDS = 5000;
+/** So long after a drive had no room it is tried again. */
+export const NO_SPACE_RETRY_MILLISECONDS = 5000;
 
 /** The pool can't be opened, and why: people must do something. Nothing was changed. */
 export class PoolRefusedError extends Error {

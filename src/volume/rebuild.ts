@@ -23,11 +23,11 @@ import { isAway, isFenced, type Member } from "../raid/raid-group.ts";
 import type { BackgroundPace } from "./background-pace.ts";
 import type { Compactor } from "./compactor.ts";
 import { POOL_COUNT } from "./pool-counters.ts";
+import { NO_SPACE_RETRY_MILLISECONDS } from "./pool-members.ts";
 import type { PoolParts } from "./pool-parts.ts";
 import { RebuildZone } from "./rebuild-zone.ts";
 import { breathe, pause } from "./runtime.ts";
 
-const NO_SPACE_RETRY_MILLISECONDS = 5000;
 const POLL_MILLISECONDS = 5;
 
 export interface RebuildOptions {

@@ -13,7 +13,7 @@ import type { HealingSettings } from "../../../src/volume/healing-settings.ts";
 import { POOL_COUNT } from "../../../src/volume/pool-counters.ts";
 import { POOL_KEY, type PoolDocument } from "../../../src/volume/pool-document.ts";
 import { BeyondRedundancyError, PoolRefusedError } from "../../../src/volume/pool-members.ts";
-import { DriveGate, interceptDrive, lateAnswer, turns, until } from "../../support/gated-drive.ts";
+import { DriveGate, type DriveOperation, interceptDrive, lateAnswer, turns, until } from "../../support/gated-drive.ts";
 import {
   MemoryPoolMedia,
   type MemoryPoolShape,
@@ -247,6 +247,71 @@ test("a spare that is gone is none, and people hear of it; it is one again when 
   expect(pool.events.filter(({ type }) => type === "spare.back")).toHaveLength(1);
   await expectContent(pool, 1);
   pool.kill();
+});
+
+describe("a spare that does not do what it is asked for as it is to be taken", () => {
+  async function lostWith(error: (drive: string) => DriveError, at: DriveOperation, spareCount: number) {
+    const media = new MemoryPoolMedia(shapeOf({ level: 5, dataDrives: 3, copies: 1 }, spareCount));
+    const pulled = pullable(media);
+    const { wrap } = media;
+    let errs = true;
+    let tries = 0;
+    media.wrap = (drive, position, global) =>
+      interceptDrive(wrap(drive, position, global), async (operation, _parameters, run) => {
+        if (position !== 4 || operation !== at || !errs) return run();
+        tries += 1;
+        throw error(drive.name);
+      });
+    const pool = await filled(media);
+    pulled.add(1);
+    await writeBytes(pool, 1, 0, content(2));
+    await pool.service.pool(0).destageAll();
+    const mend = (): void => {
+      errs = false;
+    };
+    return { pool, pulled, mend, tries: () => tries };
+  }
+
+  test.each(["forgetZones", "metadataBatch"] as const)(
+    "as its disk is full (%s): it stands by, and is taken once there is room",
+    async (at) => {
+      const full = (drive: string): DriveError => new DriveError("noSpace", drive, "no room");
+      const { pool, pulled, mend, tries } = await lostWith(full, at, 1);
+      const { group } = pool.service.pool(0).parts;
+      await until(() => tries() > 2, 200_000);
+      expect(states(pool)["04"]).toBe("spare");
+      const told = pool.events.filter(({ type, subject }) => type === "drive.noSpace" && subject === "drive 04");
+      // Each time it is tried, and no more often than people can read.
+      expect(tries() - told.length).toBeLessThanOrEqual(1);
+      expect(pool.events.filter(({ type }) => type === "spare.lost")).toEqual([]);
+      mend();
+      await until(() => group.members[1]!.name === "04", 200_000);
+      await healed(pool);
+      pulled.add(0);
+      await expectContent(pool, 2);
+      pool.kill();
+    },
+  );
+
+  test.each(["forgetZones", "metadataBatch"] as const)(
+    "as it fails (%s): it is out, people hear of it, and the next is taken",
+    async (at) => {
+      const { pool } = await lostWith((drive) => new DriveError("writeFailed", drive, "a test"), at, 2);
+      const { group } = pool.service.pool(0).parts;
+      await until(() => group.members[1]!.name === "05", 200_000);
+      await healed(pool);
+      expect(states(pool)["04"]).toBe("failed");
+      expect(pool.events.filter(({ type }) => type === "spare.lost")).toMatchObject([
+        {
+          severity: "warning",
+          subject: "drive 04",
+          message: expect.stringMatching(/stands by no more \(.*a test\); spares left: 1$/),
+        },
+      ]);
+      await expectContent(pool, 2);
+      pool.kill();
+    },
+  );
 });
 
 test("a drive that is lost while another is rebuilt gets its spare at once: what is new is whole again", async () => {
