@@ -566,7 +566,7 @@ export class Journal {
 
   /**
    * After recovery, before the pool serves: what no sync is known to have covered is written anew, and so becomes the same in
-   * all copies that are in step; a copy that was lost has everything of the live part copied.
+   * all copies that are in step; a copy that was lost has everything copied that the superblock leads to.
    * @param breathe - between two slices: what goes on beside it writes to all copies meanwhile
    * @param durably - the power may have failed: what came back is what is on the disk of the one copy or of the other, and is
    * on both before anybody sees it
@@ -581,7 +581,7 @@ export class Journal {
     for (const copy of mirror?.lostCopies ?? []) {
       const target = mirror!.follow(copy);
       try {
-        await this.#copyLive(target, breathe);
+        await this.#copyRecords(target, breathe);
         this.#endAtHead(target);
         const head = Buffer.alloc(JOURNAL_DATA_START);
         this.#file.read(0, head);
@@ -598,7 +598,7 @@ export class Journal {
 
   /** A copy that was ahead when it was lost has records behind the end that would count as the next ones. */
   #endAtHead(target: JournalFile): void {
-    const bytes = Math.min(RECORD_HEADER_BYTES, this.#dataBytes - this.liveBytes);
+    const bytes = Math.min(RECORD_HEADER_BYTES, this.#dataBytes - (this.#head - this.#durableTail));
     const toEnd = Math.min(bytes, this.#dataBytes - (this.#head % this.#dataBytes));
     target.write(this.#positionOf(this.#head), [Buffer.alloc(toEnd)]);
     if (toEnd < bytes) target.write(JOURNAL_DATA_START, [Buffer.alloc(bytes - toEnd)]);
@@ -623,21 +623,24 @@ export class Journal {
     return true;
   }
 
-  /** From where on what was recovered may be in the page cache only. */
+  /** From where on what was recovered may be in the page cache only: trimmed or not, as long as the superblock leads there. */
   #unsureFrom(): number {
     // The last record that is sure, as what says that the journal goes on at the start of the file may lie behind it.
-    const unsure = this.#live.offsetBefore(this.#recoveredSynced) ?? this.#tail;
-    return Math.max(unsure, this.#rewritten, this.#tail);
+    const unsure = this.#live.offsetBefore(this.#recoveredSynced) ?? this.#durableTail;
+    return Math.max(unsure, this.#rewritten, this.#durableTail);
   }
 
-  /** All that lives, whatever the copy has: what is read there need not be on its disk (invariant 5). */
-  async #copyLive(target: JournalFile, breathe: () => Promise<void>): Promise<void> {
-    for (let offset = this.#tail; offset < this.#head; ) {
+  /**
+   * From where the superblock says that the journal begins, be it trimmed since or not: who has the copy alone begins there. All of
+   * it, whatever the copy has: what is read there need not be on its disk (invariant 5).
+   */
+  async #copyRecords(target: JournalFile, breathe: () => Promise<void>): Promise<void> {
+    for (let offset = this.#durableTail; offset < this.#head; ) {
       const slice = this.#sliceAt(offset, this.#head);
       this.#file.read(this.#positionOf(offset), slice);
       target.write(this.#positionOf(offset), [slice]);
       await breathe();
-      offset = Math.max(offset + slice.length, this.#tail);
+      offset = Math.max(offset + slice.length, this.#durableTail);
     }
   }
 

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type JournalFile, JournalFileError } from "../../../drivers/journal-file/journal-file.ts";
 import { MemoryJournalFile, MemoryJournalState } from "../../../drivers/journal-file/memory-journal-file.ts";
+import { MirroredJournalFile } from "../../../drivers/journal-file/mirrored-journal-file.ts";
 import { dataChecksum } from "../../../drivers/shared-memory/data-checksum.ts";
 import { dataCrc32c } from "../../../drivers/shared-memory/data-crc32c.ts";
 import { Journal } from "../../../src/journal/journal.ts";
@@ -427,6 +428,25 @@ describe("Journal: durability (invariant 4)", () => {
     },
   );
 
+  test("what a sync of an earlier process failed for is written anew also where it is trimmed, as long as the superblock leads there", async () => {
+    const state = await format(1024 * 1024);
+    const first = open(state, 1, { manualSync: false });
+    await recover(first);
+    append(first.journal, [1]);
+    await first.journal.synced(1);
+    for (const seed of [2, 3]) append(first.journal, [seed]);
+    first.file.failNext = "sync";
+    await expect(first.journal.synced(3)).rejects.toThrow();
+
+    const second = open(state, 2, { manualSync: false });
+    await recover(second);
+    // Too little for a superblock.
+    second.journal.trim(3);
+    await second.journal.synced(3);
+    state.powerLoss();
+    expect((await recover(open(state, 3))).map(({ sequence }) => sequence)).toEqual([1, 2, 3]);
+  });
+
   test("what is written anew begins where the last durable record ended: the jump to the start of the file is not left out", async () => {
     // Four records and less than a fifth: the rest says that the journal goes on at the start.
     const state = await format(4 * recordBytes(1, 0) + 1024);
@@ -507,6 +527,66 @@ describe("Journal: durability (invariant 4)", () => {
     refusing.whenSynced(1, () => undefined);
     expect(refusing.failed).toBe(true);
     expect(() => append(refusing, [2])).toThrow(JournalFileError);
+  });
+});
+
+/** A copy that was lost is made whole, while less is trimmed than is worth a superblock. */
+describe("Journal: a copy that is made whole has all that its superblock leads to", () => {
+  /** Records with so many frames each are written, then recovered with the second copy blank: what that one has alone, once it is whole. */
+  async function mended(
+    { dataBytes, records, frames }: { dataBytes: number; records: number; frames: number },
+    trims: { readonly onApply?: (journal: Journal, sequence: number) => void; readonly onCopy?: (journal: Journal) => void },
+  ): Promise<number[]> {
+    const state = await format(dataBytes);
+    const first = open(state, 1, { manualSync: false });
+    await recover(first);
+    for (let n = 1; n <= records; n++) {
+      append(
+        first.journal,
+        Array.from({ length: frames }, () => n),
+      );
+    }
+    await first.journal.synced(records);
+
+    const replaced = new MemoryJournalState(state.cached.length);
+    const file = new MirroredJournalFile({
+      copies: [new MemoryJournalFile(state), new MemoryJournalFile(replaced)],
+      truth: 0,
+      inStep: [true, false],
+      onLost: async () => {},
+    });
+    const journal = new Journal({ file, identity: IDENTITY, epoch: 2, onFailure: () => undefined, onProgress: () => undefined });
+    const apply = ({ sequence }: { sequence: number }): undefined => {
+      trims.onApply?.(journal, sequence);
+    };
+    await journal.recover({ piece: Buffer.alloc(PIECE_BYTES), apply });
+    const breathe = async (): Promise<void> => {
+      if (file.lostCopies.length === 0) trims.onCopy?.(journal);
+    };
+    expect(await journal.mend(breathe)).toEqual([1]);
+    replaced.powerLoss();
+    return (await recover(open(replaced, 3))).map(({ sequence }) => sequence);
+  }
+
+  const upTo = (last: number): number[] => Array.from({ length: last }, (_, n) => n + 1);
+
+  test("trimmed while it is replayed, as memory is short", async () => {
+    const onApply = (journal: Journal, sequence: number): void => {
+      if (sequence === 8) journal.trim(5);
+    };
+    expect(await mended({ dataBytes: 1024 * 1024, records: 10, frames: 1 }, { onApply })).toEqual(upTo(10));
+  });
+
+  test("trimmed between two slices of the copy", async () => {
+    const shape = { dataBytes: 40 * 1024 * 1024, records: 12, frames: 64 };
+    expect(await mended(shape, { onCopy: (journal) => journal.trim(9) })).toEqual(upTo(12));
+  });
+
+  test("with the head at the oldest record", async () => {
+    const onApply = (journal: Journal, sequence: number): void => {
+      if (sequence === 40) journal.trim(3);
+    };
+    expect(await mended({ dataBytes: 40 * recordBytes(1, 0), records: 40, frames: 1 }, { onApply })).toEqual(upTo(40));
   });
 });
 
