@@ -16,7 +16,7 @@ import { clearHeartbeat, heartbeatAgeMilliseconds } from "../drivers/shared-memo
 import { threadNumber } from "../drivers/shared-memory/layout.ts";
 import type { Config } from "../src/config/config.ts";
 import type { ArrayEvent, DirectorFault, MainCommand, Ownership } from "../src/control/contract.ts";
-import type { DirectorPool, DirectorStart, FromDirector, JournalPlace, ToDirector } from "./director-messages.ts";
+import type { DirectorLife, DirectorPool, DirectorStart, FromDirector, JournalPlace, ToDirector } from "./director-messages.ts";
 import { Failover, type FailoverAction, type FailoverEvent } from "./failover.ts";
 import { HeartbeatWatch } from "./heartbeat-watch.ts";
 import type { Joinable } from "./process-exit.ts";
@@ -54,6 +54,8 @@ export class DirectorKeeper {
   readonly #failover: Failover;
   readonly #chunks: FrameChunks;
   readonly #threads: (Director | undefined)[];
+  /** By director, of its present life, or its last. */
+  readonly #epochs: number[];
   /** Per dead director: who has not let go of its memory yet. */
   readonly #awaited: Set<number>[];
   readonly #pastStart: Set<number> = new Set();
@@ -68,6 +70,7 @@ export class DirectorKeeper {
     this.#failover = new Failover({ directors: config.directors, pools: config.pools });
     this.#chunks = new FrameChunks(global);
     this.#threads = config.directors.map(() => undefined);
+    this.#epochs = config.directors.map(() => 0);
     this.#awaited = config.directors.map(() => new Set());
   }
 
@@ -77,6 +80,8 @@ export class DirectorKeeper {
 
   /** Returns the control plane's ends of the channels to the directors. */
   start(): MessagePort[] {
+    // All before the first of them runs, as each is told of the others' lives.
+    for (const { index } of this.#options.config.directors) this.#beginLife(index);
     const ports = this.#options.config.directors.map(({ index }) => this.#start(index));
     const watch = new HeartbeatWatch(
       this.#options.config.directors.map(({ name, index }) => ({ name, ageMilliseconds: () => this.#ageOf(index) })),
@@ -140,11 +145,12 @@ export class DirectorKeeper {
         this.#lost(action.director);
         return;
       case "start":
+        this.#beginLife(action.director);
         onPort(action.director, this.#start(action.director));
         return;
       case "returned":
         for (const other of this.#others(action.director))
-          this.#post(other, { type: "partnerReturned", director: action.director });
+          this.#post(other, { type: "partnerReturned", partner: this.#lifeOf(action.director) });
         return;
       case "open":
         this.#post(action.director, { type: "openPool", pool: this.#poolOf(action.pool) });
@@ -178,13 +184,20 @@ export class DirectorKeeper {
 
   // — threads —
 
+  #beginLife(director: number): void {
+    this.#epochs[director] = raiseThreadEpoch(this.#options.global, this.#numberOf(director));
+  }
+
+  #lifeOf(director: number): DirectorLife {
+    return { director, epoch: this.#epochs[director]! };
+  }
+
   #start(director: number): MessagePort {
     const { config, global, transfer, threads } = this.#options;
     const { name } = config.directors[director]!;
     const { directors, pools } = this.ownership;
     const returns = directors[director] === "returning";
     const { port1, port2 } = new MessageChannel();
-    raiseThreadEpoch(global, this.#numberOf(director));
     clearHeartbeat(global, this.#numberOf(director));
     this.#pastStart.delete(director);
     const data: DirectorStart = {
@@ -193,7 +206,9 @@ export class DirectorKeeper {
       directorIndex: director,
       control: port1,
       pools: returns ? [] : pools.flatMap(({ owner }, pool) => (owner === director ? [this.#poolOf(pool)] : [])),
-      lost: this.#others(director).filter((other) => returns && !RUNNING.includes(directors[other]!)),
+      partners: this.#others(director)
+        .filter((other) => !returns || RUNNING.includes(directors[other]!))
+        .map((other) => this.#lifeOf(other)),
     };
     const thread: Director = new WatchedThread({
       name: `director ${name}`,

@@ -4,6 +4,13 @@ import type { GlobalMemoryTransfer } from "../drivers/shared-memory/global-memor
 import type { Config } from "../src/config/config.ts";
 import type { DirectorFault, Ownership } from "../src/control/contract.ts";
 
+/** A director, from its start or return to its end. */
+export interface DirectorLife {
+  readonly director: number;
+  /** As main raised it for the start: the thread's epoch is another one as soon as that life is over. */
+  readonly epoch: number;
+}
+
 export interface DirectorStart {
   readonly transfer: GlobalMemoryTransfer;
   readonly config: Config;
@@ -12,8 +19,8 @@ export interface DirectorStart {
   readonly control: MessagePort;
   /** What it is to open at once: none when it comes back after its death. */
   readonly pools: readonly DirectorPool[];
-  /** Directors that do not run now. */
-  readonly lost: readonly number[];
+  /** The other directors that run, as main knew them when it started this one. */
+  readonly partners: readonly DirectorLife[];
 }
 
 /** A pool that a director is to open. */
@@ -45,7 +52,7 @@ export type ToDirector =
   /** A director is fenced and joined. Answered by "released", when nothing here refers to its memory any more. */
   | { readonly type: "partnerLost"; readonly director: number }
   /** It runs again, under a new thread epoch. */
-  | { readonly type: "partnerReturned"; readonly director: number }
+  | { readonly type: "partnerReturned"; readonly partner: DirectorLife }
   | { readonly type: "fault"; readonly fault: DirectorFault };
 
 export type FromDirector =

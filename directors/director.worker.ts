@@ -63,7 +63,7 @@ const SOLICITED_SHARE = { fraction: 0.4, least: TRANSFER_FRAMES_MAX };
 if (TRANSFER_BYTES_MAX + FRAME_BYTES > TRANSFER_FRAMES_MAX * FRAME_BYTES)
   throw new Error("invariant: transfers outgrow the channel");
 
-const { transfer, config, directorIndex, control, pools: firstPools, lost } = workerData as DirectorStart;
+const { transfer, config, directorIndex, control, pools: firstPools, partners } = workerData as DirectorStart;
 const main = parentPort!;
 const director = config.directors[directorIndex]!;
 const global = attachGlobalMemory(transfer);
@@ -186,7 +186,7 @@ main.on("message", (message: ToDirector) => {
       void services!.channel.partnerLost(message.director).then(() => tellMain({ type: "released", director: message.director }));
       return;
     case "partnerReturned":
-      return services!.channel.partnerBack(message.director);
+      return services!.channel.partnerBack(message.partner);
     case "fault":
       return suffer(message.fault, director.name, (seconds) => relays.cutOff(seconds));
   }
@@ -215,7 +215,7 @@ const channel = new Channel({
   turnEnd,
   executed: deviceServer.executed,
   onPartnerBack: (partner) => target.announceNexuses(partner),
-  down: lost,
+  partners,
 });
 const drainChannel = (): boolean => channel.drain();
 const relays = new DriveRelays({

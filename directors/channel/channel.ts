@@ -25,6 +25,7 @@ import { RingConsumer } from "../../drivers/shared-memory/ring.ts";
 import type { ExecutedRequests } from "../../src/scsi/executed-requests.ts";
 import type { LogicalUnitServer } from "../../src/scsi/task.ts";
 import type { FrameSource } from "../../src/volume/block-io.ts";
+import type { DirectorLife } from "../director-messages.ts";
 import type { TurnEnd } from "../turn-end.ts";
 import { ChannelClient } from "./channel-client.ts";
 import { CHANNEL_COUNTERS } from "./channel-counters.ts";
@@ -51,14 +52,11 @@ export interface ChannelOptions {
   readonly executed?: ExecutedRequests;
   /** A partner came back and is to be told of the nexuses here. */
   readonly onPartnerBack?: (partner: LogicalUnitServer) => void;
-  /** Partners that are dead as this director starts: `partnerBack` says when they are not. */
-  readonly down?: readonly number[];
+  /** Those that run, by what main knows: one may have died since. The others are down until `partnerBack`. */
+  readonly partners: readonly DirectorLife[];
 }
 
-/** The life of a partner, from its start or return to its end. */
-interface Partner {
-  readonly director: number;
-  readonly epoch: number;
+interface Partner extends DirectorLife {
   fenced: boolean;
   readonly inbox: RingConsumer;
   readonly outbox: Outbox;
@@ -99,13 +97,8 @@ export class Channel {
     this.#thread = threadNumber(global.layout, "director", directorIndex);
     this.#counters = counterBlock(global, "channel", directorIndex);
     const { directorCount } = global.layout.shape;
-    const others = Array.from({ length: directorCount }, (_, director) => director).filter(
-      (director) => director !== directorIndex,
-    );
-    for (const director of others) {
-      if (options.down?.includes(director) === true) this.#clients[director] = DOWN;
-      else this.#open(director);
-    }
+    for (let director = 0; director < directorCount; director++) if (director !== directorIndex) this.#clients[director] = DOWN;
+    for (const partner of options.partners) this.#open(partner);
   }
 
   /** What serves the volumes of another director. */
@@ -173,10 +166,11 @@ export class Channel {
     partner.client.ownerLost(released);
   }
 
-  /** Main starts it anew, under a new epoch; all survivors have lost it before. */
-  partnerBack(director: number): void {
+  /** Main started it anew, under a new epoch; all survivors have lost it before. Is it dead again by now, `partnerLost` follows. */
+  partnerBack(partner: DirectorLife): void {
+    const { director } = partner;
     if (this.#clients[director] !== DOWN) throw new Error(`invariant: director ${director} is back, and was not down`);
-    this.#options.onPartnerBack?.(this.#open(director));
+    this.#options.onPartnerBack?.(this.#open(partner));
   }
 
   /** What any director has sent to any other and has no answer to. */
@@ -286,7 +280,7 @@ export class Channel {
     }
   }
 
-  #open(director: number): ChannelClient {
+  #open({ director, epoch }: DirectorLife): ChannelClient {
     const { global, directorIndex, frames, server } = this.#options;
     const consumer = threadNumber(global.layout, "director", director);
     const doorbell = new Doorbell(global, { consumer, producer: this.#thread });
@@ -300,7 +294,6 @@ export class Channel {
     });
     const flushSoon = () => this.#flushSoon();
     const common = { global, outbox, frames, counters, flushSoon };
-    const epoch = threadEpoch(global, consumer);
     const isFenced = () => threadEpoch(global, consumer) !== epoch;
     const client = new ChannelClient({
       ...common,

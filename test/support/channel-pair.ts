@@ -45,13 +45,17 @@ export function makePair(shape: PairShape = {}): ChannelPair {
     mailboxBytes: 0,
     channelRingSlots: ringSlots,
   });
-  for (const director of [0, 1]) raiseThreadEpoch(global, threadNumber(global.layout, "director", director), director + 5);
+  const lives = [0, 1].map((director) => {
+    const epoch = raiseThreadEpoch(global, threadNumber(global.layout, "director", director), director + 5);
+    return { director, epoch };
+  });
   // Never runs: `settle` flushes.
   const turnEnd = new TurnEnd(() => {});
   const side = (directorIndex: number): ChannelSide => {
     const source = new CountedFrames(global, directorIndex * frames, directorIndex === 0 ? frames : ownerFrames);
     const unit = new MemoryUnit(global, source, unitBytes);
-    const channel = new Channel({ global, directorIndex, frames: source, server: unit, turnEnd });
+    const partners = [lives[1 - directorIndex]!];
+    const channel = new Channel({ global, directorIndex, frames: source, server: unit, turnEnd, partners });
     return { frames: source, unit, channel, counters: counterBlock(global, "channel", directorIndex) };
   };
   const asked = side(0);

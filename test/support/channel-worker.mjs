@@ -9,11 +9,13 @@ import { parentPort, workerData } from "node:worker_threads";
 const dist = (path) => import(new URL(`../../dist/${path}`, import.meta.url).href);
 const { attachGlobalMemory } = await dist("drivers/shared-memory/global-memory.js");
 const { EventLoopDoorbell } = await dist("drivers/shared-memory/doorbell.js");
+const { threadEpoch } = await dist("drivers/shared-memory/epoch.js");
 const { counterBlock } = await dist("drivers/shared-memory/counters.js");
 const { AnswerNap } = await dist("directors/channel/answer-nap.js");
 const { Channel } = await dist("directors/channel/channel.js");
 const { CHANNEL_COUNTERS } = await dist("directors/channel/channel-counters.js");
 const { TurnEnd } = await dist("directors/turn-end.js");
+const { threadNumber } = await dist("drivers/shared-memory/layout.js");
 const { ScsiTask } = await dist("src/scsi/task.js");
 
 const BLOCK_BYTES = 4096;
@@ -75,7 +77,8 @@ const server = {
 };
 
 const turnEnd = new TurnEnd();
-const channel = new Channel({ global, directorIndex: director, frames, server, turnEnd });
+const partner = { director: 1 - director, epoch: threadEpoch(global, threadNumber(global.layout, "director", 1 - director)) };
+const channel = new Channel({ global, directorIndex: director, frames, server, turnEnd, partners: [partner] });
 const client = channel.clientTo(1 - director);
 const written = new Uint8Array(BLOCKS);
 const busy = new Set();

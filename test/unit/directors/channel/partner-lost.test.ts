@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Channel } from "../../../../directors/channel/channel.ts";
 import { CHANNEL_COUNTERS } from "../../../../directors/channel/channel-counters.ts";
+import type { DirectorLife } from "../../../../directors/director-messages.ts";
 import { TurnEnd } from "../../../../directors/turn-end.ts";
 import { counterBlock } from "../../../../drivers/shared-memory/counters.ts";
 import { raiseThreadEpoch } from "../../../../drivers/shared-memory/epoch.ts";
@@ -63,6 +64,8 @@ class TwoDirectors {
   readonly directors: [Director, Director];
   ringSlots: number;
   now = 1e9;
+  /** As main knows them. */
+  readonly #lives: DirectorLife[];
 
   constructor(ringSlots = 1024) {
     this.ringSlots = ringSlots;
@@ -77,18 +80,18 @@ class TwoDirectors {
       channelRingSlots: ringSlots,
     }).global;
     this.global.clock.nowMicroseconds = () => this.now;
-    for (const director of [0, 1]) this.#raise(director);
+    this.#lives = [this.#raise(0), this.#raise(1)];
     this.directors = [this.#start(0, 0), this.#start(1, FRAMES)];
     this.directors[1].blocks.addVolume(1, VOLUME_BYTES, 4096);
     this.directors[0].blocks.addVolume(2, VOLUME_BYTES, 4096);
     this.route({});
   }
 
-  #raise(director: number): void {
-    raiseThreadEpoch(this.global, threadNumber(this.global.layout, "director", director));
+  #raise(director: number): DirectorLife {
+    return { director, epoch: raiseThreadEpoch(this.global, threadNumber(this.global.layout, "director", director)) };
   }
 
-  #start(directorIndex: 0 | 1, firstFrame: number, down: readonly number[] = []): Director {
+  #start(directorIndex: 0 | 1, firstFrame: number): Director {
     const { global } = this;
     const frames = new CountedFrames(global, firstFrame, FRAMES);
     const blocks = new WrittenBlocks(frames);
@@ -109,7 +112,7 @@ class TwoDirectors {
       turnEnd,
       executed: server.executed,
       onPartnerBack,
-      down,
+      partners: [this.#lives[1 - directorIndex]!],
     });
     const remote = (index: number) => channel.clientTo(index);
     const target = new Target({ directorIndex, directorCount: 2, frames, global, local: server, remote });
@@ -171,6 +174,20 @@ class TwoDirectors {
     return this.directors[0].channel.partnerLost(1);
   }
 
+  /** Director 0 starts anew, and has director 1 fenced before it is through with that. */
+  startBesideOneThatDies(): void {
+    this.#lives[0] = this.#raise(0);
+    this.#raise(1);
+    this.directors[0] = this.#start(0, 2 * FRAMES);
+  }
+
+  /** Director 1 starts anew, and is fenced before director 0 hears that it is back. */
+  returnAndDie(): void {
+    const life = this.#raise(1);
+    this.#raise(1);
+    this.directors[0].channel.partnerBack(life);
+  }
+
   /** Director 0 recovers volume 1: what the journal tells of requests, and its data. */
   takeOver(recovered: readonly { nexus: number; request: number; requesterEpoch: number }[]): void {
     const [survivor, dead] = this.directors;
@@ -184,9 +201,9 @@ class TwoDirectors {
 
   /** Director 1 starts anew, and is given its volume back. */
   giveBack(): void {
-    this.#raise(1);
+    this.#lives[1] = this.#raise(1);
     this.directors[1] = this.#start(1, 2 * FRAMES);
-    this.directors[0].channel.partnerBack(1);
+    this.directors[0].channel.partnerBack(this.#lives[1]);
     this.route({ owner: 0 });
     this.settle();
     this.route({ owner: 0, access: "transitioning" });
@@ -418,6 +435,33 @@ describe("a director that dies at any point", () => {
     array.takeOver([]);
     expect(outcomes).toEqual([true]);
     expect(far.send(TEST_UNIT_READY).sense).toBe("06/29/03");
+  });
+
+  test("is lost like any other where its partner was starting meanwhile: what that one asks of it waits for the next owner", async () => {
+    const array = new TwoDirectors();
+    array.startBesideOneThatDies();
+    array.route({}, [], [0]);
+    const [survivor] = array.directors;
+    const far = new ScsiInitiator(survivor.target, survivor.frames, 9);
+    const write = far.send(WRITE_10, { transferLength: 1 }, { dataOut: data(1), lun: 0 });
+    array.settle([0]);
+    await survivor.channel.partnerLost(1);
+    expect(write.completions).toBe(0);
+    array.takeOver([]);
+    expect([write.completions, survivor.channel.inFlight, survivor.frames.taken.size]).toEqual([1, 0, 0]);
+  });
+
+  test("is lost like any other where it dies again before its partner hears that it is back", async () => {
+    const array = new TwoDirectors();
+    await array.loseOne();
+    array.takeOver([]);
+    array.returnAndDie();
+    await array.directors[0].channel.partnerLost(1);
+    // It comes back after all.
+    array.giveBack();
+    const answer = array.host(0, 1).send(TEST_UNIT_READY, {}, { lun: 0 });
+    array.settle();
+    expect(answer.status).toBe(STATUS.GOOD);
   });
 
   test("finds its partner's nexuses when it is back, and none of its own life before", () => {
