@@ -79,8 +79,12 @@ export interface OwnedPool {
   letGo(): Promise<void>;
 }
 
-/** What keeps a pool closed for people to see to. Anything else is a bug of ours, and ends the thread. */
 const POOL_ERRORS = [PoolRefusedError, JournalError, JournalFileError, MapDamagedError, GroupFailedError, DriveError];
+
+/** What keeps a pool closed, or comes at its end, for people to see to. Anything else is a bug of ours, and ends the thread. */
+export function isPoolError(error: unknown): boolean {
+  return POOL_ERRORS.some((kind) => error instanceof kind);
+}
 
 /**
  * One after the other: recovery of one takes all the frames that it can have. Where too many drives are gone for that, it is
@@ -173,7 +177,7 @@ async function attempt(
       },
     };
   } catch (error) {
-    if (!POOL_ERRORS.some((kind) => error instanceof kind)) throw error;
+    if (!isPoolError(error)) throw error;
     journal.giveUp();
     if (isPathLost(error)) options.onUnreachable?.(pool.index);
     await letGo();

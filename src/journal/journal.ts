@@ -310,7 +310,9 @@ export class Journal {
   /** Resolves when every record up to `sequence` is durable; rejects when the journal has failed. */
   synced(sequence: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.whenSynced(sequence, (durable) => (durable ? resolve() : reject(new Error("the journal has failed"))));
+      this.whenSynced(sequence, (durable) =>
+        durable ? resolve() : reject(new JournalFileError("io", "the journal has failed")),
+      );
     });
   }
 

@@ -84,7 +84,7 @@ export type PoolCure = "path" | "reopening" | "drives" | undefined;
 
 /** Whether the pool can serve; once failed it stays so until it is opened anew. */
 export class PoolHealth {
-  #reason: string | undefined;
+  #error: Error | undefined;
   #cure: PoolCure;
   readonly #onFail: (reason: string) => void;
 
@@ -93,7 +93,7 @@ export class PoolHealth {
   }
 
   get failed(): boolean {
-    return this.#reason !== undefined;
+    return this.#error !== undefined;
   }
 
   /** Nothing is broken, or only drives are. */
@@ -108,21 +108,26 @@ export class PoolHealth {
   }
 
   get reason(): string | undefined {
-    return this.#reason;
+    return this.#error?.message;
+  }
+
+  /** What it failed for. */
+  get error(): Error | undefined {
+    return this.#error;
   }
 
   /** The pool has another owner from now on: what of this one still fails concerns nobody. */
   letGo(): void {
-    this.#reason ??= new PoolClosedError().message;
+    this.#error ??= new PoolClosedError();
   }
 
   fail(error: unknown): void {
-    if (this.#reason !== undefined) return;
-    this.#reason = error instanceof Error ? error.message : String(error);
+    if (this.#error !== undefined) return;
+    this.#error = error instanceof Error ? error : new Error(String(error));
     if (isPathLost(error)) this.#cure = "path";
     else if (error instanceof JournalFileError && error.kind === "noSpace") this.#cure = "reopening";
     else if (isGroupFailed(error)) this.#cure = "drives";
-    this.#onFail(this.#reason);
+    this.#onFail(this.#error.message);
   }
 }
 

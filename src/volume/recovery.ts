@@ -209,7 +209,8 @@ class Replay {
   /** A journal may hold more blocks than memory does: destage goes along while it is replayed, and what it takes must be there. */
   async #makeRoom(): Promise<void> {
     const { health, runtime } = this.#parts;
-    if (health.failed) throw new Error(health.reason);
+    // As it is: its kind says what becomes of the pool, and that it is the pool's alone.
+    if (health.error !== undefined) throw health.error;
     await this.loadDeferred();
     await this.#hooks.press();
     await pause(runtime, FRAME_WAIT_MILLISECONDS);

@@ -1,5 +1,8 @@
 import { expect, test } from "vitest";
+import { isPoolError } from "../../../directors/back-end/owned-pool.ts";
+import { DriveError } from "../../../drivers/drive/drive.ts";
 import { JournalFileError } from "../../../drivers/journal-file/journal-file.ts";
+import { isPathLost } from "../../../src/raid/raid-group.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
 import { DriveGate, interceptDrive, turns, until } from "../../support/gated-drive.ts";
 import { MemoryPoolMedia, openMemoryPool, readBytes, SMALL_POOL, volumeDocument, writeBytes } from "../../support/memory-pool.ts";
@@ -7,7 +10,8 @@ import { MemoryPoolMedia, openMemoryPool, readBytes, SMALL_POOL, volumeDocument,
 const BLOCK = 4096;
 const BLOCKS = 1600;
 
-test("a recovery that fails while it destages leaves the journal as it was: the next one has everything", async () => {
+/** Less memory than the journal holds: it is destaged while it is replayed. */
+async function journalBeyondMemory(frameCount = SMALL_POOL.frameCount): Promise<MemoryPoolMedia> {
   const large = new MemoryPoolMedia({ ...SMALL_POOL, frameCount: 4096 });
   const gate = new DriveGate();
   large.wrap = (drive) => gate.wrap(drive);
@@ -20,11 +24,15 @@ test("a recovery that fails while it destages leaves the journal as it was: the 
     await writeBytes(first, 1, block * BLOCK, data);
   }
   first.kill();
-
-  // Less memory than the journal holds: it is destaged while it is replayed. Of two batches one is let go at a time.
-  const media = new MemoryPoolMedia(SMALL_POOL);
+  const media = new MemoryPoolMedia({ ...SMALL_POOL, frameCount });
   media.drives.splice(0, media.drives.length, ...large.drives);
   media.journal = large.journal;
+  return media;
+}
+
+test("a recovery that fails while it destages leaves the journal as it was: the next one has everything", async () => {
+  const media = await journalBeyondMemory();
+  // Of two batches one is let go at a time.
   const held: (() => void)[] = [];
   let holds = true;
   media.wrap = (drive) =>
@@ -66,4 +74,38 @@ test("a recovery that fails while it destages leaves the journal as it was: the 
     expect(data[0], `block ${block}`).toBe(block % 251);
   }
   again.kill();
+});
+
+test("a recovery whose destage fails is refused for what that failed for, which keeps the pool closed and not its director", async () => {
+  // Also without what a pool that has failed gives up: what is left of the journal is more than memory holds.
+  const media = await journalBeyondMemory(512);
+  let syncs = 0;
+  const opening = openMemoryPool(media, {
+    wrapJournal: (file) => ({
+      bytes: file.bytes,
+      write: (position, buffers) => file.write(position, buffers),
+      close: () => file.close(),
+      read: (position, target) => file.read(position, target),
+      sync: (done) => {
+        syncs += 1;
+        // The claim's; then what destage waits for.
+        if (syncs > 1) queueMicrotask(() => done(new JournalFileError("io", "EIO (fault on command)")));
+        else file.sync(done);
+      },
+    }),
+  });
+  const error: unknown = await opening.catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(JournalFileError);
+  expect([isPoolError(error), syncs]).toEqual([true, 2]);
+
+  const drives = await journalBeyondMemory(512);
+  drives.wrap = (drive) =>
+    interceptDrive(drive, async (operation, _parameters, run) => {
+      if (operation !== "writeStrips") return run();
+      const lost = new DriveError("unreachable", drive.name, "its thread took no request by the deadline");
+      lost.threadLost = true;
+      throw lost;
+    });
+  const path: unknown = await openMemoryPool(drives).catch((reason: unknown) => reason);
+  expect([isPoolError(path), isPathLost(path)]).toEqual([true, true]);
 });
