@@ -10,7 +10,7 @@
  * (drive-channel.ts), so that hosts notice a delay.
  * Invariants:
  *  1. Two incarnations never run at a time, and each has an epoch of its own: what was asked of one is not done by the next.
- *  2. Nothing is formatted by a thread that is started again.
+ *  2. Until one has been ready, each does what the first was told. From then on nothing is formatted by one that is started again.
  */
 import type { DriveState, DriveThreadDrive, FromDriveThread, ToDriveThread } from "../drivers/drive/drive-thread-messages.ts";
 import { raiseThreadEpoch } from "../drivers/shared-memory/epoch.ts";
@@ -48,19 +48,29 @@ export class DriveThreadKeeper {
   /** When the thread died of late. */
   #deaths: number[] = [];
   #stopping = false;
+  /** As the next thread is to open them. */
+  #drives: readonly DriveThreadDrive[];
+  readonly #ready: Promise<readonly DriveState[]>;
   #thread: DriveThread;
   /** Events of this thread's life; set once there is somebody to tell. */
   raise: (event: ArrayEvent) => void = () => {};
 
   constructor(options: KeepDriveThread) {
     this.#options = options;
-    this.#thread = this.#start(options.drives);
+    this.#drives = options.drives;
+    this.#ready = new Promise((resolve) => {
+      this.onMessage((message) => {
+        if (message.type !== "ready") return;
+        this.#drives = options.drives.map(({ format: _, ...known }) => known);
+        resolve(message.drives);
+      });
+    });
+    this.#thread = this.#start();
   }
 
-  /** Resolves when the drives have been tried. */
-  async ready(): Promise<readonly DriveState[]> {
-    const { drives } = await this.#thread.next((message) => message.type === "ready");
-    return drives;
+  /** Resolves when the drives have been tried, by the first thread that lives to do it. */
+  ready(): Promise<readonly DriveState[]> {
+    return this.#ready;
   }
 
   post(message: ToDriveThread): void {
@@ -112,10 +122,10 @@ export class DriveThreadKeeper {
     await stopThread(this.#thread, { type: "stop" }, ({ type }) => type === "stopped");
   }
 
-  #start(drives: readonly DriveThreadDrive[]): DriveThread {
+  #start(): DriveThread {
     const { global, pool, start, threads } = this.#options;
     raiseThreadEpoch(global, threadNumber(global.layout, "drive", pool.index));
-    const thread = start(drives, (reason) => this.#died(thread, reason));
+    const thread = start(this.#drives, (reason) => this.#died(thread, reason));
     thread.onMessage((message) => {
       for (const listener of this.#listeners) listener(message);
     });
@@ -124,7 +134,7 @@ export class DriveThreadKeeper {
   }
 
   #died(thread: DriveThread, reason: string): void {
-    const { drives, onFatal, pool, threads, nowMilliseconds } = this.#options;
+    const { onFatal, pool, threads, nowMilliseconds } = this.#options;
     const at = threads.indexOf(thread);
     if (at >= 0) threads.splice(at, 1);
     for (const over of this.#ended) over();
@@ -137,7 +147,7 @@ export class DriveThreadKeeper {
     }
     const first = reason.split("\n")[0] ?? reason;
     this.#event("critical", "drives.threadLost", `the thread of pool ${pool.name}'s drives ended and is started again: ${first}`);
-    this.#thread = this.#start(drives.map(({ format: _, ...known }) => known));
+    this.#thread = this.#start();
     void this.#watchRestart(this.#thread);
   }
 
