@@ -234,6 +234,11 @@ export class Journal {
     return this.#hasRoom;
   }
 
+  /** No sync begins: the disk had no room for what has to be written anew before (invariant 5). */
+  get lacksRoomToSync(): boolean {
+    return !this.#hasRoom && this.#unsureFrom() < this.#recoveredEnd;
+  }
+
   /** Whether the disk has room for what comes next: tried behind the head, with zeros, which no reader takes for a record. */
   findRoom(): boolean {
     if (this.#failed) return false;

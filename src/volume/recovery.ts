@@ -4,6 +4,7 @@
  * Replay does what the writes did: the same blocks become dirty under the same sequences, in the same order, and destage
  * takes them from there. It can be repeated at will: a crash during recovery is just another crash.
  */
+import { JournalFileError } from "../../drivers/journal-file/journal-file.ts";
 import { dataChecksum } from "../../drivers/shared-memory/data-checksum.ts";
 import { MASK_FULL } from "../cache/frame-pool.ts";
 import type { RecoveredEntry, RecoveredRecord } from "../journal/journal-reader.ts";
@@ -208,9 +209,16 @@ class Replay {
 
   /** A journal may hold more blocks than memory does: destage goes along while it is replayed, and what it takes must be there. */
   async #makeRoom(): Promise<void> {
-    const { health, runtime } = this.#parts;
+    const { health, journal, name, runtime } = this.#parts;
     // As it is: its kind says what becomes of the pool, and that it is the pool's alone.
     if (health.error !== undefined) throw health.error;
+    // Destage waits for that sync, and room is looked for behind the journal's end only, which is not known yet: opened anew.
+    if (journal.lacksRoomToSync) {
+      throw new JournalFileError(
+        "noSpace",
+        `the disk below the journal of pool ${name} is full, and memory does not hold what is in it: make room there. Nothing that was acknowledged is lost`,
+      );
+    }
     await this.loadDeferred();
     await this.#hooks.press();
     await pause(runtime, FRAME_WAIT_MILLISECONDS);

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { isPoolError } from "../../../directors/back-end/owned-pool.ts";
 import { DriveError } from "../../../drivers/drive/drive.ts";
-import { JournalFileError } from "../../../drivers/journal-file/journal-file.ts";
+import { type JournalFile, JournalFileError } from "../../../drivers/journal-file/journal-file.ts";
+import { JOURNAL_DATA_START } from "../../../src/journal/record.ts";
 import { isPathLost } from "../../../src/raid/raid-group.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
 import { DriveGate, interceptDrive, turns, until } from "../../support/gated-drive.ts";
@@ -108,4 +109,61 @@ test("a recovery whose destage fails is refused for what that failed for, which 
     });
   const path: unknown = await openMemoryPool(drives).catch((reason: unknown) => reason);
   expect([isPoolError(path), isPathLost(path)]).toEqual([true, true]);
+});
+
+test("a recovery that needs memory, and finds no room in the journal for what is written anew before destage, is refused", async () => {
+  const media = await journalBeyondMemory();
+  let isFull = true;
+  const wrapJournal = (file: JournalFile): JournalFile => ({
+    bytes: file.bytes,
+    read: (position, target) => file.read(position, target),
+    sync: (done) => file.sync(done),
+    close: () => file.close(),
+    write: (position, buffers) => {
+      if (isFull && position >= JOURNAL_DATA_START) throw new JournalFileError("noSpace", "ENOSPC (fault on command)");
+      file.write(position, buffers);
+    },
+  });
+  let error: unknown;
+  openMemoryPool(media, { wrapJournal, hurry: 100 }).catch((reason: unknown) => {
+    error = reason;
+  });
+  await until(() => error !== undefined);
+  expect(error).toMatchObject({ name: "JournalFileError", kind: "noSpace", message: expect.stringContaining("make room") });
+  isFull = false;
+  const again = await openMemoryPool(media, { wrapJournal });
+  for (let block = 0; block < BLOCKS; block += 50) {
+    const { status, data } = await readBytes(again, 1, block * BLOCK, BLOCK);
+    expect([status, data[0]]).toEqual([BLOCK_STATUS.good, block % 251]);
+  }
+  again.kill();
+});
+
+test("a takeover that needs memory goes on without room for superblocks: its records need not be written anew", async () => {
+  const media = await journalBeyondMemory();
+  let refused = 0;
+  let isReplayed = false;
+  const wrapJournal = (file: JournalFile): JournalFile => ({
+    bytes: file.bytes,
+    read: (position, target) => file.read(position, target),
+    sync: (done) => file.sync(done),
+    close: () => file.close(),
+    write: (position, buffers) => {
+      // The claim's come first.
+      if (isReplayed) {
+        refused += 1;
+        throw new JournalFileError("noSpace", "ENOSPC (fault on command)");
+      }
+      file.write(position, buffers);
+    },
+  });
+  media.wrap = (drive) =>
+    interceptDrive(drive, async (operation, _parameters, run) => {
+      if (operation === "writeStrips") isReplayed = true;
+      return run();
+    });
+  const pool = await openMemoryPool(media, { wrapJournal, pagesKept: true, hurry: 100 });
+  expect(refused).toBeGreaterThan(0);
+  expect((await readBytes(pool, 1, 0, BLOCK)).status).toBe(BLOCK_STATUS.good);
+  pool.kill();
 });
