@@ -10,7 +10,8 @@
 import { createServer, type Server, Socket } from "node:net";
 import { counterBlock } from "../../drivers/shared-memory/counters.ts";
 import type { GlobalMemory } from "../../drivers/shared-memory/global-memory.ts";
-import { RECEIVE_BYTES, TRANSMIT_BYTES } from "../../drivers/shared-memory/layout.ts";
+import { RECEIVE_BYTES, TRANSMIT_BYTES, threadNumber } from "../../drivers/shared-memory/layout.ts";
+import { SessionNumbers } from "../../drivers/shared-memory/session-numbers.ts";
 import type { Config, DirectorConfig } from "../../src/config/config.ts";
 import type { ArrayEvent, SessionStatus, Severity } from "../../src/control/contract.ts";
 import type { LogicalUnitServer } from "../../src/scsi/task.ts";
@@ -127,7 +128,8 @@ export class Portal {
     this.#counters = counterBlock(global, "frontEnd", director.index);
     // In global memory, so that the copy kernel takes write data from it.
     this.#receiveBuffer = global.view(global.layout.receive[director.index]!, RECEIVE_BYTES);
-    this.#registry = new SessionRegistry(config.iscsi.sessionsPerDirectorMax);
+    const numbers = new SessionNumbers(global, threadNumber(global.layout, "director", director.index));
+    this.#registry = new SessionRegistry(config.iscsi.sessionsPerDirectorMax, numbers);
     this.#services = this.#makeServices();
     this.#connectionHost = this.#makeConnectionHost();
   }

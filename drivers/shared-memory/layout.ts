@@ -74,6 +74,7 @@ export const THREAD_WORD = {
   heartbeat: 16, // bytes 64–127, writer: the thread. Milliseconds of the time base, 0: none yet
   epoch: 17, // incarnation of the thread; writer: main, while no such thread runs
   kernelThread: 24, // bytes 96–99, writer: the thread, once: its number in the kernel. 0: unknown
+  sessionNumber: 25, // of a director; writer: the thread. The last that its portal gave, in this life or one before. 0: none
 } as const;
 /** In the same pair, as doubles; writer: the thread. */
 export const THREAD_DOUBLE = { signalsSent: 9, signalsSaved: 10, wakeups: 11 } as const;

@@ -9,7 +9,7 @@ import type { Config } from "../../src/config/config.ts";
 import type { ArrayEvent } from "../../src/control/contract.ts";
 import type { CountedFrames } from "./counted-frames.ts";
 import type { MemoryBlocks } from "./memory-blocks.ts";
-import { TARGET_NAME, testTarget } from "./scsi-target.ts";
+import { TARGET_NAME, type TestTarget, testTarget } from "./scsi-target.ts";
 
 export interface PortalFixture {
   readonly portal: Portal;
@@ -30,6 +30,8 @@ export interface PortalFixtureOptions {
   readonly host?: string;
   readonly port?: number;
   readonly open?: boolean;
+  /** Instead of one of its own. */
+  readonly target?: TestTarget;
   /** Empty: as the configuration of a wildcard address without `advertise`. */
   readonly advertise?: "";
 }
@@ -64,7 +66,7 @@ function portalConfig(options: PortalFixtureOptions = {}): Config {
 }
 
 export async function openPortal(options: PortalFixtureOptions = {}): Promise<PortalFixture> {
-  const target = testTarget();
+  const target = options.target ?? testTarget();
   const events: ArrayEvent[] = [];
   const access: PortalFixture["access"] = {
     targetName: TARGET_NAME,

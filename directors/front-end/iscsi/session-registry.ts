@@ -4,7 +4,8 @@
  * Runs on: the director's thread; one for each portal.
  * Invariants:
  *  1. At most one session for each initiator name and ISID: a login that repeats both waits until the old one has ended.
- *  2. A TSIH is not used again while its session exists; a nexus is open exactly as long as its session.
+ *  2. A TSIH is not used again while its session exists, nor before all others were, in this life of the director or one before:
+ *     units that nobody serves meanwhile remember the old nexus. A nexus is open exactly as long as its session.
  */
 import { sameName } from "./login/access.ts";
 import type { LoginIdentity } from "./login/login-conversation.ts";
@@ -26,12 +27,14 @@ export class SessionRegistry {
   /** Discovery sessions too; by initiator name and ISID, of which there is one session at most (invariant 1). */
   readonly #byPort = new Map<string, Session>();
   readonly #sessionsMax: number;
-  #lastTsih = 0;
+  readonly #numbers: { last: number };
   /** What goes on when a session has ended. */
   readonly #waiting = new Map<Session, (() => void)[]>();
 
-  constructor(sessionsMax: number) {
+  /** @param numbers.last - the TSIH that was given last, kept for the director's next life; 0: none yet */
+  constructor(sessionsMax: number, numbers: { last: number }) {
     this.#sessionsMax = sessionsMax;
+    this.#numbers = numbers;
   }
 
   all(): Iterable<Session> {
@@ -71,10 +74,11 @@ export class SessionRegistry {
   }
 
   #nextTsih(): number {
-    do {
-      this.#lastTsih = this.#lastTsih >= 0xffff ? 1 : this.#lastTsih + 1;
-    } while (this.#sessions.has(this.#lastTsih));
-    return this.#lastTsih;
+    let tsih = this.#numbers.last;
+    do tsih = tsih >= 0xffff ? 1 : tsih + 1;
+    while (this.#sessions.has(tsih));
+    this.#numbers.last = tsih;
+    return tsih;
   }
 
   add(session: Session): void {

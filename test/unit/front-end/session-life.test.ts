@@ -1,11 +1,14 @@
 /** Pings to quiet peers, shutdown, what the control plane asks for, and which portals may listen. */
 import { afterEach, describe, expect, test } from "vitest";
 import { NOP_OUT } from "../../../directors/front-end/iscsi/pdu/nop-out.ts";
+import type { Session } from "../../../directors/front-end/iscsi/session.ts";
+import { type LoginCandidate, SessionRegistry } from "../../../directors/front-end/iscsi/session-registry.ts";
 import { checkPortal, listedOnly, PortalRefused } from "../../../directors/front-end/portal-safety.ts";
 import { isLoopback } from "../../../src/config/host-address.ts";
 import type { HostDocument } from "../../../src/control/contract.ts";
 import { Initiator, RESERVED, read10 } from "../../support/initiator.ts";
 import { openPortal, type PortalFixture } from "../../support/portal-fixture.ts";
+import { testTarget } from "../../support/scsi-target.ts";
 
 const stops = (graceSeconds: number) => ({ graceSeconds, why: "the array stops" });
 let fixture: PortalFixture;
@@ -132,6 +135,57 @@ describe("what the control plane sees and asks for", () => {
     expect(fixture.counter("checkConditions")).toBe(1); // power on
     expect(fixture.counter("bytesOut")).toBeGreaterThan(8192);
     initiator.destroy();
+  });
+});
+
+describe("a director that comes back after its death", () => {
+  test("gives no host what a unit, which nobody served meanwhile, remembers of another one", async () => {
+    const reserve = Buffer.from([0x16, 0, 0, 0, 0, 0]);
+    const statusOf = async (initiator: Initiator, cdb: Buffer) => (await initiator.command(cdb)).status;
+    const before = testTarget();
+    const dead = await openPortal({ target: before });
+    const holder = await Initiator.open(dead.port);
+    await holder.testUnitReady();
+    expect(await statusOf(holder, reserve)).toBe(0);
+
+    const now = testTarget({ global: before.global });
+    fixture = await openPortal({ target: now });
+    const first = await Initiator.open(fixture.port);
+    const second = await Initiator.open(fixture.port);
+    now.servers[0].adopt([1]);
+    // Neither is the old one: both hear of the power, and find nothing reserved.
+    for (const initiator of [first, second]) {
+      expect((await initiator.testUnitReady()).status).toBe(2);
+      expect((await initiator.testUnitReady()).status).toBe(0);
+    }
+    for (const initiator of [holder, first, second]) initiator.destroy();
+    await dead.close();
+  });
+});
+
+describe("sessions' numbers", () => {
+  const tsihFrom = (registry: SessionRegistry): number => {
+    let given = 0;
+    const identity = { initiatorName: "iqn.x", isid: "00" } as LoginCandidate["identity"];
+    registry.makeRoom({
+      identity,
+      stillThere: () => true,
+      ready: (tsih) => {
+        given = tsih;
+      },
+      refuse: () => undefined,
+    });
+    return given;
+  };
+
+  test("go on where the life before was, and round, past 0 and those of open sessions", async () => {
+    fixture = await openPortal();
+    const numbers = { last: 0xfffe };
+    const registry = new SessionRegistry(16, numbers);
+    expect([tsihFrom(registry), tsihFrom(registry)]).toEqual([0xffff, 1]);
+    registry.add({ identity: { tsih: 2, initiatorName: "iqn.y", isid: "01" } } as Session);
+    expect(tsihFrom(registry)).toBe(3);
+    expect(tsihFrom(new SessionRegistry(16, numbers))).toBe(4);
   });
 });
 
