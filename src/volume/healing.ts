@@ -385,7 +385,8 @@ export class Healing {
       event("info", "rebuild.finished", `is rebuilt: ${zonesDone} zones`);
     } catch (error) {
       if (isFenced(error) || !(error instanceof DriveError)) throw error;
-      if (member.drive !== undefined) await group.lose(member.position, error, member.drive);
+      // A full disk is waited for until that is not wanted any more, which says nothing against the drive.
+      if (member.drive !== undefined && error.kind !== "noSpace") await group.lose(member.position, error, member.drive);
     } finally {
       this.#rebuild = undefined;
       if (!isWritable(member.state)) await this.#fallBack(member);

@@ -169,7 +169,7 @@ export class Rebuild {
         if (!whole || isAway(this.member.former)) return;
         // Once the drive has the zone, nothing else tells that something is missing in it.
         if (lostStrips > 0) await this.#options.noteDamage(slot);
-        await this.#drive.finishZone(zone);
+        await this.#whenThereIsRoom(() => this.#drive.finishZone(zone));
       }
     } finally {
       zoneUse.reading[slot]! -= 1;

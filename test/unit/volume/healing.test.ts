@@ -249,6 +249,78 @@ test("a spare that is gone is none, and people hear of it; it is one again when 
   pool.kill();
 });
 
+test("a spare that is looked at as it becomes a member is none any more, whatever was found before", async () => {
+  const media = new MemoryPoolMedia(shapeOf({ level: 5, dataDrives: 3, copies: 1 }, 1));
+  const pulled = pullable(media);
+  const { wrap } = media;
+  let isHeld = false;
+  let letGo: (() => void) | undefined;
+  media.wrap = (drive, position, global) =>
+    interceptDrive(wrap(drive, position, global), async (operation, _parameters, run) => {
+      if (position === 4 && operation === "listZones" && isHeld) {
+        isHeld = false;
+        await new Promise<void>((go) => {
+          letGo = go;
+        });
+      }
+      return run();
+    });
+  const pool = await filled(media);
+  const { healing } = pool.service.pool(0);
+  isHeld = true;
+  const looked = healing.placed("04");
+  await until(() => letGo !== undefined);
+  await spareTaken(pool, pulled, content(2));
+  letGo!();
+  await looked;
+  expect(healing.shelf.named("04")!.state).toBe("used");
+  pool.kill();
+});
+
+test("a drive that is rebuilt is not lost as its disk is full, whatever it does of a zone", async () => {
+  const media = new MemoryPoolMedia(shapeOf({ level: 5, dataDrives: 3, copies: 1 }, 1));
+  const pulled = pullable(media);
+  const { wrap } = media;
+  const full = new Map<DriveOperation, number>();
+  media.wrap = (drive, position, global) =>
+    interceptDrive(wrap(drive, position, global), async (operation, _parameters, run) => {
+      if (position !== 4 || !["createZone", "writeStrips", "finishZone"].includes(operation)) return run();
+      const tries = full.get(operation) ?? 0;
+      full.set(operation, tries + 1);
+      // Every other time.
+      if (tries % 2 === 0) throw new DriveError("noSpace", drive.name, "no room");
+      return run();
+    });
+  const pool = await filled(media);
+  await spareTaken(pool, pulled, content(2));
+  expect(pool.events.filter(({ type }) => type === "drive.failed" || type === "spare.lost")).toEqual([]);
+  pulled.add(0);
+  await expectContent(pool, 2);
+  pool.kill();
+});
+
+test("nor is it as the pool is stopped while it waits for room", async () => {
+  const media = new MemoryPoolMedia(shapeOf({ level: 5, dataDrives: 3, copies: 1 }, 1));
+  const pulled = pullable(media);
+  const { wrap } = media;
+  let tries = 0;
+  media.wrap = (drive, position, global) =>
+    interceptDrive(wrap(drive, position, global), async (operation, _parameters, run) => {
+      if (position !== 4 || operation !== "createZone") return run();
+      tries += 1;
+      throw new DriveError("noSpace", drive.name, "no room");
+    });
+  const pool = await filled(media);
+  const { parts, healing } = pool.service.pool(0);
+  pulled.add(1);
+  await parts.group.lose(1, unreachable("01"));
+  await until(() => tries > 1, 200_000);
+  await pool.service.stop();
+  await until(() => !healing.isBusy, 200_000);
+  expect(parts.group.members[1]).toMatchObject({ name: "04", state: "rebuilding" });
+  pool.kill();
+});
+
 describe("a spare that does not do what it is asked for as it is to be taken", () => {
   async function lostWith(error: (drive: string) => DriveError, at: DriveOperation, spareCount: number) {
     const media = new MemoryPoolMedia(shapeOf({ level: 5, dataDrives: 3, copies: 1 }, spareCount));
