@@ -110,11 +110,11 @@ function stripeAgrees(pool: Pool, media: PoolMedia, place: number, looked: Set<s
   // What is damaged stays so until it is read; reads are checked elsewhere.
   if (media.trouble.kind !== "none") return undefined;
   const strips: Uint8Array[] = [];
-  for (let position = 0; position < geometry.driveCount; position++) {
-    const drive = driveAt(pool, media, position);
-    // Where places are empty, that all can be had is proven by who reads it.
-    if (drive === undefined) return undefined;
-    const strip = drive.zones.get(zone)?.strips.get(stripe);
+  const drives = pool.parts.group.positions.map((position) => driveAt(pool, media, position));
+  // Where places are empty, that all can be had is proven by who reads it.
+  if (drives.includes(undefined)) return undefined;
+  for (const [position, drive] of drives.entries()) {
+    const strip = drive!.zones.get(zone)?.strips.get(stripe);
     if (strip === undefined) return `stripe ${key}: the strip of position ${position} is not there`;
     strips.push(strip.subarray(0, shape.parityBytes));
   }

@@ -604,6 +604,10 @@ export class World {
     const settings = random.chance(0.3) ? undefined : trouble.settings(random);
     this.engine.trace("faults", drives[position]!.identity.name, JSON.stringify(settings?.rules ?? []));
     faults[position]!.set(settings);
+    if (settings?.rules.some(({ fault }) => fault === "noSpace") === true)
+      this.engine.after(20_000 + 40_000 * random.next(), undefined, () =>
+        faults[position]!.set(restingFaults(faults[position]!)),
+      );
   }
 
   /** A pool that opens may wait for room for as long as there is none: somebody makes some. */
