@@ -190,8 +190,10 @@ export class PoolService implements BlockService {
     return this.#pools.map((pool) => pool.status());
   }
 
+  /** One that fails at its end keeps no other from coming to rest. @throws what the first of those failed for */
   async stop(): Promise<void> {
-    await Promise.all(this.#pools.map((pool) => pool.stop()));
+    const ends = await Promise.allSettled(this.#pools.map((pool) => pool.stop()));
+    for (const end of ends) if (end.status === "rejected") throw end.reason as Error;
   }
 
   #poolOf(volume: number): ServedPool | undefined {

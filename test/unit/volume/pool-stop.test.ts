@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
+import { JournalFileError } from "../../../drivers/journal-file/journal-file.ts";
 import { FRAME_STATE } from "../../../src/cache/frame-pool.ts";
 import { ZONE_STATE } from "../../../src/map/zone-table.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
+import { PoolService } from "../../../src/volume/pool-service.ts";
 import { COMPACTION_ZONES } from "../../../src/volume/space.ts";
 import { DriveGate, turns, until } from "../../support/gated-drive.ts";
 import { MemoryPoolMedia, openMemoryPool, readBytes, volumeDocument, writeBytes } from "../../support/memory-pool.ts";
@@ -65,6 +67,29 @@ test("what comes once a pool has come to rest is not acknowledged: the next star
   for (const [n, { data }] of found.entries()) if (told[n] === BLOCK_STATUS.good) expect(data[0]).toBe(n + 1);
   expect(told[1]).toBe(BLOCK_STATUS.reopening);
   next.kill();
+});
+
+test("one that fails as all stop keeps no other from coming to rest", async () => {
+  let fails = false;
+  const bad = await openMemoryPool(new MemoryPoolMedia(), {
+    wrapJournal: (file) => ({
+      bytes: file.bytes,
+      write: (position, buffers) => file.write(position, buffers),
+      read: (position, target) => file.read(position, target),
+      sync: (done) => (fails ? done(new JournalFileError("io", "EIO")) : file.sync(done)),
+      close: () => file.close(),
+    }),
+  });
+  await bad.service.createVolume(0, volumeDocument(1, 64 * BLOCK));
+  await writeBytes(bad, 1, 0, new Uint8Array(BLOCK));
+  const good = await openMemoryPool(new MemoryPoolMedia());
+  fails = true;
+  const all = new PoolService([bad.service.pool(0), good.service.pool(0)], bad.frames);
+  await expect(all.stop()).rejects.toThrow(JournalFileError);
+  // On record that nothing is in its journal.
+  expect(good.service.pool(0).record.document.journalLive).toBe(false);
+  bad.kill();
+  good.kill();
 });
 
 test("a pool that was let go is nobody's any more: what a drive refuses it then is told to nobody", async () => {
