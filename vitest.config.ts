@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 /** Two cores are what CI has; more forks only make each other's I/O slower. */
 const FORKS_MAX = 2;
 
-/** Suites that ask whether answers are right, and not how long they take: two arrays at a time. */
+/** Suites that ask whether answers are right, and not what the array costs or how long hosts wait: two arrays at a time. */
 const SIDE_BY_SIDE = [
   "conformance/bad-input",
   "conformance/crash",
@@ -13,6 +13,7 @@ const SIDE_BY_SIDE = [
   "conformance/director-restart",
   "conformance/drive-faults",
   "conformance/image",
+  "conformance/journal-full",
   "conformance/journal-mirror",
   "conformance/lba-status",
   "conformance/levels-under-load",
@@ -22,7 +23,10 @@ const SIDE_BY_SIDE = [
   "conformance/powerloss",
   "conformance/powerloss-mutants",
   "conformance/raid-levels",
+  "conformance/readonly-pool",
   "conformance/replace-drive",
+  "conformance/start",
+  "conformance/unreachable",
   "simulation/simulation",
 ].map((name) => `test/${name}.test.ts`);
 
@@ -54,7 +58,7 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          // Suites that look at times, memory, or how long hosts wait: one after the other, after everything else.
+          // Suites that look at memory, or at how long hosts wait: one after the other, after everything else.
           name: "load",
           include: ["test/{conformance,simulation}/**/*.test.ts"],
           exclude: SIDE_BY_SIDE,

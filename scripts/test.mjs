@@ -2,7 +2,7 @@
  * `npm test`: sets up what is missing (packages, build, on Debian as root the real initiators), checks style and types,
  * runs vitest, and ends in one line "N passed, N failed". Arguments go on to vitest: with any, only vitest runs.
  */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -30,8 +30,9 @@ ensureBuilt();
 
 const vitestArguments = process.argv.slice(2);
 const skipped = ensureTools();
-const failedChecks = vitestArguments.length === 0 ? CHECKS.filter(({ name, program, args }) => !check(name, program, args)) : [];
-const passedChecks = vitestArguments.length === 0 ? CHECKS.length - failedChecks.length : 0;
+const checks = vitestArguments.length === 0 ? await Promise.all(CHECKS.map(check)) : [];
+const failedChecks = checks.filter(({ isPassed }) => !isPassed);
+const passedChecks = checks.length - failedChecks.length;
 const vitest = runVitest(vitestArguments);
 
 for (const line of skipped) process.stdout.write(`${line}\n`);
@@ -40,9 +41,17 @@ const failed = vitest.failed + failedChecks.length;
 process.stdout.write(`${vitest.passed + passedChecks} passed, ${failed} failed\n`);
 process.exitCode = failed === 0 ? 0 : 1;
 
-function check(name, program, args) {
-  process.stdout.write(`check: ${name}\n`);
-  return run(join(BIN, program), args) === 0;
+/** Side by side: what each says is shown in one piece. */
+async function check({ name, program, args }) {
+  const child = spawn(join(BIN, program), args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
+  let said = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (said += chunk.toString()));
+  const status = await new Promise((resolve) => {
+    child.on("error", (error) => resolve(error.message));
+    child.on("close", resolve);
+  });
+  process.stdout.write(`check: ${name}\n${said}`);
+  return { name, isPassed: status === 0 };
 }
 
 /** Counts tests, and files or errors outside tests as one failure each; a run that says nothing is a failure. */

@@ -24,6 +24,7 @@ const WORKERS = 4;
 const READERS = 4;
 const READ_SECTORS = 128;
 const LOAD_MILLISECONDS_MIN = 800;
+const THINK_MILLISECONDS = 5;
 const LOAD_MILLISECONDS_MAX = 60_000;
 /** Without spares: a drive that was told to be bad stays in its place for the next fault. */
 const ENV = {
@@ -75,8 +76,10 @@ class FaultRig {
     const sessions = await Promise.all([this.#open(0), this.#open(1)]);
     const workers = Array.from({ length: WORKERS }, (_, n) => runWorker(sessions[n % 2]!, this.history, this.#options(isOver)));
     const readers = Array.from({ length: READERS }, async (_, n) => {
-      while (!isOver() && this.violations.length === 0)
+      while (!isOver() && this.violations.length === 0) {
         await this.#read(sessions[n % 2]!, this.#random.between(0, this.history.sectors - READ_SECTORS));
+        await sleep(THINK_MILLISECONDS);
+      }
     });
     await Promise.all([...workers, ...readers]);
     for (const session of sessions) session.close();
@@ -121,6 +124,7 @@ class FaultRig {
       counts: noCounts(),
       violations: this.violations,
       isOver,
+      thinkMilliseconds: THINK_MILLISECONDS,
     };
   }
 }

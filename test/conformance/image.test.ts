@@ -8,7 +8,7 @@ import { makeExt4Image } from "../support/ext4-image.ts";
 import { Random } from "../support/random.ts";
 import { hasTools, runToolBeside } from "../support/tools.ts";
 
-const IMAGE_MIB = Number(process.env.VARRAY_TEST_IMAGE_MIB ?? 384);
+const IMAGE_MIB = Number(process.env.VARRAY_TEST_IMAGE_MIB ?? 256);
 const TOOLS = ["qemu-img", "mkfs.ext4"];
 const STOP_MILLISECONDS_MAX = 5000;
 const SEED = 20_261_121;

@@ -209,7 +209,7 @@ class Run {
 }
 
 const READ_ATTEMPTS_MAX = 3;
-const RUNS = Number(process.env["VARRAY_TEST_RUNS"] ?? 24);
+const RUNS = Number(process.env["VARRAY_TEST_RUNS"] ?? 16);
 const RUNS_OF_A_LEVEL = Math.ceil(RUNS / 8);
 
 const LOSSES: readonly Step[] = [0, 2, 4].flatMap((position) => [

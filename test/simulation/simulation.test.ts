@@ -12,7 +12,7 @@ import { KNOWN_SEEDS } from "./known-seeds.ts";
 import { MUTATIONS } from "./mutations.ts";
 
 /** Half a minute on two free cores. */
-const SEEDS = Number(process.env["VARRAY_SIMULATION_SEEDS"] ?? 150);
+const SEEDS = Number(process.env["VARRAY_SIMULATION_SEEDS"] ?? 100);
 const PROJECT = dirname(DIST);
 
 function simulate(...options: string[]): Promise<{ status: number | null; output: string }> {

@@ -2,6 +2,7 @@
  * Load for the crash test: workers that write, overwrite, give back and read one LUN each through one session, and note
  * in its history what they did. Every read is judged at once.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { CommandAnswer, PipelinedSession } from "../pipelined-session.ts";
 import type { Random } from "../random.ts";
 import { SECTOR_BYTES, stampSectors } from "./sector-stamp.ts";
@@ -47,6 +48,8 @@ export interface LoadOptions {
   readonly mediumErrorsAllowed?: boolean;
   /** Workers keep to the first so many; readers only where `readSectors` says so. */
   readonly workedSectors?: number;
+  /** Between two commands of a worker or reader: for load that only has to be there, and leaves the machine to others. */
+  readonly thinkMilliseconds?: number;
   readonly readSectors?: number;
 }
 
@@ -54,13 +57,21 @@ export interface LoadOptions {
 export async function runWorker(session: PipelinedSession, history: WriteHistory, options: LoadOptions): Promise<void> {
   while (!options.isOver() && !session.isClosed && options.violations.length < VIOLATIONS_MAX) {
     await new Worker(session, history, options).step();
+    await think(options);
   }
 }
 
 /** Reads only, all over the LUN: what others write is seen as it changes, at the owner and through the other director. */
 export async function runReader(session: PipelinedSession, history: WriteHistory, options: LoadOptions): Promise<void> {
   const worker = new Worker(session, history, options);
-  while (!options.isOver() && !session.isClosed && options.violations.length < VIOLATIONS_MAX) await worker.readSomewhere();
+  while (!options.isOver() && !session.isClosed && options.violations.length < VIOLATIONS_MAX) {
+    await worker.readSomewhere();
+    await think(options);
+  }
+}
+
+export async function think({ thinkMilliseconds = 0 }: Pick<LoadOptions, "thinkMilliseconds">): Promise<void> {
+  if (thinkMilliseconds > 0) await sleep(thinkMilliseconds);
 }
 
 /** Writes the whole LUN once, in order. */

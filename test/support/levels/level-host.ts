@@ -16,6 +16,8 @@ const MEDIUM_ERROR = "03/11/00";
 /** What "the load goes on" means: so many more of each. */
 const PROGRESS = { writes: 20, readBytes: 2 ** 20 };
 const LOOK_MILLISECONDS = 25;
+/** All levels at once: load that is there all the time, and not as much as the machine can do. */
+const THINK_MILLISECONDS = 10;
 const PROGRESS_MILLISECONDS_MAX = 60_000;
 
 export class LevelHost {
@@ -153,7 +155,14 @@ export class LevelHost {
 
   #options(): LoadOptions {
     const { violations, counts } = this;
-    return { random: this.#random, nextSequence: () => ++this.#sequence, counts, violations, isOver: () => this.#isOver };
+    return {
+      random: this.#random,
+      nextSequence: () => ++this.#sequence,
+      counts,
+      violations,
+      isOver: () => this.#isOver,
+      thinkMilliseconds: THINK_MILLISECONDS,
+    };
   }
 }
 
