@@ -70,6 +70,8 @@ export class Healing {
   #stopping = false;
   #rebuild: Rebuild | undefined;
   #rebuildSince = 0;
+  /** Those whose rebuild was told of. */
+  readonly #begun = new WeakSet<Member>();
   /** When a member, or the drive that one is built from, was first found missing. */
   readonly #missingSince = new Map<number, number>();
   readonly #awaySince = new Map<FormerDrive, number>();
@@ -369,7 +371,10 @@ export class Healing {
         subject: `drive ${member.name}`,
         message: `pool ${name}: drive ${member.name} ${message}`,
       });
-    event("info", "rebuild.started", `is rebuilt${member.former === undefined ? "" : ` from drive ${member.former.name}`}`);
+    // One that goes on, as something more urgent was done meanwhile, is no news.
+    if (!this.#begun.has(member))
+      event("info", "rebuild.started", `is rebuilt${member.former === undefined ? "" : ` from drive ${member.former.name}`}`);
+    this.#begun.add(member);
     try {
       if (!(await rebuild.run())) return;
       // Lost since the rebuild looked last, it stays lost: what it has missed by now nobody would bring it.

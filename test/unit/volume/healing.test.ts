@@ -414,6 +414,9 @@ test("a drive that is lost while another is rebuilt gets its spare at once: what
   ]);
   isFull = false;
   await healed(pool);
+  // Of the one that went on people heard once.
+  const told = pool.events.filter(({ type }) => type === "rebuild.started").map(({ subject }) => subject);
+  expect(told).toEqual(["drive 04", "drive 05"]);
   pulled.add(1);
   pulled.add(2);
   await expectContent(pool, 1);
