@@ -206,9 +206,7 @@ export class DirectorKeeper {
       directorIndex: director,
       control: port1,
       pools: returns ? [] : pools.flatMap(({ owner }, pool) => (owner === director ? [this.#poolOf(pool)] : [])),
-      partners: this.#others(director)
-        .filter((other) => !returns || RUNNING.includes(directors[other]!))
-        .map((other) => this.#lifeOf(other)),
+      partners: partnersAtStart(directors, director).map((other) => this.#lifeOf(other)),
     };
     const thread: Director = new WatchedThread({
       name: `director ${name}`,
@@ -334,3 +332,11 @@ export class DirectorKeeper {
 const DRIVES = -1;
 /** In these states a director's thread runs, and takes part. */
 const RUNNING: readonly string[] = ["starting", "active", "leaving", "returning"];
+
+/** Whom a director that starts begins with: of one that returns, too, both are told as it is ready (`partnerReturned`). */
+export function partnersAtStart(states: Ownership["directors"], director: number): number[] {
+  const isFirst = states[director] !== "returning";
+  return [...states.keys()].filter(
+    (other) => other !== director && (isFirst || (states[other] !== "returning" && RUNNING.includes(states[other]!))),
+  );
+}

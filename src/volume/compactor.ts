@@ -98,10 +98,11 @@ export class Compactor {
    * again, or has bad strips of. Resolves when the zone is gone, or has to stay: what can be read of a damaged one would take room,
    * and give none, as long as a drive is away that may have the rest.
    * @param inMemory - blocks of it that can't be read, and that memory may still have
+   * @param isWhole - all that lives in it was read
    */
-  evacuate(slot: number, inMemory: readonly BlockAt[] = []): Promise<void> {
+  evacuate(slot: number, inMemory: readonly BlockAt[] = [], isWhole = false): Promise<void> {
     const { driveHealth, group, map } = this.#pool;
-    const isKept = group.mayComeBack && driveHealth.damagedZones.has(map.zones.zone[slot]!);
+    const isKept = !isWhole && group.mayComeBack && driveHealth.damagedZones.has(map.zones.zone[slot]!);
     if (this.#stopping || isKept) return Promise.resolve();
     return new Promise((resolve) => {
       this.#stuck.delete(slot);

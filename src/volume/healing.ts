@@ -169,8 +169,12 @@ export class Healing {
   }
 
   async #run(): Promise<void> {
-    await this.#askMissing();
-    for (let step = this.#next(); step !== undefined && !this.#stopping; step = this.#next()) await step();
+    for (;;) {
+      await this.#askMissing();
+      const step = this.#next();
+      if (step === undefined || this.#stopping) return;
+      await step();
+    }
   }
 
   /** The most urgent thing to do: what is lost before what may be. */
@@ -182,9 +186,9 @@ export class Healing {
     // It failed before it was begun to be built.
     for (const member of group.members)
       if (!isWritable(member.state) && member.former?.drive !== undefined) return () => this.#fallBack(member);
-    for (const member of group.members) if (this.#isFormerGivenUp(member)) return () => this.#giveUpFormer(member);
+    for (const member of group.members) if (this.#isFormerGivenUp(member)) return () => this.#dropFormer(member);
     const lost = this.#lost();
-    if (lost !== undefined) return () => this.#take(lost.member, lost.free, undefined);
+    if (lost !== undefined) return () => this.#replace(lost.member, lost.free);
     for (const member of group.members)
       if (member.state === "rebuilding" && !isAway(member.former)) return () => this.#bringUp(member);
     for (const member of group.members) {
@@ -213,6 +217,18 @@ export class Healing {
       if (free !== undefined) return { member, free };
     }
     return undefined;
+  }
+
+  /** See `#replace`. */
+  async #dropFormer(member: Member): Promise<void> {
+    await this.#askMissing(true);
+    if (isAway(member.former)) await this.#giveUpFormer(member);
+  }
+
+  /** One that was only away may be there again: it was not asked while another was rebuilt, and what it has may be nowhere else. */
+  async #replace(member: Member, free: ShelfDrive): Promise<void> {
+    if (member.state === "missing" || member.state === "foreign") await this.#askMissing(true);
+    if (this.#pool.group.members[member.position] === member) await this.#take(member, free, undefined);
   }
 
   /** A spare that was a member: what it still has takes room, and is of no use to whoever takes it. */
@@ -485,10 +501,10 @@ export class Healing {
   }
 
   /** A drive that could not be reached may be there again, and only lacks what was written meanwhile. */
-  async #askMissing(): Promise<void> {
+  async #askMissing(atOnce = false): Promise<void> {
     const { group, runtime } = this.#pool;
     const now = runtime.nowMilliseconds();
-    if (now - this.#askedAt < ASK_MILLISECONDS) return;
+    if (now - this.#askedAt < ASK_MILLISECONDS && !atOnce) return;
     this.#askedAt = now;
     // Also where a member of that name is out: another drive may be in its place.
     for (const shelf of this.#options.shelf.drives) if (shelf.state === "missing") await this.#askAway(shelf);
@@ -501,7 +517,10 @@ export class Healing {
       const drive = shelf?.drive;
       if (shelf === undefined || drive === undefined) continue;
       try {
-        if ((await drive.identify()).driveId !== member.driveId) {
+        const { driveId } = await drive.identify();
+        // One that failed in that place is not tried again by itself.
+        if (shelf.state === "failed" && shelf.driveId === driveId && driveId !== member.driveId) continue;
+        if (driveId !== member.driveId) {
           await this.look(shelf);
           continue;
         }

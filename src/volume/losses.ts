@@ -6,6 +6,9 @@
  *     ─▶ each block that the map names there is read ─▶ the ones that can't be had: LOST_PLACE, in the map's log
  *     ─▶ the zone is evacuated: what is left is redundant again, and nothing refers to the bad strips
  *
+ * While a drive is away that may be put back nothing is given up: zones of which all that lives can be read are evacuated (what
+ * they lack is of the past), the others are looked at again from time to time.
+ *
  * The map is walked, not the zone: where whole strips are gone, nothing but the map knows what they held.
  *
  * Runs on: the owning director's thread, a page of the map at a time. Where nothing is lost it does nothing.
@@ -38,6 +41,8 @@ const BLOCKS_AT_ONCE = 262_144;
 const PATIENCE_MILLISECONDS: readonly number[] = [2000, 8000];
 const PATIENCE_STEP_MILLISECONDS = 250;
 const REPAIR_MILLISECONDS_MAX = 10_000;
+/** While a drive is away: so long after a zone was looked at it is looked at again. */
+const SURVEY_REST_MILLISECONDS = 60_000;
 const CHANGE_BLOCKS = 512;
 /** Ranges that one event names. */
 const RANGES_TOLD = 16;
@@ -48,7 +53,7 @@ export interface LossesOptions {
   /** Finishes the zones that are open. */
   readonly closeZones: () => Promise<void>;
   /** Moves what lives in a zone elsewhere. */
-  readonly evacuate: (slot: number, inMemory: readonly BlockAt[]) => Promise<void>;
+  readonly evacuate: (slot: number, inMemory: readonly BlockAt[], isWhole?: boolean) => Promise<void>;
   /** A block that only memory has gets a new place, soon. */
   readonly repair: (volume: number, block: number, place: number) => void;
 }
@@ -60,6 +65,10 @@ export class Losses {
   readonly #damaged: Set<number>;
   /** By zone: so many times in a row all of it was looked at and could be read, the last time at `since`. */
   readonly #attempts = new Map<number, { readonly count: number; readonly since: number }>();
+  /** By zone, when it was looked at last while a drive was away. */
+  readonly #surveyed = new Map<number, number>();
+  /** A drive is away: only what can be read is looked for. */
+  #isSurvey = false;
   #running: Promise<void> | undefined;
   #stopping = false;
 
@@ -105,7 +114,13 @@ export class Losses {
 
   /** Invariant 1. What failed is not taken again, so what only it had is gone; what is only away may be put back. */
   get #isOver(): boolean {
-    return this.#stopping || this.#pool.health.failed || this.#pool.group.mayComeBack;
+    return this.#stopping || this.#pool.health.failed || (this.#pool.group.mayComeBack && !this.#isSurvey);
+  }
+
+  /** While a drive is away. */
+  #isDue(zone: number): boolean {
+    const at = this.#surveyed.get(zone);
+    return at === undefined || this.#pool.runtime.nowMilliseconds() - at >= SURVEY_REST_MILLISECONDS;
   }
 
   get #recorded(): readonly number[] {
@@ -149,6 +164,9 @@ export class Losses {
     const { zones } = this.#pool.map;
     let slots = this.#ready();
     await this.#putOnRecord();
+    this.#isSurvey = this.#pool.group.mayComeBack;
+    if (this.#isSurvey) return this.#survey(slots.filter((slot) => this.#isDue(zones.zone[slot]!)));
+    this.#surveyed.clear();
     if (slots.length === 0 || this.#isOver) return;
     // A zone that is open can't be moved, and with few writes it would stay open for long.
     if (slots.some((slot) => zones.state[slot] === ZONE_STATE.open)) await this.#options.closeZones();
@@ -169,6 +187,20 @@ export class Losses {
     for (const slot of slots) {
       const inMemory = lost.filter(({ place }) => slotOfPlace(this.#pool.geometry, place) === slot);
       if (!this.#isOver) await this.#options.evacuate(slot, inMemory);
+    }
+  }
+
+  /** A drive that is rebuilt while another is away lacks what was dead by then: that must not keep zones from being emptied. */
+  async #survey(slots: readonly number[]): Promise<void> {
+    const { geometry, map, runtime } = this.#pool;
+    const sealed = slots.filter((slot) => map.zones.state[slot] === ZONE_STATE.sealed);
+    if (sealed.length === 0) return;
+    const lost = await this.#walk(new Set(sealed));
+    if (this.#isOver) return;
+    const kept = new Set(lost.map(({ place }) => slotOfPlace(geometry, place)));
+    for (const slot of sealed) {
+      this.#surveyed.set(map.zones.zone[slot]!, runtime.nowMilliseconds());
+      if (!kept.has(slot) && !this.#isOver) await this.#options.evacuate(slot, [], true);
     }
   }
 

@@ -144,7 +144,7 @@ export class Pool {
       pool: parts,
       record: this.record,
       closeZones: () => destageAppender.closed(() => compactionAppender.closed(() => Promise.resolve())),
-      evacuate: (slot, inMemory) => this.compactor.evacuate(slot, inMemory),
+      evacuate: (slot, inMemory, isWhole) => this.compactor.evacuate(slot, inMemory, isWhole),
       repair: (volume, block, place) => this.#destager.repair(volume, block, place, true),
     });
     this.healing = new Healing({

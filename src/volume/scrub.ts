@@ -187,7 +187,7 @@ export class Scrub {
   }
 
   async #zone(slot: number): Promise<void> {
-    const { counters, driveHealth, map } = this.#pool;
+    const { counters, driveHealth, group, map, space } = this.#pool;
     const zone = map.zones.zone[slot]!;
     const found = await this.#zones.run(slot);
     if (found === undefined) return;
@@ -196,9 +196,12 @@ export class Scrub {
     const isBad = found.badStrips.size > 0 || found.lost.length > 0;
     if (!isBad && found.lostStrips === 0) return;
     if (isBad) this.#tell(zone, found);
-    // Not all of it can be moved, as it seems: it is looked into (losses.ts).
-    if (found.lost.length + found.lostStrips > 0) driveHealth.damagedZones.add(zone);
-    await this.#options.compactor.evacuate(slot);
+    // Not all of it can be moved: it is looked into (losses.ts).
+    if (found.lost.length > 0) driveHealth.damagedZones.add(zone);
+    // Whether something lives in what is gone without a trace shows as it is moved. Where a drive is away that may have it, that may
+    // take room, and give none: then there must be enough.
+    const isDoubtful = found.lostStrips > 0 && group.mayComeBack && space.freeZones <= space.freeZonesWanted;
+    if (!isDoubtful) await this.#options.compactor.evacuate(slot);
     // All that the map names in the zone was had: nothing lived in what is gone without a trace. (Drives that were rebuilt one
     // after the other have none of the stripes that were dead by then.)
     if (map.zones.zone[slot] !== zone || map.zones.state[slot] === ZONE_STATE.free) this.#tally.movedZones += 1;

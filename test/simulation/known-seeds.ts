@@ -121,4 +121,10 @@ export const KNOWN_SEEDS: readonly {
     seed: 945936,
     why: "a full pool waited for the room of a zone whose lost block only memory had, and destage was to write it anew",
   },
+  {
+    seed: 801,
+    why: "zones were kept as damaged for what was dead in them, as a drive was rebuilt while another was away: no room came of them any more",
+  },
+  { seed: 165, why: "of the model: of a stripe with an empty place only who reads it tells that all can be had", healing: true },
+  { seed: 46, why: "of the model: nobody made room for a pool that was opened while a drive's disk was full", healing: true },
 ];

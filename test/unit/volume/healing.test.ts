@@ -386,6 +386,41 @@ describe("a spare that does not do what it is asked for as it is to be taken", (
   );
 });
 
+test("a drive that was away for a moment while another is rebuilt is asked before a spare has its place", async () => {
+  const media = new MemoryPoolMedia(shapeOf({ level: 5, dataDrives: 3, copies: 1 }, 2));
+  const pulled = pullable(media);
+  const { wrap } = media;
+  let before = 0;
+  let isFull = true;
+  const reset: number[] = [];
+  media.wrap = (drive, position, global) =>
+    interceptDrive(wrap(drive, position, global), async (operation, parameters, run) => {
+      const isOld = (parameters[0] as number) < before;
+      if (operation === "resetZone" && position === 1 && isOld) reset.push(parameters[0] as number);
+      if (operation === "createZone" && position >= 4 && isOld && isFull) throw new DriveError("noSpace", drive.name, "no room");
+      return run();
+    });
+  const pool = await filled(media, 1, { missingSeconds: 10 });
+  const { group, map, runtime } = pool.service.pool(0).parts;
+  before = map.zones.nextZone;
+  await group.lose(2, new DriveError("writeFailed", "02", "it broke"));
+  pulled.add(2);
+  await until(() => pool.service.pool(0).healing.status?.position === 2);
+  pulled.add(1);
+  await group.lose(1, unreachable("01"));
+  pulled.delete(1);
+  const since = runtime.nowMilliseconds();
+  // Longer than anybody waits for one that is away.
+  await until(() => runtime.nowMilliseconds() - since > 40_000, 1_000_000);
+  isFull = false;
+  await healed(pool);
+  expect(group.members.map(({ name }) => name)).toEqual(["00", "01", "04", "03"]);
+  expect(reset).toEqual([]);
+  expect(pool.service.status()[0]!.lost).toBeUndefined();
+  await expectContent(pool, 1);
+  pool.kill();
+});
+
 test("a drive that is lost while another is rebuilt gets its spare at once: what is new is whole again", async () => {
   const media = new MemoryPoolMedia(shapeOf({ level: 6, dataDrives: 2, copies: 1 }, 2));
   const pulled = pullable(media);

@@ -426,6 +426,33 @@ test("walks that are cut off, as a drive is away for a moment, say nothing of a 
   pool.kill();
 });
 
+test("a zone is emptied while a drive is away, if all that lives in it can be read: what it lacks is of the past", async () => {
+  const { media, pulled } = rigOf({ level: 5, dataDrives: 3, copies: 1 });
+  const pool = await filled(media, { missingSeconds: 1_000_000 });
+  const { parts, losses } = pool.service.pool(0);
+  const { geometry, group, map } = parts;
+  const [slot, other] = [0, 1].map((n) => decodePlace(geometry, map.lookup(1, n * 192)).slot) as [number, number];
+  const [zone, kept] = [map.zones.zone[slot]!, map.zones.zone[other]!];
+  await losses.stop();
+  pool.kill();
+  const again = await openMemoryPool(media, { hurry: 200, healing: { missingSeconds: 1_000_000 } });
+  const opened = again.service.pool(0);
+  const away = opened.parts;
+  // In the other zone something can't be had without the drive that is away.
+  media.drives[0]!.zones.get(kept)!.strips.delete(1);
+  media.drives[1]!.zones.get(kept)!.strips.delete(1);
+  pulled.add(3);
+  await away.group.lose(3, unreachable("03"));
+  forget(again);
+  expect(group.level.tolerance).toBe(1);
+  opened.losses.damaged(slot);
+  opened.losses.damaged(other);
+  await until(() => away.map.zones.zone[slot] !== zone || away.map.zones.live[slot] === 0, TURNS);
+  expect(away.map.zones.live[other]).toBeGreaterThan(0);
+  expect(again.service.status()[0]!.lost).toBeUndefined();
+  again.kill();
+});
+
 test("what only memory has is written anew, all of it: nothing is lost, and no zone is called unreadable", async () => {
   const { media } = rigOf({ level: 5, dataDrives: 2, copies: 1 });
   const pool = await filled(media);
