@@ -700,14 +700,16 @@ export const MUTATIONS: readonly Mutation[] = [
     /if \(map\.zones\.live\[slot\] > 0\) \{/,
     "if (false) {",
   ),
-  inHealing(
-    "blocks are given up while a drive is away that may come back",
-    "only what is gone is lost",
-    600,
-    LOSSES,
-    / \|\| this\.#pool\.group\.mayComeBack;/,
-    ";",
-  ),
+  {
+    name: "blocks are given up while a drive is away that may come back",
+    breaks: "only what is gone is lost",
+    seedsMax: 600,
+    healing: true,
+    patches: [
+      { file: LOSSES, find: / \|\| \(this\.#pool\.group\.mayComeBack && !this\.#isSurvey\);/, replace: ";" },
+      { file: LOSSES, find: /this\.#isSurvey = this\.#pool\.group\.mayComeBack;/, replace: "this.#isSurvey = false;" },
+    ],
+  },
   inHealing(
     "all of a damaged zone is given up",
     "only what is gone is lost",
