@@ -27,7 +27,6 @@ const SIDE_BY_SIDE = [
   "conformance/replace-drive",
   "conformance/start",
   "conformance/unreachable",
-  "simulation/simulation",
 ].map((name) => `test/${name}.test.ts`);
 
 export default defineConfig({
@@ -58,7 +57,8 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          // Suites that look at memory, or at how long hosts wait: one after the other, after everything else.
+          // Suites that look at memory, or at how long hosts wait, and the simulation, which builds to dist/: one after the other,
+          // after everything else.
           name: "load",
           include: ["test/{conformance,simulation}/**/*.test.ts"],
           exclude: SIDE_BY_SIDE,

@@ -124,9 +124,12 @@ export class LevelStory {
     const seen = await this.#array.pool(pool);
     if (seen.rebuild === undefined) throw new Error(`pool ${pool}: the rebuild was over too soon`);
     this.host.mediumErrorsAllowed = true;
-    await this.#setFaults(seen.drives[oneMore]!.name, BROKEN);
-    // Its spare comes when the rebuild that waits has ended.
-    await this.#until("one drive more is out", ({ drives }) => drives[oneMore]!.state === "failed");
+    const { name: broken } = seen.drives[oneMore]!;
+    await this.#setFaults(broken, BROKEN);
+    // Its spare may have its place by then.
+    await this.#until("one drive more is out", ({ drives }) =>
+      drives.some(({ name, state }) => name === broken && state === "failed"),
+    );
     await this.host.goesOn();
     for (const { name } of spares) await this.#setFaults(name, []);
     await this.#until("spares are rebuilt", isHealed);
