@@ -27,6 +27,8 @@ const SIDE_BY_SIDE = [
   "conformance/replace-drive",
   "conformance/start",
   "conformance/unreachable",
+  // Where it has not to build first (scripts/test.mjs).
+  ...(process.env.VARRAY_SIMULATION_BUILT === "1" ? ["simulation/simulation"] : []),
 ].map((name) => `test/${name}.test.ts`);
 
 export default defineConfig({
@@ -57,8 +59,7 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          // Suites that look at memory, or at how long hosts wait, and the simulation, which builds to dist/: one after the other,
-          // after everything else.
+          // Suites that look at memory, or at how long hosts wait: one after the other, after everything else.
           name: "load",
           include: ["test/{conformance,simulation}/**/*.test.ts"],
           exclude: SIDE_BY_SIDE,

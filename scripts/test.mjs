@@ -27,6 +27,8 @@ const CHECKS = [
 requireNode();
 ensureInstalled();
 ensureBuilt();
+// Before any suite starts an array: it writes to dist/, too.
+if (run(join(BIN, "tsc"), ["-p", "tsconfig.simulation.json"]) === 0) process.env.VARRAY_SIMULATION_BUILT = "1";
 
 const vitestArguments = process.argv.slice(2);
 const skipped = ensureTools();
