@@ -24,7 +24,7 @@ import { DeviceServer } from "../src/scsi/device-server.ts";
 import { Target } from "../src/scsi/target.ts";
 import { PoolService } from "../src/volume/pool-service.ts";
 import { DriveRelays } from "./back-end/drive-relays.ts";
-import { isPoolError } from "./back-end/owned-pool.ts";
+import { endsAsItIs } from "./back-end/owned-pool.ts";
 import { poolRuntime } from "./back-end/pool-runtime.ts";
 import { AnswerNap } from "./channel/answer-nap.ts";
 import { Channel } from "./channel/channel.ts";
@@ -154,10 +154,7 @@ function stop(end: keyof typeof ENDS): Promise<void> {
     // Not open yet: nothing was acknowledged in this life, and what is in the journal is there for the next.
     if (services === undefined) return;
     await services.portal.close(ENDS[end]);
-    // One that fails at its end stops as it is: what it acknowledged is in its journal.
-    await services.pools.stop().catch((error: unknown) => {
-      if (!isPoolError(error)) throw error;
-    });
+    await services.pools.stop().catch(endsAsItIs);
   })();
   return stopping;
 }

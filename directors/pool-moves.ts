@@ -16,7 +16,7 @@ import { type PoolRuntime, pause } from "../src/volume/runtime.ts";
 import {
   type DrivesLost,
   drivesLostOf,
-  isPoolError,
+  endsAsItIs,
   type OpenPools,
   type OwnedPool,
   openOwnedPool,
@@ -136,10 +136,7 @@ export class PoolMoves {
         const { pools, deviceServer } = served();
         await new Promise<void>((released) => deviceServer.release(volumesOf(owned), released));
         pools.remove(index);
-        // One that fails at its end moves as it is: what it acknowledged is in its journal.
-        await owned.pool.stop().catch((error: unknown) => {
-          if (!isPoolError(error)) throw error;
-        });
+        await owned.pool.stop().catch(endsAsItIs);
         await owned.letGo();
         this.#owned.delete(index);
       }

@@ -86,6 +86,11 @@ export function isPoolError(error: unknown): boolean {
   return POOL_ERRORS.some((kind) => error instanceof kind);
 }
 
+/** For a pool that fails at its end: it ends as it is, as what it acknowledged is in its journal. @throws what is a bug of ours */
+export function endsAsItIs(error: unknown): void {
+  if (!isPoolError(error)) throw error;
+}
+
 /**
  * One after the other: recovery of one takes all the frames that it can have. Where too many drives are gone for that, it is
  * opened for reading.

@@ -518,10 +518,9 @@ export class Healing {
       if (shelf === undefined || drive === undefined) continue;
       try {
         const { driveId } = await drive.identify();
-        // One that failed in that place is not tried again by itself.
-        if (shelf.state === "failed" && shelf.driveId === driveId && driveId !== member.driveId) continue;
         if (driveId !== member.driveId) {
-          await this.look(shelf);
+          // One that failed in that place is not tried again by itself.
+          if (shelf.state !== "failed" || shelf.driveId !== driveId) await this.look(shelf);
           continue;
         }
         await drive.open(this.#epoch());
