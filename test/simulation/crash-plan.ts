@@ -55,6 +55,8 @@ export class CrashPlan {
   #aimed: number;
   /** So many acknowledgements that hosts hear of, and then at once. */
   #acknowledgements = Number.POSITIVE_INFINITY;
+  /** The process is killed rather than the power lost. */
+  kills = false;
 
   constructor(
     random: Random,

@@ -50,7 +50,8 @@ export interface PoolMedia {
   /** Of two. */
   readonly journalTrouble: JournalTrouble | undefined;
   readonly journalBytes: number;
-  readonly journalDisk: JournalDisk;
+  /** Of each copy of the journal. */
+  readonly journalDisks: readonly JournalDisk[];
 }
 
 export interface DirectorOptions {
@@ -126,7 +127,7 @@ export class Director {
         return file;
       };
       const create = (): SimJournalFile => {
-        media.journals[copy] = new SimJournalState(media.journalBytes, media.journalDisk);
+        media.journals[copy] = new SimJournalState(media.journalBytes, media.journalDisks[copy]!);
         return open()!;
       };
       return { open, create };

@@ -63,6 +63,8 @@ export class DriveChanges {
   readonly #snapshots = new Map<SimDriveState, () => void>();
   readonly #drawer: SimDriveState[] = [];
   #nextDrive = 1;
+  /** Which drive is built from which, by the newest document that any drive has. */
+  #built = { version: 0, pairs: new Set<string>() };
 
   constructor(engine: Engine, level: RaidLevel) {
     const { random } = engine;
@@ -144,6 +146,7 @@ export class DriveChanges {
     const { driveId: _, name: __, ...geometry } = old.identity;
     const drive = new SimDriveState({ name, driveId: `id-${name}-${this.#nextDrive++}`, geometry });
     drive.slowness = old.slowness;
+    drive.onMetadata = old.onMetadata;
     media.drives[bay] = drive;
     this.touched.add(name);
     this.#did("replaced", name);
@@ -260,6 +263,28 @@ export class DriveChanges {
     media.absent = [];
     for (const bay of gone) this.#heals(media, bay);
     return true;
+  }
+
+  /** A spare is about to take the place of a member that is well: now and then another member goes right then. */
+  spareIsReady(media: PoolMedia, pool: Pool): void {
+    const random = this.#random;
+    if (!random.chance(0.3)) return;
+    const bay = random.between(0, media.drives.length - 1);
+    this.#engine.after(this.#engine.latency(2), undefined, () => this.#falls(media, bay, this.#anIllness(), pool));
+  }
+
+  /** A document is on a drive: no member may have given up its place while the pool could not do without it. */
+  heard({ version, members }: PoolDocument): void {
+    if (version < this.#built.version) return;
+    const before = this.#built.pairs;
+    const pairs = members.flatMap(({ driveId, former }) => (former === undefined ? [] : [`${driveId} from ${former.driveId}`]));
+    this.#built = { version, pairs: new Set(pairs) };
+    const begun = members.flatMap(({ driveId, former }, position) =>
+      former !== undefined && !before.has(`${driveId} from ${former.driveId}`) ? [position] : [],
+    );
+    const others = members.flatMap(({ state }, position) => (isTrusted(state) || begun.includes(position) ? [] : [position]));
+    const isUnsafe = begun.some((position) => !this.#level.survives([...others, position]));
+    if (isUnsafe) this.#engine.fail(`a drive gave its place up while the pool could not do without it: ${pairs.join(", ")}`);
   }
 
   #anIllness(): Illness {

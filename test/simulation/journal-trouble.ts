@@ -53,8 +53,12 @@ export class JournalTrouble {
     else if (dice < 0.4) this.#keep(journals[this.#copy]);
     const journal = journals[this.#copy];
     if (journal === undefined) return;
-    journal.failShare = random.chance(0.3) ? 0.3 * random.next() ** 2 : 0;
-    if (journal.failShare > 0) this.#mayBeLost = true;
+    const fails = random.chance(0.5);
+    // The first failure is the last: most would be of a write, and those of syncs come while there is little to lose.
+    const syncsLeft = fails && random.chance(0.6) ? random.between(0, 12) : Number.POSITIVE_INFINITY;
+    journal.syncsLeft = syncsLeft;
+    journal.failShare = fails && syncsLeft === Number.POSITIVE_INFINITY ? 0.3 * random.next() ** 2 : 0;
+    if (fails) this.#mayBeLost = true;
   }
 
   /** The array says that a copy is lost: whether it has its cause here. */
@@ -75,12 +79,16 @@ export class JournalTrouble {
   /** The array says that a copy is whole again. */
   restored(journals: readonly (SimJournalState | undefined)[]): void {
     this.#isStale = false;
-    this.#mayBeLost = (journals[this.#copy]?.failShare ?? 0) > 0;
+    this.#mayBeLost = journals[this.#copy]?.mayFail === true;
   }
 
   #turnTo(copy: number, journals: readonly (SimJournalState | undefined)[]): void {
     if (copy === this.#copy) return;
-    for (const journal of journals) if (journal !== undefined) journal.failShare = 0;
+    for (const journal of journals) {
+      if (journal === undefined) continue;
+      journal.failShare = 0;
+      journal.syncsLeft = Number.POSITIVE_INFINITY;
+    }
     this.#copy = copy;
     this.#mayBeLost = false;
     this.#earlier = undefined;

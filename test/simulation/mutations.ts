@@ -146,7 +146,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a record's header is not checked",
     breaks: "torn records",
-    seedsMax: 300,
+    seedsMax: 1000,
     swarm: ["uniform"],
     patches: [
       { file: READER, find: ONE_BY_ONE, replace: "if (false)" },
@@ -287,7 +287,7 @@ export const MUTATIONS: readonly Mutation[] = [
     mutation(
       "a page that is written to the drives can be evicted meanwhile",
       "the map's pages",
-      60,
+      600,
       "src/map/map-pages.js",
       /this\.#dirtyCount -= 1;\s+this\.#pins\[slot\] \+= 1;/,
       "this.#dirtyCount -= 1;",
@@ -441,7 +441,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a lost copy is not on record before the next acknowledgement",
     breaks: "acknowledged is kept, by the other copy alone",
-    seedsMax: 200,
+    seedsMax: 600,
     mirrored: true,
     patches: [
       { file: MIRROR, find: /return this\.#unrecorded > 0;/, replace: "return false;" },
@@ -475,7 +475,7 @@ export const MUTATIONS: readonly Mutation[] = [
   mirrored(
     "what one copy lacks is not taken from the other",
     "each copy has all that was acknowledged",
-    300,
+    600,
     JOURNAL,
     / \?\? this\.#findInOther\(position, expected\)/,
     "",
@@ -650,7 +650,7 @@ export const MUTATIONS: readonly Mutation[] = [
     /else if \(finished\) \{/,
     "else if (finished || zones.state[slot] === ZONE_STATE.sealed) {",
   ),
-  inHealing("a drive that lacks zones is trusted", "older copies of drives", 100, ZONE_CHECK, /if \(lacking > 0\)/, "if (false)"),
+  inHealing("a drive that lacks zones is trusted", "older copies of drives", 600, ZONE_CHECK, /if \(lacking > 0\)/, "if (false)"),
   inHealing(
     "a spare is taken without being wiped",
     "spares hold nothing",

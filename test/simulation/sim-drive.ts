@@ -91,6 +91,8 @@ export class SimDriveState {
   readSlowness = 1;
   /** A drive thread that is busy with something else: what lies in its rings may be older than the owner that it hears of next. */
   stallShare = STALL_SHARE;
+  /** Hears of each value that is put among the metadata, as it is put. */
+  onMetadata: ((key: string, value: Uint8Array) => void) | undefined;
 
   constructor(options: { name: string; driveId: string; geometry: DriveGeometry }) {
     this.identity = memoryDriveIdentity(options);
@@ -305,8 +307,10 @@ export class SimDrive implements DamageableDrive {
         log: "metadata",
         apply: () => {
           for (const operation of copies) {
-            if (operation.type === "put") metadata.set(operation.key, operation.value);
-            else metadata.delete(operation.key);
+            if (operation.type === "put") {
+              metadata.set(operation.key, operation.value);
+              this.#state.onMetadata?.(operation.key, operation.value);
+            } else metadata.delete(operation.key);
           }
         },
       };

@@ -43,6 +43,11 @@ export class SimJournalState {
   get hasForsaken(): boolean {
     return this.#forsaken.size > 0;
   }
+
+  get mayFail(): boolean {
+    return this.failShare > 0 || this.syncsLeft < Number.POSITIVE_INFINITY;
+  }
+
   process = 0;
   /** An fdatasync of this process failed. */
   syncFailed = false;
@@ -50,6 +55,8 @@ export class SimJournalState {
   behindEnd = 0;
   /** Of writes and syncs, so many fail: only where there is another copy. */
   failShare = 0;
+  /** So many fdatasyncs end well yet, before one fails: likewise. */
+  syncsLeft = Number.POSITIVE_INFINITY;
   readonly disk: JournalDisk;
 
   constructor(bytes: number, disk: JournalDisk = { syncMilliseconds: SYNC_MILLISECONDS, losesOne: false }) {
@@ -77,8 +84,9 @@ export class SimJournalState {
   /** The fdatasync of the first `count` of them failed. */
   forsake(count: number, random: Random): void {
     this.syncFailed = true;
-    const share = random.chance(0.5) ? 0 : random.next();
-    const isEvicted = random.chance(0.3);
+    const dice = random.next();
+    const share = dice < 0.4 ? 0 : dice < 0.7 ? 1 : random.next();
+    const isEvicted = random.chance(0.4);
     for (const { position, data } of this.unsynced.splice(0, count)) {
       this.#hardenSectors(position, data, () => random.chance(share));
       for (let page = Math.floor(position / PAGE); page * PAGE < position + data.length; page++) this.#forsaken.add(page);
@@ -239,7 +247,8 @@ export class SimJournalFile implements JournalFile {
     const last = state.unsynced.at(-1);
     engine.after(engine.latency(state.disk.syncMilliseconds), undefined, () => {
       if (state.process !== process) return;
-      const error = state.syncFailed || this.#chanceOfFailure() ? this.#fail("fdatasync error") : undefined;
+      const error =
+        state.syncFailed || --state.syncsLeft < 0 || this.#chanceOfFailure() ? this.#fail("fdatasync error") : undefined;
       const count = last === undefined ? 0 : state.unsynced.indexOf(last) + 1;
       if (error === undefined) state.harden(count);
       else state.forsake(count, engine.random);

@@ -13,9 +13,11 @@ import { raisePoolEpoch, raiseThreadEpoch } from "../../drivers/shared-memory/ep
 import { FrameChunks } from "../../drivers/shared-memory/frame-chunks.ts";
 import { threadNumber } from "../../drivers/shared-memory/layout.ts";
 import type { VolumeDocument } from "../../src/control/contract.ts";
+import { decodeDocument } from "../../src/map/metadata-store.ts";
 import { raidLevel } from "../../src/raid/raid-levels.ts";
 import { stripShape } from "../../src/raid/strip.ts";
 import type { Pool } from "../../src/volume/pool.ts";
+import { POOL_KEY, type PoolDocument } from "../../src/volume/pool-document.ts";
 import { PoolRefusedError } from "../../src/volume/pool-members.ts";
 import { Addresses } from "./addresses.ts";
 import { BETWEEN_EVENTS, CrashPlan, type SitePasses } from "./crash-plan.ts";
@@ -27,6 +29,7 @@ import { JournalTrouble } from "./journal-trouble.ts";
 import { checkBooks, checkHealing, checkMedia } from "./media-check.ts";
 import { drivesOf, memoryOf, SHAPES, type Shape, type SimMemory, SMALL_BATCHES } from "./shape.ts";
 import { SimDriveState } from "./sim-drive.ts";
+import type { JournalDisk } from "./sim-journal.ts";
 import { newSwarm, type Swarm, type SwarmFeature } from "./swarm.ts";
 import { restingFaults, Trouble } from "./trouble.ts";
 
@@ -675,6 +678,8 @@ export class World {
     if (life?.dead === true) throw new Stopped();
     const isNow = this.#crash === undefined && this.#plan?.at(site) === true;
     this.#passes.set(site, (this.#passes.get(site) ?? 0) + 1);
+    if (site === "spare.wiped")
+      for (const { media, open } of this.#pools) if (open?.director.life === life) media.changes?.spareIsReady(media, open!.pool);
     if (!isNow) return;
     this.#trigger(site, life);
     if (this.#crash !== undefined && life !== undefined && isDead(life)) throw new Stopped();
@@ -684,7 +689,7 @@ export class World {
     const { random } = this.engine;
     const living = this.#directors.filter((director) => !director.life.dead && !this.#lingering.has(director));
     const alone = living.length < 2;
-    const processShare = this.#swarm.uniform ? 0.2 : 0.45;
+    const processShare = this.#plan?.kills === true ? 0.7 : this.#swarm.uniform ? 0.2 : 0.45;
     let mode: CrashMode = random.chance(processShare) ? "process" : random.chance(0.6) ? "power" : "director";
     // No system call is cut short by the end of one thread.
     if (mode === "director" && (alone || site === "journalFile.writeTorn")) mode = "process";
@@ -924,10 +929,12 @@ export class World {
   /** What the array tells people: nothing bad may come without a fault. */
   #raised(director: Director, event: { readonly type: string; readonly subject: string; readonly message: string }): void {
     this.engine.trace("event", director.life.name, event.type, event.message);
-    if (event.type === "journal.copyLost" && this.engine.random.chance(0.5)) this.#crashSoon(this.engine.random.between(1, 20));
+    if (event.type === "journal.copyLost" && this.engine.random.chance(0.8)) this.#crashSoon(this.engine.random.between(1, 20));
     if (event.type === "journal.copyRestored") {
       const { journals, journalTrouble } = this.#poolOf(event).media;
       journalTrouble?.restored(journals);
+      // Before anything is written over what the copy had.
+      if (this.engine.random.chance(0.5)) this.#plan?.within(this.engine.random.between(1, 20));
     }
     if (event.type === "block.lost") this.#blockLost(event);
     if (UNASKED.has(event.type) && !this.#isTrouble(event))
@@ -936,6 +943,8 @@ export class World {
 
   /** What nobody has on record yet is worth a crash: after a few events, or as soon as anything is acknowledged all the same. */
   #crashSoon(dice: number): void {
+    // All that hosts were told must be there then: after a power failure it need not be.
+    if (this.#plan !== undefined) this.#plan.kills = true;
     if (dice <= 10) this.#plan?.within(2 * dice);
     else this.#plan?.afterAcknowledgements(1 + (dice % 3));
   }
@@ -990,12 +999,21 @@ export class World {
       drive.slowness = 0.3 + random.next() * (random.chance(0.2) ? 10 : 1.5);
       if (this.#swarm.manyPages) drive.metadataSlowness = 1 + 7 * random.next();
       if (this.#swarm.lateWrites) drive.stallShare = 0.2;
+      if (changes !== undefined)
+        drive.onMetadata = (key, value) => {
+          const document = key === POOL_KEY ? (decodeDocument(value) as PoolDocument | undefined) : undefined;
+          if (document !== undefined) changes.heard(document);
+        };
       return drive;
     });
     // One alone: what is read from the others goes on being destaged.
     if (this.#swarm.slowReads) drives[random.between(0, drives.length - 1)]!.readSlowness = 20 + 100 * random.next();
     const isMirrored =
       (this.#options.mirrored === true || this.#options.seed % MIRRORED_EVERY === 0) && random.chance(MIRRORED_POOLS);
+    const journalDisk: JournalDisk = {
+      syncMilliseconds: this.#swarm.slowSyncs || this.#swarm.uniform ? 5 + 40 * random.next() : 1,
+      losesOne: this.#swarm.uniform,
+    };
     return {
       index,
       name: index === 0 ? "A" : "B",
@@ -1013,11 +1031,15 @@ export class World {
       journalTrouble: isMirrored ? new JournalTrouble(random) : undefined,
       // Where records are to be of one size none may wait for room: those that did come together.
       journalBytes: 8192 + 4096 * random.between(56, 160) * (this.#swarm.uniform ? random.between(2, 6) : 1),
-      journalDisk: {
-        syncMilliseconds: this.#swarm.slowSyncs || this.#swarm.uniform ? 5 + 40 * random.next() : 1,
-        losesOne: this.#swarm.uniform,
-      },
+      journalDisks: isMirrored ? this.#unlikeDisks(journalDisk) : [journalDisk],
     };
+  }
+
+  /** Of two copies one may be slow: what is durable in the other it has in memory only. */
+  #unlikeDisks(disk: JournalDisk): JournalDisk[] {
+    const { random } = this.engine;
+    const slow = { ...disk, syncMilliseconds: disk.syncMilliseconds * (random.chance(0.4) ? 5 + 20 * random.next() : 1) };
+    return random.chance(0.5) ? [disk, slow] : [slow, disk];
   }
 
   #seen(): Record<string, number> {

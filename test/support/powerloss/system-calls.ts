@@ -33,6 +33,7 @@ export type FileEvent =
 const NEWLINE = 0x0a;
 const QUOTE = 0x22;
 const UNFINISHED = Buffer.from("<unfinished ...>");
+const DESCRIPTORS_MAX = 2 ** 20;
 const HEX = new Uint8Array(256).fill(255);
 for (let n = 0; n < 16; n++) HEX[n.toString(16).charCodeAt(0)] = n;
 
@@ -60,6 +61,9 @@ export class SystemCalls {
   /** Where the next write() without a position goes, by descriptor: LevelDB's files are written through stdio. */
   readonly #positions = new Map<string, number>();
   #syncs = 0;
+  /** The thread whose line is read; and of each what it ended with that no call ends with. */
+  #thread = "";
+  readonly #impossible = new Map<string, string>();
 
   constructor(folder: string, take: (event: FileEvent) => void) {
     this.#folder = folder;
@@ -73,6 +77,9 @@ export class SystemCalls {
     while (line[start] === 0x20) start += 1;
     let call = line.subarray(start);
     let sync = -1;
+    this.#thread = thread;
+    const impossible = this.#impossible.get(thread);
+    if (impossible !== undefined) throw new Error(impossible);
     if (call.subarray(0, 5).toString("latin1") === "<... ") {
       const first = this.#unfinished.get(thread);
       this.#unfinished.delete(thread);
@@ -119,8 +126,17 @@ export class SystemCalls {
         this.#open(call, equals, result);
         break;
       default:
-        if (result >= 0) this.#change(name, call.subarray(0, equals));
+        if (name === "mmap" || result === 0) this.#change(name, call.subarray(0, equals));
+        else if (result > 0) this.#isImpossible(`${name} returned ${result}`);
     }
+  }
+
+  /**
+   * Of a thread that is killed strace may print whatever is in the register of the result: nobody was told anything, as with
+   * `= ?`. What the call did to the page cache is left out, as if it had not come to that. Of a thread that goes on it is an error.
+   */
+  #isImpossible(message: string): void {
+    this.#impossible.set(this.#thread, message);
   }
 
   #write(name: string, call: Buffer, written: number): void {
@@ -128,7 +144,10 @@ export class SystemCalls {
     const path = this.#below(full);
     if (path === undefined || !(written > 0)) return;
     const data = stringsOf(call, name === "write" || name === "pwrite64" ? 1 : Number.MAX_SAFE_INTEGER);
-    if (data.length < written) throw new Error(`${name} of ${written} bytes to ${path}: the trace has ${data.length}`);
+    if (data.length < written) {
+      this.#isImpossible(`${name} of ${written} bytes to ${path}: the trace has ${data.length}`);
+      return;
+    }
     let offset: number;
     if (name === "write" || name === "writev") {
       offset = this.#positions.get(descriptor) ?? 0;
@@ -141,7 +160,13 @@ export class SystemCalls {
     const path = this.#below(descriptorOf(call).path);
     // `= ?`: the process was killed in the call, and nobody was told anything.
     if (path === undefined || Number.isNaN(result)) return;
-    if (result !== 0) throw new Error(`fsync of ${path} failed while it was traced`);
+    if (result !== 0) {
+      // An error that has a name was told to whoever called.
+      const returned = call.toString("latin1", call.lastIndexOf(" = "));
+      if (/^ = -1 E[A-Z]/.test(returned)) throw new Error(`fsync of ${path} failed while it was traced${returned}`);
+      this.#isImpossible(`fsync of ${path} returned${returned}`);
+      return;
+    }
     let sync = begun;
     if (sync < 0) sync = this.#syncBegins(call);
     this.#take({ kind: "syncEnd", path, sync });
@@ -152,6 +177,10 @@ export class SystemCalls {
     if (full.startsWith(MARK_FOLDER)) this.#take({ kind: "mark", text: full.slice(MARK_FOLDER.length) });
     const path = this.#below(full);
     if (path === undefined || result < 0) return;
+    if (result > DESCRIPTORS_MAX) {
+      this.#isImpossible(`${path} was opened as descriptor ${result}`);
+      return;
+    }
     const flags = call.toString("latin1", call.lastIndexOf('"', equals), equals);
     if (flags.includes("O_APPEND")) throw new Error(`${path} is opened to append, which the model of files has not`);
     this.#positions.set(`${result}`, 0);

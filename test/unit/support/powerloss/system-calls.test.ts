@@ -56,6 +56,22 @@ describe("system calls of a trace", () => {
     expect(events.map(({ kind }) => kind)).toEqual(["syncBegin"]);
   });
 
+  test("takes a result that no call has for that of a thread that was killed, and of no other", () => {
+    const results = ["140310004736000", "-1 (errno 18446744073709551542)"];
+    const calls = [
+      `write(${FILE}, "${hex("a")}", 1)`,
+      `unlink("${hex("/data/a")}")`,
+      `fsync(${FILE})`,
+      `openat(AT_FDCWD, "${hex("/data/a")}", O_RDONLY)`,
+    ];
+    for (const call of calls)
+      for (const result of results)
+        expect(eventsOf(`12 ${call} = ${result}`, `13 write(${FILE}, "${hex("b")}", 1) = 1`)).toHaveLength(1);
+    const goesOn = `12 write(${FILE}, "${hex("b")}", 1) = 1`;
+    for (const call of calls) expect(() => eventsOf(`12 ${call} = ${results[0]}`, goesOn)).toThrow("140310004736000");
+    expect(() => eventsOf(`12 fsync(${FILE}) = ${results[1]}`, goesOn)).toThrow("returned = -1 (errno");
+  });
+
   test("sees folders, names and marks, and leaves out what failed or lies elsewhere", () => {
     const events = eventsOf(
       `12 mkdir("${hex("/data/zones")}", 0777) = 0`,
