@@ -55,8 +55,8 @@ export class CrashPlan {
   #aimed: number;
   /** So many acknowledgements that hosts hear of, and then at once. */
   #acknowledgements = Number.POSITIVE_INFINITY;
-  /** The process is killed rather than the power lost. */
-  kills = false;
+  /** What most likely ends by it, where that is not left to chance alone. */
+  rather: "process" | "power" | undefined;
 
   constructor(
     random: Random,

@@ -689,8 +689,10 @@ export class World {
     const { random } = this.engine;
     const living = this.#directors.filter((director) => !director.life.dead && !this.#lingering.has(director));
     const alone = living.length < 2;
-    const processShare = this.#plan?.kills === true ? 0.7 : this.#swarm.uniform ? 0.2 : 0.45;
+    const processShare = this.#swarm.uniform ? 0.2 : 0.45;
+    const rather = this.#plan?.rather;
     let mode: CrashMode = random.chance(processShare) ? "process" : random.chance(0.6) ? "power" : "director";
+    if (rather !== undefined && random.chance(0.6)) mode = rather;
     // No system call is cut short by the end of one thread.
     if (mode === "director" && (alone || site === "journalFile.writeTorn")) mode = "process";
     const victim = living.find((director) => director.life === life) ?? living[random.between(0, living.length - 1)]!;
@@ -929,24 +931,42 @@ export class World {
   /** What the array tells people: nothing bad may come without a fault. */
   #raised(director: Director, event: { readonly type: string; readonly subject: string; readonly message: string }): void {
     this.engine.trace("event", director.life.name, event.type, event.message);
-    if (event.type === "journal.copyLost" && this.engine.random.chance(0.8)) this.#crashSoon(this.engine.random.between(1, 20));
-    if (event.type === "journal.copyRestored") {
-      const { journals, journalTrouble } = this.#poolOf(event).media;
-      journalTrouble?.restored(journals);
-      // Before anything is written over what the copy had.
-      if (this.engine.random.chance(0.5)) this.#plan?.within(this.engine.random.between(1, 20));
-    }
+    if (event.type === "journal.copyLost" && this.engine.random.chance(0.8)) this.#copyLost(event.message);
+    if (event.type === "journal.copyRestored") this.#copyRestored(this.#poolOf(event).media);
     if (event.type === "block.lost") this.#blockLost(event);
     if (UNASKED.has(event.type) && !this.#isTrouble(event))
       this.engine.fail(`${event.type} (${event.subject}): ${event.message}`);
   }
 
-  /** What nobody has on record yet is worth a crash: after a few events, or as soon as anything is acknowledged all the same. */
-  #crashSoon(dice: number): void {
+  /**
+   * Worth a crash: before it is on record, or as soon as anything is acknowledged all the same; or when it is, while the other
+   * copy has in memory only what this one had on its disk.
+   */
+  #copyLost(message: string): void {
+    const { random } = this.engine;
+    const plan = this.#plan;
+    if (plan === undefined) return;
+    if (!message.includes("fdatasync") && random.chance(0.5)) {
+      plan.rather = "power";
+      plan.within(random.between(10, 60));
+      return;
+    }
     // All that hosts were told must be there then: after a power failure it need not be.
-    if (this.#plan !== undefined) this.#plan.kills = true;
-    if (dice <= 10) this.#plan?.within(2 * dice);
-    else this.#plan?.afterAcknowledgements(1 + (dice % 3));
+    plan.rather = "process";
+    if (random.chance(0.5)) plan.within(random.between(2, 20));
+    else plan.afterAcknowledgements(random.between(1, 3));
+  }
+
+  /** Worth a crash when hosts have read what there is, before anything is written over what the copy had. */
+  #copyRestored({ journals, journalTrouble }: PoolMedia): void {
+    const { random, now } = this.engine;
+    journalTrouble?.restored(journals);
+    if (random.chance(0.5)) return;
+    this.#quietUntil = now + 60;
+    const plan = this.#plan;
+    this.engine.after(10 + 50 * random.next(), undefined, () => {
+      if (this.#plan === plan) plan?.within(1);
+    });
   }
 
   /** One block that could not be read; the event of many that are given up names ranges. */
