@@ -2,7 +2,8 @@
  * Drives of one pool that fail, vanish, come back, are replaced, swapped and rolled back, so that the pool heals itself: a
  * run's other kind of trouble (trouble.ts), with spares.
  *
- *   while the process is down   taken out, put back, swapped, replaced by a blank one, rolled back, an old one found in a drawer
+ *   while the process is down   taken out, put back, swapped, replaced by a blank one, rolled back, an old one found in a drawer,
+ *                               one of their zones deleted
  *   while it runs               out of reach for a while, failed for good, suspect: members, spares, those that are being built;
  *                               strips of a stripe rot; and, where the run says so, one drive more than the level can do
  *                               without, while another is built, so that what it lacks is lost (loss.ts)
@@ -136,7 +137,19 @@ export class DriveChanges {
       this.touched.add(drive.identity.name);
       before();
       this.#doubtful.add(drive);
-    } else this.#fromDrawer(media);
+    } else if (dice < 0.94) this.#fromDrawer(media);
+    else if (this.#mayLose(media, undefined, [drive])) this.#losesZone(drive);
+  }
+
+  /** Somebody deletes a folder, or a file system was repaired: the rest of the drive is as it was left. */
+  #losesZone(drive: SimDriveState): void {
+    const finished = [...drive.zones].filter(([, zone]) => zone.finished);
+    if (finished.length === 0) return;
+    const [zone] = this.#any(finished);
+    drive.zones.delete(zone);
+    this.#did("lost a zone", drive.identity.name, String(zone));
+    this.touched.add(drive.identity.name);
+    this.#doubtful.add(drive);
   }
 
   /** A drive that nobody ever used in the place of one that may be spared. */

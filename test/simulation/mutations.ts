@@ -496,14 +496,17 @@ export const MUTATIONS: readonly Mutation[] = [
     /target\.write\(this\.#positionOf\(offset\), \[slice\]\);/,
     "const there = Buffer.alloc(slice.length); target.read(this.#positionOf(offset), there); if (!slice.equals(there)) target.write(this.#positionOf(offset), [slice]);",
   ),
-  mirrored(
-    "a copy that was ahead keeps what lies behind the end",
-    "one history",
-    1000,
-    JOURNAL,
-    /this\.#endAtHead\(target\);/,
-    "",
-  ),
+  {
+    name: "a copy that was ahead keeps what lies behind the end",
+    breaks: "one history",
+    seedsMax: 1000,
+    mirrored: true,
+    patches: [
+      { file: JOURNAL, find: /this\.#endAtHead\(target\);/, replace: "" },
+      // Looking for room writes there, too, a moment later.
+      { file: "src/volume/journal-room.js", find: /opened\(\) \{\s+this\.#pool\.journal\.findRoom\(\);/, replace: "opened() {" },
+    ],
+  },
   mirrored(
     "drives that are brought level hear nothing of the journal's copies",
     "who is trusted",
