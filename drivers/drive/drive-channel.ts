@@ -13,6 +13,7 @@
  *     answered is asked again, before anything else: callers notice a delay, of HOLD_MILLISECONDS_MAX at most.
  *  5. What can't be asked as the drives are not open again by then says so, for as long as this channel lives: no drive is
  *     to blame, and the pool is opened anew by another channel.
+ *  6. A channel that is closed sends nothing: the rings have another's ends by then. Who asks all the same is fenced.
  */
 import { Doorbell } from "../shared-memory/doorbell.ts";
 import { RELAY, relayState } from "../shared-memory/drive-relay-state.ts";
@@ -123,6 +124,7 @@ export class DriveChannel {
   #nextId = Math.floor(Math.random() * 0x7fff_ffff);
   #timer: NodeJS.Timeout | undefined;
   #failure: DriveError | undefined;
+  #isClosed = false;
   readonly #path: DrivePath;
   /** When an answer came last. */
   #heardAt = 0;
@@ -162,6 +164,7 @@ export class DriveChannel {
 
   /** Sends a request, or keeps it until there is room. Rejects with DriveError. */
   transact(request: DriveRequest): Promise<DriveAnswer> {
+    if (this.#isClosed) return Promise.reject(new DriveError("fenced", request.drive, "its pool was let go of"));
     if (this.#failure !== undefined) return Promise.reject(new DriveError("unreachable", request.drive, this.#failure.message));
     if (this.#isPathLost && request.operation !== DRIVE_OPERATION.identify) return Promise.reject(this.#pathLost(request));
     return new Promise((resolve, reject) => {
@@ -205,8 +208,9 @@ export class DriveChannel {
     this.#stopTimer();
   }
 
-  /** Ends the timer; nothing is in flight any more. */
+  /** Nothing is in flight any more, and nothing more is sent. */
   close(): void {
+    this.#isClosed = true;
     if (this.#inFlight.size + this.waiting > 0) this.fail("the director closed its channel");
     this.#stopTimer();
   }

@@ -215,6 +215,14 @@ export class MapPages {
     if (this.#pins[slot]! > 0) this.#pins[slot]! -= 1;
   }
 
+  /** It is not on the drives: it is taken again. */
+  notWritten(slot: number): void {
+    this.written(slot);
+    if (this.#used[slot] === 0 || this.#dirty[slot] === 1) return;
+    this.#dirty[slot] = 1;
+    this.#dirtyCount += 1;
+  }
+
   /** Whether a page can be loaded now without evicting a dirty or pinned one. */
   hasRoom(): boolean {
     return this.#slotCount < this.pagesMax || this.#freeSlots.length > 0 || this.#findVictim() >= 0;

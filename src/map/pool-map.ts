@@ -439,7 +439,12 @@ export class PoolMap {
         taken.push(slot);
         operations.push({ type: "put", key: pageKey(volume, page), value: encodePage(volume, page, this.#logSequence, places) });
       }
-      if (operations.length > 0) await this.#store.putMap(operations);
+      try {
+        if (operations.length > 0) await this.#store.putMap(operations);
+      } catch (error) {
+        for (const slot of taken) this.pages.notWritten(slot);
+        throw error;
+      }
       this.#reached("map.pagesWritten");
       for (const slot of taken) this.pages.written(slot);
     }

@@ -291,6 +291,9 @@ export class RaidGroup {
           if (!waits) this.#waitingForRoom += 1;
           waits = true;
           await this.#room(drive, position);
+          // Judged bad meanwhile: nobody goes on waiting for it.
+          const { former } = this.#members[position]!;
+          if (this.writable(position) !== drive && former?.drive !== drive) return error;
         }
       }
     } finally {

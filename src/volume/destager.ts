@@ -144,7 +144,7 @@ export class Destager {
     this.poke();
   }
 
-  /** Resolves when everything that is dirty now is on the drives. */
+  /** Resolves when everything that is dirty now is on the drives, but for parts of blocks whose rest a drive has that is away. */
   drain(): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#pool.health.failed || this.#draining) {
@@ -234,7 +234,10 @@ export class Destager {
         this.#giveBatch(batch);
         // Everything dirty is in batches under way, had to be merged first, or waits for a range that was zeroed meanwhile.
         if (merged > 0 || !this.#pool.zeros.isEmpty) continue;
-        if (this.#active === 0) return;
+        if (this.#active === 0) {
+          this.#settleRests();
+          return;
+        }
         await this.#nextEnd();
         continue;
       }
@@ -342,7 +345,9 @@ export class Destager {
     const now = runtime.nowMilliseconds();
     const since = this.#unread.get(key)?.since ?? now;
     const isGone = map.lookup(volume, block) === LOST_PLACE;
-    const waits = !isGone && !this.#isPressed && (group.mayComeBack || now - since < REST_PATIENCE_MILLISECONDS);
+    // Who only waits for it to be on the drives does not make it unneeded.
+    const hasPatience = this.#drains.length === 0 && now - since < REST_PATIENCE_MILLISECONDS;
+    const waits = !isGone && !this.#needsRoom && (group.mayComeBack || hasPatience);
     if (waits) this.#unread.set(key, { volume, block, since, retryAt: now + REST_RETRY_MILLISECONDS });
     else this.#unread.delete(key);
     return waits;
@@ -350,9 +355,13 @@ export class Destager {
 
   /** Somebody waits for what is dirty. */
   get #isPressed(): boolean {
+    return this.#needsRoom || this.#drains.length > 0;
+  }
+
+  /** Writes wait for what dirty blocks have, in memory or in the journal, or soon will. */
+  get #needsRoom(): boolean {
     const { frames, journal } = this.#pool;
-    const isAwaited = this.#pressure || frames.waiting > 0 || this.#drains.length > 0;
-    return isAwaited || this.#draining || journal.fullness > REST_JOURNAL_SHARE;
+    return this.#pressure || frames.waiting > 0 || journal.fullness > REST_JOURNAL_SHARE;
   }
 
   async #pickRepairs(batch: StripeBatch): Promise<void> {
@@ -524,6 +533,19 @@ export class Destager {
     for (let n = this.#drains.length - 1; n >= 0; n--) {
       if (oldest > this.#drains[n]!.sequence) this.#drains.splice(n, 1)[0]!.resolve();
     }
+  }
+
+  /** Nothing more can be done: if all that is dirty waits for its rest, nobody waits for that. */
+  #settleRests(): void {
+    const { cache, group } = this.#pool;
+    if (!group.mayComeBack || cache.dirtyCount === 0) return;
+    for (let frame = cache.oldestDirty; frame >= 0; frame = cache.nextDirty(frame)) if (!this.#isUnread(frame)) return;
+    for (const drain of this.#drains.splice(0)) drain.resolve();
+  }
+
+  #isUnread(frame: number): boolean {
+    const { volume, block } = this.#pool.frames;
+    return this.#unread.has(keyOf(volume[frame]!, block[frame]!)) && this.#isPartial(volume[frame]!, block[frame]!);
   }
 
   #whyEnded(): Error {

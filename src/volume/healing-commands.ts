@@ -60,6 +60,9 @@ export function mayReplaceDrive({ parts, healing, record }: Pool, name: string):
   const lost = lostZones(parts);
   if (lost.length > 0)
     throw refuse(`${lost.length} zones can't be had whole from the other drives, and it may have what they lack`);
+  const damaged = parts.driveHealth.damagedZones.size;
+  if (member?.state === "missing" && damaged > 0)
+    throw refuse(`blocks in ${damaged} zones can't be read without it: bring it back, or put a blank drive into its place`);
   const retired = (record.document.retired ?? []).filter((drive) => drive.name === name);
   return [shelf.driveId, member?.driveId ?? "", ...retired.map(({ driveId }) => driveId)].filter((id) => id !== "");
 }

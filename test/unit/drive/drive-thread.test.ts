@@ -11,7 +11,7 @@ import { RemoteDrive } from "../../../drivers/drive/remote-drive.ts";
 import { counterBlock } from "../../../drivers/shared-memory/counters.ts";
 import { Doorbell } from "../../../drivers/shared-memory/doorbell.ts";
 import { raisePoolEpoch, raiseThreadEpoch } from "../../../drivers/shared-memory/epoch.ts";
-import { driveRequestRing, SLOT_WORDS, threadNumber } from "../../../drivers/shared-memory/layout.ts";
+import { drivePath, driveRequestRing, RING_WORD, SLOT_WORDS, threadNumber } from "../../../drivers/shared-memory/layout.ts";
 import { RingProducer } from "../../../drivers/shared-memory/ring.ts";
 import { DriveThread, TEST_GEOMETRY, temporaryFolder, testGlobalMemory } from "../../support/drive-fixtures.ts";
 
@@ -276,6 +276,32 @@ describe("a drive thread", () => {
     });
     await expect.poll(() => later.drain() || done).toBe(true);
     expect((await identity).driveId).toBe("id-b");
+    later.close();
+  });
+
+  test("gets nothing more by a channel that was closed: its rings have the next one's ends", async () => {
+    const options = { pool: 0, director: 1 };
+    const identified = async (channel: DriveChannel): Promise<string> => {
+      let done = false;
+      const identity = new RemoteDrive(channel, { name: "b", driveIndex: 1 }).identify().finally(() => {
+        done = true;
+      });
+      await expect.poll(() => channel.drain() || done).toBe(true);
+      return (await identity).driveId;
+    };
+    const earlier = new DriveChannel(thread.global, options);
+    expect(await identified(earlier)).toBe("id-b");
+    earlier.close();
+    const later = new DriveChannel(thread.global, options);
+    expect(await identified(later)).toBe("id-b");
+    const { address } = drivePath(thread.global.layout, 0, 1).requests;
+    const head = (): number => Atomics.load(thread.global.i32, address / 4 + RING_WORD.head);
+    const sent = head();
+    // One that waited for room on a disk tries again.
+    const stray = new RemoteDrive(earlier, { name: "b", driveIndex: 1 });
+    await expect(stray.flush()).rejects.toMatchObject({ kind: "fenced" });
+    expect(head()).toBe(sent);
+    expect(await identified(later)).toBe("id-b");
     later.close();
   });
 

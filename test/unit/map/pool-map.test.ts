@@ -350,6 +350,30 @@ describe("PoolMap: checkpoint and log (invariants 1 and 2)", () => {
     expect(await stale()).toEqual([1]);
   });
 
+  test("pages that a checkpoint could not write are written by the next", async () => {
+    const states = await formatted();
+    const { map, group } = await openMap(states);
+    await map.load();
+    await openZone(map);
+    await put(map, [[1, 0, 1]]);
+    let fails = true;
+    for (const member of group.members) {
+      member.drive = interceptDrive(member.drive!, async (operation, _parameters, run) => {
+        if (operation !== "metadataBatch" || !fails) return run();
+        // The way to the drives is gone for a moment, which is no drive's fault.
+        const error = new DriveError("unknown", member.name, "no answer");
+        error.threadLost = true;
+        throw error;
+      });
+    }
+    await expect(map.checkpoint()).rejects.toMatchObject({ threadLost: true });
+    fails = false;
+    await map.checkpoint();
+    const { map: again } = await openMap(states);
+    await again.load();
+    expect(await places(again, [[1, 0]])).toEqual([1]);
+  });
+
   test("a change that is made while a checkpoint is written stays in the log", async () => {
     const states = await formatted();
     const { map } = await openMap(states);

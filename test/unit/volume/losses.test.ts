@@ -4,6 +4,7 @@ import { decodePlace } from "../../../src/raid/geometry.ts";
 import type { RaidShape } from "../../../src/raid/raid-level.ts";
 import { raidLevel } from "../../../src/raid/raid-levels.ts";
 import { BLOCK_STATUS } from "../../../src/volume/block-io.ts";
+import { mayReplaceDrive } from "../../../src/volume/healing-commands.ts";
 import type { HealingSettings } from "../../../src/volume/healing-settings.ts";
 import { DriveGate, interceptDrive, until } from "../../support/gated-drive.ts";
 import {
@@ -279,6 +280,7 @@ describe("blocks that are lost for good", () => {
     // Time enough for a walk with all its patience.
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(pool.service.status()[0]!.lost).toBeUndefined();
+    expect(() => mayReplaceDrive(pool.service.pool(0), "02")).toThrow(/can't be read without it: bring it back/);
     for (const [zone, strips] of kept)
       for (const [strip, value] of strips) media.drives[3]!.zones.get(zone)!.strips.set(strip, value);
     rig.pulled.delete(2);
@@ -308,8 +310,12 @@ describe("blocks that are lost for good", () => {
       expect((await writeBytes(pool, 1, block * BLOCK + 1024, part)).status).toBe(BLOCK_STATUS.good);
       wanted.set(part, block * BLOCK + 1024);
     }
+    // Who wants everything on the drives gets what can be got, as often as that is asked.
+    await pool.service.pool(0).destageAll();
+    await pool.service.pool(0).destageAll();
     // Far past the age at which what is dirty is destaged.
     await new Promise((resolve) => setTimeout(resolve, 400));
+    expect(pool.service.status()[0]!.dirtyBytes).toBe(bad.length * BLOCK);
     expect(pool.service.status()[0]!.lost).toBeUndefined();
     for (const [zone, strips] of kept)
       for (const [strip, value] of strips) media.drives[3]!.zones.get(zone)!.strips.set(strip, value);

@@ -52,6 +52,28 @@ describe("pool: the disk below a drive is full", () => {
     again.kill();
   });
 
+  test("is judged bad meanwhile: nobody waits for room on it any more", async () => {
+    const media = new MemoryPoolMedia();
+    const full = { now: true };
+    const refused = { times: 0 };
+    media.wrap = onDisk(full, refused);
+    const pool = await openMemoryPool(media, { hurry: 1000 });
+    await pool.service.createVolume(0, volumeDocument(1, 1024 * 4096));
+    const data = new Uint8Array(64 * 4096).fill(0x5a);
+    expect((await writeBytes(pool, 1, 0, data)).status).toBe(BLOCK_STATUS.good);
+    const destage = pool.service.pool(0).destageAll();
+    while (refused.times < 3) await new Promise((resolve) => setTimeout(resolve, 2));
+    await pool.service.pool(0).parts.group.lose(2, new DriveError("unrecoveredRead", "02", "it is slow"));
+    await destage;
+    const times = refused.times;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(refused.times).toBe(times);
+    expect(pool.service.status()[0]).toMatchObject({ state: "degraded", dirtyBytes: 0 });
+    pool.service.pool(0).parts.cache.removeRange(1, 0, 1024);
+    expect(Buffer.compare((await readBytes(pool, 1, 0, data.length)).data, data)).toBe(0);
+    pool.kill();
+  });
+
   test("hosts wait, are told 7/27/07 when the journal is full and that lasts, and are served again when there is room", async () => {
     const media = new MemoryPoolMedia();
     const full = { now: false };
