@@ -60,7 +60,7 @@ export class HostVolume {
   /** Shared by all volumes of a run: requests have numbers of their own. */
   readonly #numbers: { next: number };
   readonly #engine: Engine;
-  readonly #onAcknowledged: () => void;
+  readonly #onAcknowledged: (write: Write, durably: boolean) => void;
   readonly #looks = new Set<Look>();
   readonly #pending = new Set<Write>();
   writeCacheEnabled = true;
@@ -80,8 +80,8 @@ export class HostVolume {
     addresses: Addresses;
     engine: Engine;
     numbers: { next: number };
-    /** A host has heard that a write or a zeroing was done. */
-    onAcknowledged: () => void;
+    /** A host has heard that a write or a zeroing was done; `durably`: not before an fdatasync. */
+    onAcknowledged: (write: Write, durably: boolean) => void;
   }) {
     this.volume = options.volume;
     this.name = options.name;
@@ -172,7 +172,7 @@ export class HostVolume {
     if (status === BLOCK_STATUS.mediumError) this.#problem(this.#overLost(write));
     if (status === BLOCK_STATUS.good) {
       this.registers.acknowledged(write, at, durably);
-      this.#onAcknowledged();
+      this.#onAcknowledged(write, durably);
     } else if (status === BLOCK_STATUS.failed || write.zero) {
       // It may have been done, in part or in whole. (A zeroing is cut in parts.)
       if (status === BLOCK_STATUS.failed) this.#problem(`${what} #${write.number} answered "failed"`);
@@ -184,11 +184,9 @@ export class HostVolume {
   }
 
   /** A part of a block that is lost can't be written. */
-  #overLost({ first, count, begun, number }: Write): string | undefined {
-    const end = first + count;
-    const parts = [...(first % SECTORS_PER_BLOCK > 0 ? [first] : []), ...(end % SECTORS_PER_BLOCK > 0 ? [end - 1] : [])].map(
-      (spot) => this.registers.unreadable(spot, begun),
-    );
+  #overLost(write: Write): string | undefined {
+    const { begun, number } = write;
+    const parts = partsOf(write).map((spot) => this.registers.unreadable(spot, begun));
     if (parts.includes(undefined)) return undefined;
     return `request ${number} answered a medium error: ${parts[0] ?? "it has no part of a block"}`;
   }
@@ -417,6 +415,12 @@ export class HostVolume {
   #problem(what: string | undefined): void {
     if (what !== undefined && !this.closed) this.#engine.fail(`volume ${this.name}: ${what}`);
   }
+}
+
+/** A spot of each block that only a part of was written: of one, or of two. */
+export function partsOf({ first, count }: Pick<Write, "first" | "count">): number[] {
+  const end = first + count;
+  return [...(first % SECTORS_PER_BLOCK > 0 ? [first] : []), ...(end % SECTORS_PER_BLOCK > 0 ? [end - 1] : [])];
 }
 
 const STATUS_NAME: Readonly<Record<BlockStatus, string>> = {

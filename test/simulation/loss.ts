@@ -18,7 +18,8 @@ import type { RaidLevel } from "../../src/raid/raid-level.ts";
 import type { Pool } from "../../src/volume/pool.ts";
 import type { PoolMedia } from "./director.ts";
 import type { Engine } from "./engine.ts";
-import type { HostVolume } from "./host.ts";
+import { type HostVolume, partsOf } from "./host.ts";
+import type { Write } from "./registers.ts";
 import { canBeHad } from "./remains.ts";
 import type { SimDriveState } from "./sim-drive.ts";
 
@@ -165,6 +166,21 @@ export class Loss {
       }
       return commit(change);
     };
+  }
+
+  /**
+   * A write that no fdatasync was waited for is acknowledged: in the turn in which it was taken. No block of which it wrote a part
+   * may be on record as lost then: what was acknowledged could not be read.
+   */
+  acknowledged(pool: Pool, host: HostVolume, write: Pick<Write, "first" | "count" | "zero">): void {
+    const { map, cache, frames } = pool.parts;
+    for (const spot of write.zero ? [] : partsOf(write)) {
+      const block = Math.floor(host.addresses.sectorOf(spot) / SECTORS_PER_BLOCK);
+      const frame = cache.find(host.volume, block);
+      const isPart = frame >= 0 && frames.mask[frame] !== MASK_FULL;
+      if (isPart && map.lookup(host.volume, block) === LOST_PLACE)
+        this.#engine.fail(`${host.name} block ${block} is lost, and a part of it was written`);
+    }
   }
 
   /** The pool says that it could not read a block. */

@@ -466,7 +466,12 @@ export class World {
         engine.trace("made volume", volume);
         const made = new HostVolume({
           ...{ volume, name: `${state.media.name}/${volume}`, addresses, engine, numbers: this.#numbers },
-          onAcknowledged: () => this.#plan?.acknowledged(),
+          onAcknowledged: (write, durably) => {
+            this.#plan?.acknowledged();
+            const { media, open } = state;
+            if (!durably && open !== undefined && media.journals.length === 1)
+              media.changes?.loss.acknowledged(open.pool, made, write);
+          },
         });
         state.volumes.push(made);
         // Each page of it is in use from the beginning.
