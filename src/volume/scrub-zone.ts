@@ -13,7 +13,8 @@
  */
 import { DriveError } from "../../drivers/drive/drive.ts";
 import type { Address } from "../../drivers/shared-memory/global-memory.ts";
-import { PAGE_NOT_LOADED } from "../map/map-pages.ts";
+import { MASK_FULL } from "../cache/frame-pool.ts";
+import { PAGE_BLOCKS, PAGE_NOT_LOADED } from "../map/map-pages.ts";
 import { ZONE_STATE } from "../map/zone-table.ts";
 import { placeOf } from "../raid/geometry.ts";
 import { isFenced } from "../raid/raid-group.ts";
@@ -35,9 +36,26 @@ export interface ZoneFindings {
   readonly badStrips: Map<number, number>;
   /** Blocks that live, and that nothing has any more. */
   readonly lost: LostBlock[];
+  /** Blocks that live, and that no drive proves: those, and such as memory has. */
+  unproven: number;
   /** Strips of data of which not even a tag is to be had: what lived in them is not known. */
   lostStrips: number;
   bytesRead: number;
+}
+
+/** What a strip says that it holds, at its place. */
+interface NamedBlock extends LostBlock {
+  readonly place: number;
+  /** The stripe proves it. */
+  readonly isGood: boolean;
+}
+
+/** A stripe that is not all as it should be. */
+interface Doubtful {
+  readonly zone: number;
+  readonly stripe: number;
+  readonly findings: readonly StripFinding[];
+  readonly found: ZoneFindings;
 }
 
 export interface ScrubZoneOptions {
@@ -69,7 +87,7 @@ export class ScrubZone {
     const { map, zoneUse } = this.#pool;
     const zone = map.zones.zone[slot]!;
     const stripes = map.zones.stripes[slot]!;
-    const found: ZoneFindings = { badStrips: new Map(), lost: [], lostStrips: 0, bytesRead: 0 };
+    const found: ZoneFindings = { badStrips: new Map(), lost: [], unproven: 0, lostStrips: 0, bytesRead: 0 };
     const doubtful: StripFinding[] = [];
     let next = 0;
     let whole = true;
@@ -95,7 +113,7 @@ export class ScrubZone {
     await Promise.all(Array.from({ length: LANES }, lane));
     for (const [stripe, findings] of groupByStripe(doubtful)) {
       if (!whole || !(await this.#options.mayGoOn()) || !isThere()) return undefined;
-      await zoneUse.whileReading(slot, () => this.#look(slot, { zone, stripe, findings, found }));
+      await this.#look(slot, { zone, stripe, findings, found });
     }
     return whole ? found : undefined;
   }
@@ -176,52 +194,74 @@ export class ScrubZone {
   }
 
   /** A stripe with something wrong: counts only if something lives in it. */
-  async #look(
-    slot: number,
-    { zone, stripe, findings, found }: { zone: number; stripe: number; findings: readonly StripFinding[]; found: ZoneFindings },
-  ): Promise<void> {
-    const { geometry, reader, staging } = this.#pool;
+  async #look(slot: number, { zone, stripe, findings, found }: Doubtful): Promise<void> {
+    const { map, reader, zoneUse } = this.#pool;
+    const { named, lostStrips } = await zoneUse.whileReading(slot, () => this.#named(slot, zone, stripe));
+    const living: NamedBlock[] = [];
+    for (const block of named) if ((await this.#mapped(block)) === block.place) living.push(block);
+    // What the slot holds by now is none of this.
+    if (map.zones.zone[slot] !== zone) return;
+    // Of a strip that is gone without a trace nobody here can say whether something lives in it.
+    found.lostStrips += lostStrips;
+    if (living.length === 0) return;
+    const unproven = living.filter(({ isGood }) => !isGood);
+    found.unproven += unproven.length;
+    found.lost.push(...unproven.filter((block) => !this.#isInMemory(block)));
+    for (const position of new Set(findings.map((finding) => finding.position))) {
+      found.badStrips.set(position, (found.badStrips.get(position) ?? 0) + 1);
+      // What no source proves any more is held against nobody: it may have been written so.
+      if (unproven.length === 0 && lostStrips === 0) reader.blame(position, { zone, stripe });
+    }
+  }
+
+  /** What the stripe's strips say that they hold, and how many of them are gone without a trace. */
+  async #named(slot: number, zone: number, stripe: number): Promise<{ named: NamedBlock[]; lostStrips: number }> {
+    const { geometry, staging } = this.#pool;
     const base = await staging.batches.take();
     try {
       const run: ScanRun = { zone, firstStripe: stripe, count: 1, base, copy: 0 };
       await this.#scan.read(run);
-      const lost: LostBlock[] = [];
-      let lives = false;
+      const named: NamedBlock[] = [];
       let lostStrips = 0;
       for (let column = 0; column < geometry.dataDrives; column++) {
-        if (await this.#scan.restore(run, 0, column)) lives = this.#lookAtStrip({ slot, run, column, lost }) || lives;
+        if (await this.#scan.restore(run, 0, column)) named.push(...this.#namedBy({ slot, run, column }));
         else lostStrips += 1;
       }
-      // Of a strip that is gone without a trace nobody here can say whether something lives in it.
-      found.lostStrips += lostStrips;
-      if (!lives) return;
-      found.lost.push(...lost);
-      for (const position of new Set(findings.map((finding) => finding.position))) {
-        found.badStrips.set(position, (found.badStrips.get(position) ?? 0) + 1);
-        // What no source proves any more is held against nobody: it may have been written so.
-        if (lost.length === 0 && lostStrips === 0) reader.blame(position, { zone, stripe });
-      }
+      return { named, lostStrips };
     } finally {
       staging.batches.giveLanded(base, this.#scan.late.splice(0));
     }
   }
 
-  /** Whether something lives in a strip, as far as the part of the map in memory tells; and what of that is lost. */
-  #lookAtStrip({ slot, run, column, lost }: { slot: number; run: ScanRun; column: number; lost: LostBlock[] }): boolean {
+  #namedBy({ slot, run, column }: { slot: number; run: ScanRun; column: number }): NamedBlock[] {
     const { geometry, global, map } = this.#pool;
     const { shape } = geometry;
     const strip = this.#scan.addressOf(run, 0, column);
-    let lives = false;
+    const named: NamedBlock[] = [];
     for (let index = 0; index < shape.blocksPerStrip; index++) {
-      const tag = readTag(global, strip, shape, index);
-      if (tag.volume === PADDING_VOLUME || !map.pages.hasVolume(tag.volume)) continue;
-      const mapped = map.lookup(tag.volume, tag.block);
+      const { volume, block } = readTag(global, strip, shape, index);
+      if (volume === PADDING_VOLUME || !map.pages.hasVolume(volume)) continue;
       const place = placeOf(geometry, { slot, stripe: run.firstStripe, column, index });
-      if (mapped !== PAGE_NOT_LOADED && mapped !== place) continue;
-      lives = true;
-      if (blockProof(global, strip, shape, index, run.zone) !== "good") lost.push({ volume: tag.volume, block: tag.block });
+      named.push({ volume, block, place, isGood: blockProof(global, strip, shape, index, run.zone) === "good" });
     }
-    return lives;
+    return named;
+  }
+
+  /** Where the block lives: a part of the map that is not in memory is brought there, as what is dead must not count. */
+  async #mapped({ volume, block }: LostBlock): Promise<number> {
+    const { map } = this.#pool;
+    for (;;) {
+      const place = map.lookup(volume, block);
+      if (place !== PAGE_NOT_LOADED) return place;
+      await map.loadPage(volume, Math.floor(block / PAGE_BLOCKS));
+    }
+  }
+
+  /** From there it is written anew (losses.ts). */
+  #isInMemory({ volume, block }: LostBlock): boolean {
+    const { cache, frames } = this.#pool;
+    const frame = cache.find(volume, block);
+    return frame >= 0 && frames.mask[frame] === MASK_FULL && frames.poisoned[frame] === 0;
   }
 }
 

@@ -193,11 +193,11 @@ export class Scrub {
     if (found === undefined) return;
     counters[POOL_COUNT.scrubbedZones]! += 1;
     this.#tally.bytesRead += found.bytesRead;
-    const isBad = found.badStrips.size > 0 || found.lost.length > 0;
+    const isBad = found.badStrips.size > 0 || found.unproven > 0;
     if (!isBad && found.lostStrips === 0) return;
     if (isBad) this.#tell(zone, found);
     // Not all of it can be moved: it is looked into (losses.ts).
-    if (found.lost.length > 0) driveHealth.damagedZones.add(zone);
+    if (found.unproven > 0) driveHealth.damagedZones.add(zone);
     // Whether something lives in what is gone without a trace shows as it is moved. Where a drive is away that may have it, that may
     // take room, and give none: then there must be enough.
     const isDoubtful = found.lostStrips > 0 && group.mayComeBack && space.freeZones <= space.freeZonesWanted;

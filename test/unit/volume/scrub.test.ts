@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { MemoryDriveState } from "../../../drivers/drive/memory-drive.ts";
+import { PAGE_NOT_LOADED } from "../../../src/map/map-pages.ts";
 import { stripPlace } from "../../../src/raid/geometry.ts";
 import type { RaidShape } from "../../../src/raid/raid-level.ts";
 import { raidLevel } from "../../../src/raid/raid-levels.ts";
@@ -135,6 +136,7 @@ describe("scrub of RAID-5", () => {
     const [zone] = zonesOf(media.drives[0]!);
     // The same block of two columns of a stripe: both are lost, and their neighbours are not.
     for (const column of [0, 1]) flip(media.drives[geometry.level.positionOf(0, column, 0)]!, zone!, 0, 2 * BLOCK + 5);
+    pool.service.pool(0).parts.cache.removeRange(1, 0, 4000);
     expect((await scrubbed(pool)).last).toMatchObject({ lostBlocks: 2, lostStrips: 0 });
     const lost = pool.events.filter(({ type }) => type === "scrub.lost");
     expect(lost.map(({ subject }) => subject)).toEqual(["volume v1", "volume v1"]);
@@ -216,6 +218,35 @@ describe("scrub of RAID-5", () => {
     const [zone] = zonesOf(media.drives[0]!);
     media.drives[1]!.zones.get(zone!)!.strips.delete(0);
     expect((await scrubbed(pool)).last).toMatchObject({ badStrips: 0, movedZones: 0 });
+    pool.kill();
+  });
+
+  test("and asks the map for that, be it in memory or not: after a restart a rebuilt drive is blamed for nothing", async () => {
+    const { media, pool: before } = await filled(RAID5);
+    await writeBytes(before, 1, 0, content(1).subarray(0, 120 * BLOCK));
+    await before.service.pool(0).destageAll();
+    await before.service.pool(0).parts.map.checkpoint();
+    before.kill();
+    const pool = await openMemoryPool(media, { hurry: 50 });
+    const { map } = pool.service.pool(0).parts;
+    expect(map.lookup(1, 0)).toBe(PAGE_NOT_LOADED);
+    const [zone] = zonesOf(media.drives[0]!);
+    for (let stripe = 0; stripe < 3; stripe++) media.drives[1]!.zones.get(zone!)!.strips.delete(stripe);
+    expect((await scrubbed(pool)).last).toMatchObject({ badStrips: 0, movedZones: 0 });
+    expect(typesOf(pool)).not.toContain("scrub.found");
+    pool.kill();
+  });
+
+  test("tells of nothing as lost that memory has: it is written anew from there", async () => {
+    const { media, pool } = await filled(RAID5);
+    expect((await readBytes(pool, 1, 0, BLOCKS * BLOCK)).status).toBe(BLOCK_STATUS.good);
+    const [zone] = zonesOf(media.drives[0]!);
+    for (const drive of [1, 2]) flip(media.drives[drive]!, zone!, 0, 100);
+    const { last } = await scrubbed(pool);
+    expect(last).toMatchObject({ badStrips: 2, lostBlocks: 0, lostStrips: 0 });
+    expect(typesOf(pool)).not.toContain("scrub.lost");
+    await until(() => !pool.service.pool(0).losses.isBusy, 1_000_000);
+    await expectContent(pool, 1);
     pool.kill();
   });
 
