@@ -95,6 +95,8 @@ export class HostVolume {
   #oldestLook(): number {
     let oldest = Number.POSITIVE_INFINITY;
     for (const { begun } of this.#looks) if (begun < oldest) oldest = begun;
+    // A write may be answered that it was over what was lost then.
+    for (const { begun } of this.#pending) if (begun < oldest) oldest = begun;
     return oldest;
   }
 
