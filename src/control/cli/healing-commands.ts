@@ -7,6 +7,13 @@ import { readableBytes, table } from "./table.ts";
 
 const COMMAND_SECONDS = 70;
 
+/** What is said of a scrub that was commanded. */
+const SCRUB_TOLD: Readonly<Record<string, string>> = {
+  start: "goes on: `varray pools healing` says how far it is, an event what it found",
+  pause: "is paused",
+  cancel: "is cancelled",
+};
+
 export function addHealingCommands(pools: Command, context: CliContext): void {
   const path = (pool: string, what: string): string => `/api/v1/pools/${encodeURIComponent(pool)}/${what}`;
   pools
@@ -23,7 +30,7 @@ export function addHealingCommands(pools: Command, context: CliContext): void {
     .argument("[action]", "start (also after a pause), pause or cancel", "start")
     .action(async (pool: string, action: string) => {
       const answer = await context.client().post(path(pool, "scrub"), { action }, COMMAND_SECONDS);
-      context.show(answer, () => `scrub of pool ${pool}: ${action} is done\n`);
+      context.show(answer, () => `the scrub of pool ${pool} ${SCRUB_TOLD[action]}\n`);
     });
   pools
     .command("rebuild")
