@@ -128,4 +128,5 @@ export const KNOWN_SEEDS: readonly {
   { seed: 165, why: "of the model: of a stripe with an empty place only who reads it tells that all can be had", healing: true },
   { seed: 46, why: "of the model: nobody made room for a pool that was opened while a drive's disk was full", healing: true },
   { seed: 1002261, why: "of the model: a part was refused over what a range that was zeroed meanwhile had lost" },
+  { seed: 1003568, why: "of the model: an fdatasync of twenty seconds is nothing that anybody has to wait for" },
 ];

@@ -98,6 +98,8 @@ const TICK_MILLISECONDS = 25;
 /** One seed in so many has pools whose journals have two copies, which have troubles of their own. */
 const MIRRORED_EVERY = 4;
 const MIRRORED_POOLS = 0.7;
+/** Twenty times as long, as some take, is still well within what anything may take. */
+const SLOWEST_SYNC_MILLISECONDS = 100;
 const CREATED_AT = "2026-01-01T00:00:00.000Z";
 
 interface PoolState {
@@ -1063,7 +1065,8 @@ export class World {
   /** Of two copies one may be slow: what is durable in the other it has in memory only. */
   #unlikeDisks(disk: JournalDisk): JournalDisk[] {
     const { random } = this.engine;
-    const slow = { ...disk, syncMilliseconds: disk.syncMilliseconds * (random.chance(0.4) ? 5 + 20 * random.next() : 1) };
+    const times = random.chance(0.4) ? 5 + 20 * random.next() : 1;
+    const slow = { ...disk, syncMilliseconds: Math.min(disk.syncMilliseconds * times, SLOWEST_SYNC_MILLISECONDS) };
     return random.chance(0.5) ? [disk, slow] : [slow, disk];
   }
 
