@@ -63,6 +63,8 @@ export class HostVolume {
   readonly #onAcknowledged: (write: Write, durably: boolean) => void;
   readonly #looks = new Set<Look>();
   readonly #pending = new Set<Write>();
+  /** Of the block that a read could not have last. */
+  #unreadSpot: number | undefined;
   writeCacheEnabled = true;
   #switching = false;
   #switches = 0;
@@ -113,6 +115,12 @@ export class HostVolume {
   /** A random request. */
   act(server: Server, mood: Mood): void {
     const { random } = this.#engine;
+    // A host that could not read a block writes a part of it.
+    if (this.#unreadSpot !== undefined && random.chance(0.1)) {
+      const first = this.#unreadSpot + random.between(1, SECTORS_PER_BLOCK - 2);
+      this.write(server, { first, count: 1 }, random.chance(0.2));
+      return;
+    }
     const dice = random.next();
     if (dice < mood.writes) this.write(server, this.#range(mood), random.chance(mood.fua));
     else if (dice < mood.writes + mood.zeros) this.zero(server, this.#rangeToZero(mood));
@@ -293,6 +301,7 @@ export class HostVolume {
       else if (status === BLOCK_STATUS.mediumError) {
         this.seen.unreadable += 1;
         const spot = range.first + (errorOffsetBytes - offsetBytes) / SIM_SECTOR;
+        this.#unreadSpot = spot - (spot % SECTORS_PER_BLOCK);
         this.#problem(this.registers.unreadable(spot, look.begun));
       } else this.#problem(`a read of ${range.first}+${range.count} answered "${STATUS_NAME[status]}"`);
       this.#engine.trace("read", `${this.name} ${range.first}+${range.count}`, STATUS_NAME[status]);

@@ -2,7 +2,7 @@
  * Looks at a pool that is at rest: parity agrees with data in every stripe that lives, each block that the map names is on
  * its drive as the tags say, the books of zones, frames and staging agree with what there is.
  */
-import { FRAME_STATE } from "../../src/cache/frame-pool.ts";
+import { FRAME_STATE, MASK_FULL } from "../../src/cache/frame-pool.ts";
 import { PAGE_BLOCKS, PAGE_NOT_LOADED } from "../../src/map/map-pages.ts";
 import { ZONE_STATE } from "../../src/map/zone-table.ts";
 import { decodePlace, isPlace, LOST_PLACE, NOT_MAPPED } from "../../src/raid/geometry.ts";
@@ -206,7 +206,12 @@ export function checkBooks(directors: readonly Director[]): string | undefined {
       if (frames.pins[frame]! > 0 && frame !== frames.zeroFrame) return `director ${life.name}: frame ${frame} stays pinned`;
     }
     for (const { parts } of pools) {
-      if (parts.cache.dirtyCount > 0) return `pool ${parts.name}: ${parts.cache.dirtyCount} blocks stay dirty`;
+      const { cache, group } = parts;
+      // Parts of blocks whose rest a drive may bring back are kept.
+      let dirty = cache.dirtyCount;
+      for (let frame = cache.oldestDirty; frame >= 0; frame = cache.nextDirty(frame))
+        if (group.mayComeBack && parts.frames.mask[frame] !== MASK_FULL) dirty -= 1;
+      if (dirty > 0) return `pool ${parts.name}: ${dirty} blocks stay dirty`;
       if (parts.zoneUse.reading.some((count) => count > 0)) return `pool ${parts.name}: zones stay in use by reads`;
       if (busy) continue;
       if (parts.zoneUse.uncommitted.some((count) => count > 0)) return `pool ${parts.name}: zones stay uncommitted`;
