@@ -123,8 +123,8 @@ export class DriveChannel {
   /** Begins anywhere, so that answers to an earlier channel of this director (it was restarted) match nothing here. */
   #nextId = Math.floor(Math.random() * 0x7fff_ffff);
   #timer: NodeJS.Timeout | undefined;
+  /** Why nothing is sent any more. */
   #failure: DriveError | undefined;
-  #isClosed = false;
   readonly #path: DrivePath;
   /** When an answer came last. */
   #heardAt = 0;
@@ -164,8 +164,8 @@ export class DriveChannel {
 
   /** Sends a request, or keeps it until there is room. Rejects with DriveError. */
   transact(request: DriveRequest): Promise<DriveAnswer> {
-    if (this.#isClosed) return Promise.reject(new DriveError("fenced", request.drive, "its pool was let go of"));
-    if (this.#failure !== undefined) return Promise.reject(new DriveError("unreachable", request.drive, this.#failure.message));
+    if (this.#failure !== undefined)
+      return Promise.reject(new DriveError(this.#failure.kind, request.drive, this.#failure.message));
     if (this.#isPathLost && request.operation !== DRIVE_OPERATION.identify) return Promise.reject(this.#pathLost(request));
     return new Promise((resolve, reject) => {
       (this.#held ?? this.#waiting).push(this.#pending(request, resolve, reject));
@@ -210,8 +210,8 @@ export class DriveChannel {
 
   /** Nothing is in flight any more, and nothing more is sent. */
   close(): void {
-    this.#isClosed = true;
     if (this.#inFlight.size + this.waiting > 0) this.fail("the director closed its channel");
+    this.#failure = new DriveError("fenced", `of pool ${this.pool}`, "its director let go of it");
     this.#stopTimer();
   }
 

@@ -544,8 +544,8 @@ export class Destager {
   }
 
   #isUnread(frame: number): boolean {
-    const { volume, block } = this.#pool.frames;
-    return this.#unread.has(keyOf(volume[frame]!, block[frame]!)) && this.#isPartial(volume[frame]!, block[frame]!);
+    const { volume, block, mask } = this.#pool.frames;
+    return mask[frame] !== MASK_FULL && this.#unread.has(keyOf(volume[frame]!, block[frame]!));
   }
 
   #whyEnded(): Error {

@@ -286,9 +286,11 @@ export class DriveChanges {
     this.#engine.after(this.#engine.latency(2), undefined, () => this.#falls(media, bay, this.#anIllness(), pool));
   }
 
-  /** A document is on a drive: no member may have given up its place while the pool could not do without it. */
-  heard({ version, members }: PoolDocument): void {
-    if (version < this.#built.version) return;
+  /** Metadata are on a drive. Of a document: no member may have given up its place while the pool could not do without it. */
+  heard(key: string, value: Uint8Array): void {
+    const document = key === POOL_KEY ? decoded(value) : undefined;
+    if (document === undefined || document.version < this.#built.version) return;
+    const { version, members } = document;
     const before = this.#built.pairs;
     const pairs = members.flatMap(({ driveId, former }) => (former === undefined ? [] : [`${driveId} from ${former.driveId}`]));
     this.#built = { version, pairs: new Set(pairs) };
@@ -454,5 +456,9 @@ export function mayComeBack(pool: Pool): boolean {
 
 function documentOf(drive: SimDriveState): PoolDocument | undefined {
   const value = drive.metadata.get(POOL_KEY);
-  return value === undefined ? undefined : (decodeDocument(value) as PoolDocument | undefined);
+  return value === undefined ? undefined : decoded(value);
+}
+
+function decoded(value: Uint8Array): PoolDocument | undefined {
+  return decodeDocument(value) as PoolDocument | undefined;
 }

@@ -84,11 +84,7 @@ export class JournalTrouble {
 
   #turnTo(copy: number, journals: readonly (SimJournalState | undefined)[]): void {
     if (copy === this.#copy) return;
-    for (const journal of journals) {
-      if (journal === undefined) continue;
-      journal.failShare = 0;
-      journal.syncsLeft = Number.POSITIVE_INFINITY;
-    }
+    for (const journal of journals) journal?.failsNoMore();
     this.#copy = copy;
     this.#mayBeLost = false;
     this.#earlier = undefined;

@@ -209,8 +209,8 @@ export function checkBooks(directors: readonly Director[]): string | undefined {
       const { cache, group } = parts;
       // Parts of blocks whose rest a drive may bring back are kept.
       let dirty = cache.dirtyCount;
-      for (let frame = cache.oldestDirty; frame >= 0; frame = cache.nextDirty(frame))
-        if (group.mayComeBack && parts.frames.mask[frame] !== MASK_FULL) dirty -= 1;
+      for (let frame = group.mayComeBack ? cache.oldestDirty : -1; frame >= 0; frame = cache.nextDirty(frame))
+        if (parts.frames.mask[frame] !== MASK_FULL) dirty -= 1;
       if (dirty > 0) return `pool ${parts.name}: ${dirty} blocks stay dirty`;
       if (parts.zoneUse.reading.some((count) => count > 0)) return `pool ${parts.name}: zones stay in use by reads`;
       if (busy) continue;

@@ -44,6 +44,11 @@ export class SimJournalState {
     return this.#forsaken.size > 0;
   }
 
+  failsNoMore(): void {
+    this.failShare = 0;
+    this.syncsLeft = Number.POSITIVE_INFINITY;
+  }
+
   get mayFail(): boolean {
     return this.failShare > 0 || this.syncsLeft < Number.POSITIVE_INFINITY;
   }

@@ -13,11 +13,9 @@ import { raisePoolEpoch, raiseThreadEpoch } from "../../drivers/shared-memory/ep
 import { FrameChunks } from "../../drivers/shared-memory/frame-chunks.ts";
 import { threadNumber } from "../../drivers/shared-memory/layout.ts";
 import type { VolumeDocument } from "../../src/control/contract.ts";
-import { decodeDocument } from "../../src/map/metadata-store.ts";
 import { raidLevel } from "../../src/raid/raid-levels.ts";
 import { stripShape } from "../../src/raid/strip.ts";
 import type { Pool } from "../../src/volume/pool.ts";
-import { POOL_KEY, type PoolDocument } from "../../src/volume/pool-document.ts";
 import { PoolRefusedError } from "../../src/volume/pool-members.ts";
 import { Addresses } from "./addresses.ts";
 import { BETWEEN_EVENTS, CrashPlan, type SitePasses } from "./crash-plan.ts";
@@ -1026,11 +1024,7 @@ export class World {
       drive.slowness = 0.3 + random.next() * (random.chance(0.2) ? 10 : 1.5);
       if (this.#swarm.manyPages) drive.metadataSlowness = 1 + 7 * random.next();
       if (this.#swarm.lateWrites) drive.stallShare = 0.2;
-      if (changes !== undefined)
-        drive.onMetadata = (key, value) => {
-          const document = key === POOL_KEY ? (decodeDocument(value) as PoolDocument | undefined) : undefined;
-          if (document !== undefined) changes.heard(document);
-        };
+      drive.onMetadata = (key, value) => changes?.heard(key, value);
       return drive;
     });
     // One alone: what is read from the others goes on being destaged.

@@ -60,7 +60,8 @@ export function addPoolRoutes(app: FastifyInstance, plane: ControlPlane): void {
     "/api/v1/pools/:pool/destage",
     {
       schema: {
-        summary: "Destage everything that is dirty, but parts of blocks whose rest is on a drive that is away; answers when that is done",
+        summary:
+          "Destage everything that is dirty, but parts of blocks whose rest is on a drive that is away; answers when that is done",
         tags: ["pools"],
         security: WITH_TOKEN,
         params: PoolParams,

@@ -19,16 +19,22 @@ function onDisk(full: { now: boolean }, refused: { times: number }) {
   };
 }
 
+/** A pool with such a drive, and something dirty. */
+async function fullPool() {
+  const media = new MemoryPoolMedia();
+  const full = { now: true };
+  const refused = { times: 0 };
+  media.wrap = onDisk(full, refused);
+  const pool = await openMemoryPool(media, { hurry: 1000 });
+  await pool.service.createVolume(0, volumeDocument(1, 1024 * 4096));
+  const data = new Uint8Array(64 * 4096).fill(0x5a);
+  expect((await writeBytes(pool, 1, 0, data)).status).toBe(BLOCK_STATUS.good);
+  return { media, full, refused, pool, data };
+}
+
 describe("pool: the disk below a drive is full", () => {
   test("waits and goes on where it was, with every drive still trusted and nothing lost", async () => {
-    const media = new MemoryPoolMedia();
-    const full = { now: true };
-    const refused = { times: 0 };
-    media.wrap = onDisk(full, refused);
-    const pool = await openMemoryPool(media, { hurry: 1000 });
-    await pool.service.createVolume(0, volumeDocument(1, 1024 * 4096));
-    const data = new Uint8Array(64 * 4096).fill(0x5a);
-    expect((await writeBytes(pool, 1, 0, data)).status).toBe(BLOCK_STATUS.good);
+    const { media, full, refused, pool, data } = await fullPool();
 
     let destaged = false;
     const destage = pool.service
@@ -53,14 +59,7 @@ describe("pool: the disk below a drive is full", () => {
   });
 
   test("is judged bad meanwhile: nobody waits for room on it any more", async () => {
-    const media = new MemoryPoolMedia();
-    const full = { now: true };
-    const refused = { times: 0 };
-    media.wrap = onDisk(full, refused);
-    const pool = await openMemoryPool(media, { hurry: 1000 });
-    await pool.service.createVolume(0, volumeDocument(1, 1024 * 4096));
-    const data = new Uint8Array(64 * 4096).fill(0x5a);
-    expect((await writeBytes(pool, 1, 0, data)).status).toBe(BLOCK_STATUS.good);
+    const { refused, pool, data } = await fullPool();
     const destage = pool.service.pool(0).destageAll();
     while (refused.times < 3) await new Promise((resolve) => setTimeout(resolve, 2));
     await pool.service.pool(0).parts.group.lose(2, new DriveError("unrecoveredRead", "02", "it is slow"));
